@@ -1,0 +1,16 @@
+"""Diffusion models for human pose: 2D from an image, 2D from video, 3D from 2D.
+
+    model = posediff.load("runs/lift3d/synthetic/<name>/checkpoints/best")
+    poses = model.predict(posediff.lifting_sample(points, layout="coco17", image_size=(1000, 1000)))
+    poses.keypoints, poses.hypotheses, poses.spread
+"""
+
+from posediff.checkpoint import load as load
+from posediff.config import build as build
+from posediff.diffusion import Hypotheses as Hypotheses
+from posediff.diffusion import Model as Model
+from posediff.diffusion import Poses as Poses
+from posediff.pose.skeleton import Skeleton as Skeleton
+from posediff.pose.skeleton import skeleton as skeleton
+
+__version__ = "0.1.0"

@@ -1,0 +1,187 @@
+"""Model folders: model.safetensors with the weights, config.json with all that builds the network.
+
+    <run>/checkpoints/best/    model.safetensors  config.json
+    <run>/checkpoints/last/    the same, and trainer.pt: what a stopped training goes on from
+
+A folder is written beside and renamed, so it is whole or absent. Nothing is ever unpickled, and a
+config.json never imports what it likes: it may name the classes of `KNOWN` alone.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from posediff.diffusion import Model
+
+WEIGHTS = "model.safetensors"
+FORMAT = {"format": "posediff-model", "version": 1}
+
+KNOWN = {
+    "posediff.diffusion.DDIMSampler",
+    "posediff.diffusion.DiffusionModel",
+    "posediff.diffusion.Process",
+    "posediff.diffusion.Regression",
+    "posediff.diffusion.RepeatSampler",
+    "posediff.diffusion.aggregate.mean",
+    "posediff.diffusion.aggregate.median",
+    "posediff.diffusion.schedule.cosine",
+    "posediff.diffusion.schedule.linear",
+    "posediff.tasks.lift3d.Encoder",
+    "posediff.tasks.lift3d.Lift3D",
+    "posediff.tasks.lift3d.OfficialFrame",
+}
+
+
+def save(
+    folder: Path | str,
+    state: Mapping[str, Tensor],
+    config: Mapping[str, Any],
+    trainer: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model folder. `config` needs `task`, `skeleton` and `model`, a tree of `_target_`."""
+    folder = Path(folder)
+    beside, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
+    for stale in (beside, old):
+        shutil.rmtree(stale, ignore_errors=True)
+    beside.mkdir(parents=True)
+    save_file({k: x.detach().cpu().contiguous() for k, x in state.items()}, beside / WEIGHTS)
+    (beside / "config.json").write_text(json.dumps(FORMAT | dict(config), indent=1) + "\n")
+    if trainer is not None:
+        torch.save(trainer, beside / "trainer.pt")
+    if folder.exists():
+        folder.rename(old)
+    beside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def whole(folder: Path | str) -> Path:
+    """The folder, or its predecessor where the moment of exchange was cut off."""
+    folder = Path(folder)
+    old = folder.with_name(folder.name + ".old")
+    return old if old.is_dir() and not folder.is_dir() else folder
+
+
+def read_config(folder: Path | str) -> dict[str, Any]:
+    path = whole(folder) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; a model folder holds it and {WEIGHTS}")
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as e:
+        raise ValueError(f"{path}: not valid JSON ({e}); write the model folder again") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT["format"]:
+        raise ValueError(f"{path}: not the config of a posediff model")
+    if config.get("version") != FORMAT["version"]:
+        raise ValueError(
+            f"{path}: version {config.get('version')}, this posediff reads {FORMAT['version']}"
+        )
+    return config
+
+
+def read_weights(folder: Path | str) -> dict[str, Tensor]:
+    path = whole(folder) / WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; a model folder holds it and config.json")
+    try:
+        return load_file(path)
+    except SafetensorError as e:
+        raise ValueError(f"{path}: damaged or no safetensors file ({e})") from None
+
+
+def read_trainer(folder: Path | str) -> dict[str, Any]:
+    path = whole(folder) / "trainer.pt"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file, so there is no training to go on with")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path | str) -> None:
+    """Strict: the first entry that is missing, unknown or of another shape is an error."""
+    wanted = module.state_dict()
+    for name in [*wanted, *weights]:
+        if name not in weights:
+            raise ValueError(f"{source}: the weights have no entry {name}")
+        if name not in wanted:
+            raise ValueError(f"{source}: the weights have an entry {name} that the model lacks")
+        if weights[name].shape != wanted[name].shape:
+            shapes = f"{tuple(weights[name].shape)}, the model wants {tuple(wanted[name].shape)}"
+            raise ValueError(f"{source}: the entry {name} has shape {shapes}")
+    module.load_state_dict(dict(weights))
+
+
+def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
+    """The model of a folder, in evaluation mode, on the CPU.
+
+    Its sampler, K and aggregation rule are those of its training; every call may say otherwise.
+    `classes` maps further dotted names, of your own heads, to the classes themselves.
+
+    Raises:
+        FileNotFoundError: no such folder, or one of its two files is missing.
+        ValueError: damaged files, a class that is not known, weights that do not fit.
+    """
+    config = read_config(folder)
+    model: Model = build(config["model"], classes or {}, f"{folder}/config.json")
+    load_weights(model, read_weights(folder), Path(folder) / WEIGHTS)
+    return model.eval()
+
+
+def build(tree: Any, classes: Mapping[str, Any], source: str) -> Any:
+    """The object that a tree of `_target_` nodes stands for, from known classes only."""
+    if isinstance(tree, list):
+        return [build(node, classes, source) for node in tree]
+    if not isinstance(tree, dict):
+        return tree
+    parts = {
+        k: build(x, classes, source) for k, x in tree.items() if k not in ("_target_", "_partial_")
+    }
+    if "_target_" not in tree:
+        return parts
+    name = tree["_target_"]
+    if name in classes:
+        target = classes[name]
+    elif name in KNOWN:
+        module, _, attribute = name.rpartition(".")
+        target = getattr(import_module(module), attribute)
+    else:
+        raise ValueError(f"{source}: {name} is no class of posediff; pass it as classes={{...}}")
+    return partial(target, **parts) if tree.get("_partial_") else target(**parts)
+
+
+def expand(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
+    """Put a network in the place of every model folder that `encoder:` names, in place.
+
+    Yields where it stands in the model and the folder that holds its weights.
+    """
+    for key, node in tree.items():
+        here = f"{at}.{key}".lstrip(".")
+        if key == "encoder" and isinstance(node, str):
+            tree[key] = read_config(node)["model"]["head"]
+            yield here, Path(node)
+        elif isinstance(node, dict):
+            yield from expand(node, here)
+
+
+def load_part(model: nn.Module, at: str, folder: Path) -> None:
+    """Give the part of `model` that stands at `at` the weights of the model in `folder`."""
+    weights = {k.removeprefix("head."): x for k, x in read_weights(folder).items()}
+    load_weights(model.get_submodule(at), weights, folder / WEIGHTS)
+
+
+def newest(runs: Path | str, task: str, dataset: str, method: str) -> Path | None:
+    """The youngest best model of a task, data set and method among the run folders."""
+    best = sorted(
+        Path(runs).glob(f"{task}/{dataset}/*/checkpoints/best/config.json"),
+        key=lambda path: path.stat().st_mtime,
+    )
+    fitting = [p.parent for p in best if read_config(p.parent).get("method") == method]
+    return fitting[-1] if fitting else None

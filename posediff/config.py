@@ -1,0 +1,192 @@
+"""The door to Hydra: where conf/ is, composing it, and what the mains share. Nothing below knows it.
+
+Importers use `build` and never see Hydra; it is imported here inside the functions that need it.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from posediff import checkpoint
+from posediff.diffusion import DiffusionModel, FlipTest, Model
+
+_here = Path(__file__).parent.resolve()
+# inside the installed package, or beside it in a checkout and an editable install
+CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf")
+
+METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
+
+
+def compose(primary: str, overrides: Sequence[str]) -> Any:
+    """The configuration of a main (train, eval, predict), as a DictConfig."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():  # inside a main
+        return hydra.compose(primary, list(overrides))
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        return hydra.compose(primary, list(overrides))
+
+
+def build(task: str, dataset: str | None = None, overrides: Sequence[str] = ()) -> Model:
+    """A model with fresh weights, by the names that the command line uses.
+
+    Raises:
+        ValueError: an override that does not exist, or a part that cannot be built.
+    """
+    chosen = [f"task={task}", *([f"dataset={dataset}"] if dataset else []), *overrides]
+    try:
+        return build_model(compose("train", chosen))
+    except Exception as e:
+        if isinstance(e, expected_errors()):
+            raise ValueError(one_line(e)) from e
+        raise
+
+
+def build_model(cfg: Any) -> Model:
+    """The model of a composed configuration, with the weights of its pretrained parts."""
+    from hydra.utils import instantiate
+
+    tree = model_tree(cfg)
+    parts = list(checkpoint.expand(tree))
+    model: Model = instantiate(tree, _convert_="all")
+    for at, folder in parts:
+        checkpoint.load_part(model, at, folder)
+    return model
+
+
+def model_tree(cfg: Any) -> dict[str, Any]:
+    """cfg.model as plain data, its encoder found where none is named."""
+    tree = plain(cfg.model)
+    head = tree["head"]
+    if "encoder" in head and head["encoder"] is None:
+        found = checkpoint.newest(cfg.paths.runs, cfg.task.name, cfg.dataset.name, "encoder")
+        if found is None:
+            raise ValueError(
+                f"no encoder for {cfg.dataset.name} under {cfg.paths.runs}: name its model folder by "
+                f"task.head.encoder=, or train it first: python -m posediff.train "
+                f"experiment=lift3d_encoder dataset={cfg.dataset.name}"
+            )
+        head["encoder"] = str(found)
+    return tree
+
+
+def model_config(cfg: Any) -> dict[str, Any]:
+    """What config.json of a model folder says: the network, and what it was trained for."""
+    tree = model_tree(cfg)
+    list(checkpoint.expand(tree))
+    return {
+        "task": cfg.task.name,
+        "method": cfg.task.method,
+        "skeleton": cfg.dataset.skeleton,
+        "dataset": {k: plain(cfg.dataset)[k] for k in ("name", "keypoints", "noise")},
+        "overrides": [o for o in overrides_given() if o.split(".")[0].split("=")[0] in METHOD_KEYS],
+        "model": tree,
+    }
+
+
+def overrides_given() -> list[str]:
+    from hydra.core.hydra_config import HydraConfig
+
+    return list(HydraConfig.get().overrides.task)
+
+
+def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
+    """The checkpoint that a configuration names or means, as trained unless overridden now.
+
+    Gives the configuration composed again with what was set at training, the model and its folder.
+    """
+    from hydra.utils import instantiate
+
+    folder = checkpoint_folder(cfg)
+    saved = checkpoint.read_config(folder)
+    if saved["task"] != cfg.task.name:
+        raise ValueError(f"{folder}: a model of task {saved['task']}, not of {cfg.task.name}")
+    given = overrides_given()
+    keys = {o.split("=")[0] for o in given}
+    cfg = compose(primary, [o for o in saved["overrides"] if o.split("=")[0] not in keys] + given)
+    model = checkpoint.load(folder)
+    if isinstance(model, DiffusionModel):
+        dials = {k: x for k, x in plain(cfg.model).items() if k != "head"}
+        model = DiffusionModel(model.head, **instantiate(dials, _convert_="all"))
+        if cfg.task.flip:
+            model.head = FlipTest(model.head)
+    return cfg, model.eval().to(device(cfg.device)), folder
+
+
+def checkpoint_folder(cfg: Any) -> Path:
+    if cfg.checkpoint is not None:
+        return Path(cfg.checkpoint)
+    task, data, method = cfg.task.name, cfg.dataset.name, cfg.task.method
+    found = checkpoint.newest(cfg.paths.runs, task, data, method)
+    if found is None:
+        how = "experiment=lift3d_encoder" if method == "encoder" else f"task={task}"
+        raise ValueError(
+            f"no trained model ({method}) of {task} on {data} under {cfg.paths.runs}: name one by "
+            f"checkpoint=, or train one first: python -m posediff.train {how} dataset={data}"
+        )
+    return found
+
+
+def dataset(cfg: Any, split: str) -> Any:
+    """One part (train, validation, test) of the configured data set."""
+    from hydra.utils import instantiate
+
+    reader = {k: x for k, x in plain(cfg.dataset).items() if k not in ("name", "skeleton")}
+    return instantiate(reader, split=split, _convert_="all")
+
+
+def plain(node: Any) -> Any:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(node, resolve=True)
+
+
+def device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """What a person can mend: their input, their files, their overrides."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    return (ValueError, OSError, HydraException, OmegaConfBaseException)
+
+
+def one_line(error: BaseException) -> str:
+    """The message that says most, on one line: Hydra wraps the real error into its own."""
+    from hydra.errors import InstantiationException
+
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error).split("full_key:")[0].split("Set the environment variable")[0]
+    return " ".join(text.split())
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a Hydra main; what a person can mend ends in one line and exit code 1.
+
+    HYDRA_FULL_ERROR=1 shows the traceback instead.
+    """
+    full = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see the error
+    try:
+        main()
+    except expected_errors() as e:
+        if full:
+            raise
+        print(f"error: {one_line(e)}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(
+            "\nstopped; train goes on with the same arguments and name=<run folder's name> resume=true",
+            file=sys.stderr,
+        )
+        sys.exit(130)

@@ -1,0 +1,154 @@
+"""Models, as an engine sees them: `loss(sample)` to train, `sample` and `predict` to use."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from posediff.diffusion.aggregate import Hypotheses, Poses, mean
+from posediff.diffusion.head import RegressionHead, Sample, TaskHead
+from posediff.diffusion.noise import Noise
+from posediff.diffusion.process import Process
+from posediff.diffusion.sampler import Sampler, Step
+
+Rule = Callable[[Hypotheses], Poses]
+
+
+class Model(nn.Module, ABC):
+    """`aggregate` and `hypotheses` (K) are what inference does unless a call says otherwise."""
+
+    head: TaskHead | RegressionHead
+    aggregate: Rule
+    hypotheses: int
+
+    @abstractmethod
+    def loss(self, sample: Sample) -> Tensor:
+        """The training loss of a batch, a scalar."""
+
+    @abstractmethod
+    def answers(
+        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    ) -> Iterator[Hypotheses]:
+        """The K answers as they stand after every step. May be left early."""
+
+    def sample(
+        self, sample: Sample, hypotheses: int | None = None, steps: int | None = None, seed: int = 0
+    ) -> Hypotheses:
+        """All K answers of every sample. They depend on the sample, its id and the seed alone."""
+        *_, last = self.answers(sample, hypotheses or self.hypotheses, steps, seed)
+        return last
+
+    def predict(
+        self, sample: Sample, hypotheses: int | None = None, steps: int | None = None, seed: int = 0
+    ) -> Poses:
+        """One pose a sample, with the K hypotheses and their spread."""
+        return self.aggregate(self.sample(sample, hypotheses, steps, seed))
+
+    def forward(self, sample: Sample) -> Tensor:  # so that DDP wraps the loss
+        return self.loss(sample)
+
+    def calibrate(self, samples: Iterable[Sample]) -> None:
+        """After training: what held-out samples tell about the errors. Nothing, by default."""
+
+    def _draws(self, estimates: Tensor, sample: Sample) -> Hypotheses:
+        head = self.head
+        return Hypotheses(estimates, lambda x: head.decode(x, sample), sample, head.skeleton)
+
+
+class DiffusionModel(Model):
+    """A task head on the shared process."""
+
+    head: TaskHead
+
+    def __init__(
+        self,
+        head: TaskHead,
+        process: Process,
+        sampler: Sampler,
+        aggregate: Rule = mean,
+        hypotheses: int = 1,
+    ) -> None:
+        super().__init__()
+        self.head, self.process, self.sampler = head, process, sampler
+        self.aggregate, self.hypotheses = aggregate, hypotheses
+
+    def loss(self, sample: Sample, noise: Noise | None = None) -> Tensor:
+        noise = noise or Noise.plain()
+        context, x_0 = self.head.encode(sample), self.head.target(sample)
+        prior = self.head.prior(context, noise)
+        t = self.process.schedule.draw(len(x_0), noise, self.process.antithetic)
+        e = prior.noise(noise)
+        x_t = self.process.diffuse(x_0, e, t, prior)
+        goal = x_0 if self.process.predicts == "x_0" else e
+        return (self.process.weight(t) * self.head.loss(x_t, t, goal, context, sample)).mean()
+
+    @torch.no_grad()
+    def trajectory(
+        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    ) -> Iterator[Step]:
+        """Every reverse step of all hypotheses, (B K) ...; encodes once."""
+        noise, schedule = Noise(seed, sample["id"], hypotheses), self.process.schedule
+        sampler = self.sampler
+        if steps is not None:
+            sampler = replace(sampler, steps=steps, timesteps=None)
+        encoded = self.head.encode(sample).items()
+        context = {name: repeat(x, "b ... -> (b k) ...", k=hypotheses) for name, x in encoded}
+        prior, t = self.head.prior(context, noise), sampler.grid(len(schedule))[0]
+        x = prior.start(schedule.alpha[t], schedule.sigma[t], noise)
+        yield from sampler(
+            self.process, lambda x, t: self.head.denoise(x, t, context), x, prior, noise
+        )
+
+    def answers(
+        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    ) -> Iterator[Hypotheses]:
+        for step in self.trajectory(sample, hypotheses, steps, seed):
+            every = rearrange(step.estimate, "(b k) ... -> b k ...", k=hypotheses)
+            yield self._draws(every, sample)
+
+
+class Regression(Model):
+    """A head that answers at once, as a baseline: no process, no steps and one hypothesis."""
+
+    head: RegressionHead
+
+    def __init__(self, head: RegressionHead) -> None:
+        super().__init__()
+        self.head, self.aggregate, self.hypotheses = head, mean, 1
+
+    def loss(self, sample: Sample) -> Tensor:
+        return self.head.loss(self.head(sample), sample).mean()
+
+    @torch.no_grad()
+    def answers(
+        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    ) -> Iterator[Hypotheses]:
+        if hypotheses != 1:
+            raise ValueError(f"a regression gives one answer, not {hypotheses}: set hypotheses 1")
+        yield self._draws(self.head(sample).unsqueeze(1), sample)
+
+    def calibrate(self, samples: Iterable[Sample]) -> None:
+        self.head.calibrate(samples)
+
+
+def anytime(
+    answers: Iterable[Hypotheses], rule: Rule = mean, tolerance: float = 0.0, seconds: float = 1e9
+) -> tuple[Poses, int]:
+    """The aggregate once it has settled or time is up, and the number of steps taken.
+
+    Settled: the last step moved its joints by less than `tolerance` (the pose's unit) in the mean.
+    """
+    begin, seen = time.perf_counter(), []
+    for every in answers:
+        seen.append(rule(every))
+        if len(seen) > 1:
+            moved = (seen[-1].keypoints - seen[-2].keypoints).norm(dim=-1).mean()
+            if moved < tolerance:
+                break
+        if time.perf_counter() - begin >= seconds:
+            break
+    return seen[-1], len(seen)

@@ -1,0 +1,63 @@
+"""The forward process and the algebra between x_t, x_0 and noise. Nothing here knows what x is."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from posediff.diffusion.prior import Prior
+from posediff.diffusion.schedule import NoiseSchedule
+
+
+class Output(NamedTuple):
+    value: Tensor  # x_0 or noise, as the process expects
+    evidence: Tensor | None = None  # what decode reads instead of x_0, such as heatmaps
+
+
+class Process(nn.Module):
+    """`clip` bounds |x_0 - loc| in the reverse process; training does not see it.
+
+    `weighting` is how much each timestep counts in training: all alike, or as if the network had to
+    say x_{t-1} with the noise of x_t (`previous_state`), which is a weighted x_0 loss.
+    """
+
+    def __init__(
+        self,
+        schedule: NoiseSchedule,
+        predicts: Literal["x_0", "noise"] = "x_0",
+        clip: float | None = None,
+        weighting: Literal["uniform", "previous_state"] = "uniform",
+        antithetic: bool = False,
+    ) -> None:
+        super().__init__()
+        if predicts not in ("x_0", "noise"):
+            raise ValueError(f"predicts must be 'x_0' or 'noise', got {predicts!r}")
+        if weighting not in ("uniform", "previous_state"):
+            raise ValueError(f"weighting must be 'uniform' or 'previous_state', got {weighting!r}")
+        self.schedule, self.predicts, self.clip = schedule, predicts, clip
+        self.weighting, self.antithetic = weighting, antithetic
+
+    def weight(self, t: Tensor) -> Tensor:
+        """What the loss at t counts. (B,) -> (B,)"""
+        if self.weighting == "uniform":
+            return torch.ones_like(t, dtype=torch.get_default_dtype())
+        alpha, sigma = self.schedule.alpha, self.schedule.sigma
+        w = (alpha[t - 1] - alpha[t] * sigma[t - 1] / sigma[t]).square()
+        return w.to(torch.get_default_dtype())
+
+    def diffuse(self, x_0: Tensor, noise: Tensor, t: Tensor, prior: Prior) -> Tensor:
+        alpha, sigma = self.schedule.at(t, x_0)
+        return prior.loc + alpha * (x_0 - prior.loc) + sigma * noise
+
+    def estimate(
+        self, value: Tensor, x_t: Tensor, t: Tensor, prior: Prior
+    ) -> tuple[Tensor, Tensor]:
+        """x_0 and noise, from what the network said about x_t; noise follows a clipped x_0."""
+        alpha, sigma = self.schedule.at(t, x_t)
+        centred = x_t - prior.loc
+        clean = value - prior.loc if self.predicts == "x_0" else (centred - sigma * value) / alpha
+        if self.clip is not None:
+            clean = clean.clamp(-self.clip, self.clip)
+        elif self.predicts == "noise":
+            return prior.loc + clean, value
+        return prior.loc + clean, (centred - alpha * clean) / sigma

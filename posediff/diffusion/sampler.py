@@ -1,0 +1,101 @@
+"""Reverse samplers: from the first timestep down to the clean end, as generators of steps."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from posediff.diffusion.noise import Noise
+from posediff.diffusion.prior import Prior
+from posediff.diffusion.process import Output, Process
+
+Denoise = Callable[[Tensor, Tensor], Output]
+
+
+class Step(NamedTuple):
+    t: int
+    x_t: Tensor
+    x_0: Tensor
+    estimate: Tensor  # what decode reads: the evidence if the head gave any, else x_0
+
+
+@dataclass(frozen=True)
+class Sampler(ABC):
+    """`steps` network calls, spaced evenly below `start` (exclusive); or at given `timesteps`."""
+
+    steps: int = 4
+    start: int | None = None
+    spacing: Literal["trailing", "leading", "linspace"] = "trailing"
+    timesteps: Sequence[int] | None = None
+
+    def grid(self, total: int) -> list[int]:
+        """Falling timesteps, then -1, the clean end."""
+        n, start = self.steps, total if self.start is None else self.start
+        if self.timesteps is not None:
+            grid = [*self.timesteps, -1]
+        elif self.spacing == "trailing":
+            grid = [*(start * (i + 1) // n - 1 for i in reversed(range(n))), -1]
+        elif self.spacing == "leading":
+            grid = [*(start * i // n for i in reversed(range(n))), -1]
+        else:
+            grid = [*(round(i * ((start - 1) / max(n - 1, 1))) for i in reversed(range(n))), -1]
+        if len(grid) == 1 or grid[0] >= total or any(a <= b for a, b in pairwise(grid)):
+            raise ValueError(f"sampler timesteps {grid} do not fall from below {total} to -1")
+        return grid
+
+    @abstractmethod
+    def __call__(
+        self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise
+    ) -> Iterator[Step]:
+        """One Step after every network call; the last one says the answer."""
+
+
+@dataclass(frozen=True)
+class DDIMSampler(Sampler):
+    """Song et al. 2021: eta 0 is deterministic, eta 1 is DDPM's ancestral sampling.
+
+    Order 2 is DPM-Solver++ (2M), Lu et al. 2022: the same move, but towards an x_0 extrapolated
+    from the last two in log(alpha / sigma). Its first and its last move are of order 1.
+    """
+
+    eta: float = 0.0
+    order: Literal[1, 2] = 1
+
+    def __call__(
+        self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise
+    ) -> Iterator[Step]:
+        alpha, sigma = process.schedule.alpha, process.schedule.sigma
+        half_log_snr = (alpha / sigma).log()
+        last: Step | None = None
+        for t, s in pairwise(self.grid(len(process.schedule))):
+            output = denoise(x, torch.full((len(x),), t, device=x.device))
+            x_0, e = process.estimate(output.value, x, torch.tensor([t]), prior)
+            step = Step(t, x, x_0, x_0 if output.evidence is None else output.evidence)
+            yield step
+            if self.order == 2 and last and s >= 0:
+                ahead, behind = half_log_snr[[s, t]] - half_log_snr[[t, last.t]]
+                x_0 = x_0 + float(ahead / behind) / 2 * (x_0 - last.x_0)
+                e = (x - prior.loc - alpha[t] * (x_0 - prior.loc)) / sigma[t]
+            fresh = self.eta * sigma[s] / sigma[t] * (1 - (alpha[t] / alpha[s]) ** 2).sqrt()
+            x = prior.loc + alpha[s] * (x_0 - prior.loc) + (sigma[s] ** 2 - fresh**2).sqrt() * e
+            if self.eta and s >= 0:
+                x = x + fresh * prior.noise(noise)
+            last = step
+
+
+@dataclass(frozen=True)
+class RepeatSampler(Sampler):
+    """No process: what the network says, evidence before value, is its next input."""
+
+    def __call__(
+        self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise
+    ) -> Iterator[Step]:
+        for t in self.grid(len(process.schedule))[:-1]:
+            x_0, evidence = denoise(x, torch.full((len(x),), t, device=x.device))
+            estimate = x_0 if evidence is None else evidence
+            yield Step(t, x, x_0, estimate)
+            x = estimate

@@ -1,0 +1,268 @@
+"""Training and evaluation as plain functions over plain objects.
+
+The engine knows `model.loss`, `model.sample` and `model.calibrate` only; it reads no configuration
+and knows no task. Randomness is set anew at every step by (seed, step), and the order of the data
+is a function of (seed, position), so that a run that was stopped ends as if it had not been.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader, Dataset
+
+from posediff import checkpoint
+from posediff.diffusion import Model, Poses
+from posediff.diffusion.model import Rule
+from posediff.progress import progress
+
+Figures = dict[str, float]
+
+
+class Samples(Protocol):
+    """A map-style data set that yields whole batches, and redraws its randomness every epoch."""
+
+    def __len__(self) -> int: ...
+    def __getitems__(self, rows: list[int]) -> dict[str, Any]: ...
+    def set_epoch(self, epoch: int) -> None: ...
+
+
+class Thinned:
+    """`count` samples of a data set, evenly spaced; all of them where it has no more."""
+
+    def __init__(self, data: Samples, count: int) -> None:
+        self.data, n = data, min(count, len(data))
+        self.rows = [i * len(data) // n for i in range(n)]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, rows: list[int]) -> dict[str, Any]:
+        return self.data.__getitems__([self.rows[i] for i in rows])
+
+    def set_epoch(self, epoch: int) -> None:
+        self.data.set_epoch(epoch)
+
+
+class Metric(Protocol):
+    def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None: ...
+    def compute(self) -> Figures: ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An epoch is `epoch_samples` samples, or one pass over the data where that is None."""
+
+    epochs: int
+    batch_size: int
+    epoch_samples: int | None = None
+    clip: float | None = 1.0  # largest norm of the gradient
+    ema: float = 0.999  # of the weights that are scored and kept
+    precision: Literal["float32", "bfloat16"] = "float32"
+    workers: int = 0
+    seed: int = 0
+
+    def steps(self, data: Samples) -> int:
+        """Optimiser steps in an epoch; all batches are full."""
+        return math.ceil((self.epoch_samples or len(data)) / self.batch_size)
+
+
+def fit(
+    model: Model,
+    data: Samples,
+    optimizer: torch.optim.Optimizer,
+    rate: Callable[[float], float],
+    recipe: Recipe,
+    score: Callable[[Model], Figures],
+    monitor: str,
+    folder: Path,
+    config: Mapping[str, Any],
+    resume: bool = False,
+) -> Figures:
+    """Train, and keep the best averaged weights by `monitor` (lower is better) on held-out data.
+
+    Writes log.jsonl and checkpoints/{last,best} in `folder`; gives the figures of the best epoch.
+    `rate` maps the part of training done, 0 .. 1, to a factor of the optimiser's learning rate.
+    """
+    average = AveragedModel(model, multi_avg_fn=averaging(recipe.ema))
+    begin, best = 0, Figures()
+    if resume:
+        begin, best = restore(folder / "checkpoints/last", model, average, optimizer)
+    base = [group["lr"] for group in optimizer.param_groups]
+    for epoch in range(begin, recipe.epochs):
+        started = time.monotonic()
+        loss = train_one_epoch(model, average, data, optimizer, base, rate, recipe, folder, epoch)
+        figures = {"loss": loss, **score(cast(Model, average.module))}
+        seconds = time.monotonic() - started
+        log(folder, {"epoch": epoch + 1, **figures, "seconds": seconds})
+        improved = not best or figures[monitor] < best[monitor]
+        print(
+            f"epoch {epoch + 1}/{recipe.epochs}  loss {loss:.4g}  {monitor} {figures[monitor]:.2f}"
+            f"  {recipe.steps(data) * recipe.batch_size / seconds:.0f} samples/s"
+            f"{'  (best so far)' if improved else ''}",
+            flush=True,
+        )
+        if improved:
+            best = {"epoch": epoch + 1, **figures}
+            checkpoint.save(folder / "checkpoints/best", average.module.state_dict(), config)
+        trainer = {
+            "epoch": epoch + 1,
+            "best": best,
+            "base": base,
+            "optimizer": optimizer.state_dict(),
+            "average": average.state_dict(),
+        }
+        checkpoint.save(folder / "checkpoints/last", model.state_dict(), config, trainer)
+    return best
+
+
+def train_one_epoch(
+    model: Model,
+    average: AveragedModel,
+    data: Samples,
+    optimizer: torch.optim.Optimizer,
+    base: Sequence[float],
+    rate: Callable[[float], float],
+    recipe: Recipe,
+    folder: Path,
+    epoch: int,
+) -> float:
+    """The mean loss of the epoch."""
+    device = next(model.parameters()).device
+    model.train()
+    data.set_epoch(epoch)
+    steps, total, notes = recipe.steps(data), 0.0, dict[str, str]()
+    first = epoch * steps
+    rows = batches(len(data), recipe.batch_size, recipe.seed, first, steps)
+    loading = loader(data, list(rows), recipe.workers)
+    for i, sample in enumerate(progress(loading, steps, f"epoch {epoch + 1}", notes)):
+        step = first + i
+        torch.manual_seed((recipe.seed << 20) + step)
+        for group, lr in zip(optimizer.param_groups, base, strict=True):
+            group["lr"] = lr * rate(step / (steps * recipe.epochs))
+        bf16 = recipe.precision == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            loss: Tensor = model(on(device, sample))
+        value = float(loss)
+        if not math.isfinite(value):
+            raise ValueError(f"the loss is {value} at step {step}: lower trainer.optimizer.lr")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if recipe.clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        optimizer.step()
+        average.update_parameters(model)
+        total += value
+        notes["loss"] = f"{total / (i + 1):.4g}"
+        log(folder, {"step": step, "loss": value, "lr": optimizer.param_groups[0]["lr"]})
+    return total / steps
+
+
+@torch.no_grad()
+def evaluate(
+    model: Model,
+    data: Samples,
+    metric: Metric,
+    rules: Mapping[str, Rule],
+    batch_size: int,
+    seed: int = 0,
+    workers: int = 0,
+    label: str = "scoring",
+) -> Figures:
+    """Score every aggregation rule on the same draws of every sample."""
+    device = next(model.parameters()).device
+    model.eval()
+    rows = [list(range(i, min(i + batch_size, len(data)))) for i in range(0, len(data), batch_size)]
+    for sample in progress(loader(data, rows, workers), len(rows), label, {}):
+        hypotheses = model.sample(on(device, sample), seed=seed)
+        for name, rule in rules.items():
+            metric.update(name, rule(hypotheses), sample)
+    return metric.compute()
+
+
+def restore(
+    folder: Path, model: Model, average: AveragedModel, optimizer: torch.optim.Optimizer
+) -> tuple[int, Figures]:
+    """Epochs done and the figures of the best one, from checkpoints/last."""
+    state = checkpoint.read_trainer(folder)
+    checkpoint.load_weights(model, checkpoint.read_weights(folder), folder)
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    for group, lr in zip(optimizer.param_groups, state["base"], strict=True):
+        group["lr"] = lr
+    return state["epoch"], state["best"]
+
+
+def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
+    """The exponential mean of weights; its memory grows with training up to 1 / (1 - decay).
+
+    So that a short run is not the mean of its own beginning: decay at step n is (1 + n) / (10 + n).
+    """
+
+    @torch.no_grad()
+    def update(means: list[Tensor], values: list[Tensor], seen: Tensor | int) -> None:
+        torch._foreach_lerp_(means, values, 1 - min(decay, (1 + int(seen)) / (10 + int(seen))))
+
+    return update
+
+
+def batches(length: int, size: int, seed: int, first: int, steps: int) -> Iterator[list[int]]:
+    """The rows of `steps` full batches from batch `first` on, in an endless shuffled stream.
+
+    Every pass over the data has its own order, from (seed, pass).
+    """
+    current, order = -1, torch.empty(0)
+    for step in range(first, first + steps):
+        rows = []
+        for position in range(step * size, (step + 1) * size):
+            if position // length != current:
+                current = position // length
+                key = torch.Generator().manual_seed((seed << 20) + current)
+                order = torch.randperm(length, generator=key)
+            rows.append(int(order[position % length]))
+        yield rows
+
+
+def in_order(data: Samples, size: int, workers: int = 0, label: str = "") -> Iterator[Any]:
+    """The batches of one pass, first to last."""
+    rows = [list(range(i, min(i + size, len(data)))) for i in range(0, len(data), size)]
+    return progress(loader(data, rows, workers), len(rows), label, {})
+
+
+def loader(data: Samples, rows: list[list[int]], workers: int) -> DataLoader[Any]:
+    dataset: Dataset[Any] = data  # type: ignore[assignment]
+    return DataLoader(dataset, batch_sampler=rows, collate_fn=_whole, num_workers=workers)
+
+
+def _whole(batch: Any) -> Any:
+    return batch  # the data set yields batches already
+
+
+def on(device: torch.device, value: Any) -> Any:
+    """The same nest of mappings, with its tensors on `device`."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    return {k: on(device, x) for k, x in value.items()} if isinstance(value, Mapping) else value
+
+
+def log(folder: Path, figures: Mapping[str, Any]) -> None:
+    with (folder / "log.jsonl").open("a") as file:
+        file.write(json.dumps(dict(figures)) + "\n")
+
+
+def constant(done: float) -> float:
+    return 1.0
+
+
+def cosine(done: float, warmup: float = 0.0) -> float:
+    """Linear over the first part `warmup` of training, then a half cosine down to 0."""
+    if done < warmup:
+        return done / warmup
+    return (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2

@@ -1,0 +1,70 @@
+"""Score a model: python -m posediff.eval task=lift3d dataset=synthetic"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+
+from posediff import __version__, checkpoint, config, engine
+
+
+@hydra.main(version_base="1.3", config_path=config.CONF, config_name="eval")
+def main(cfg: Any) -> None:
+    run = Path(HydraConfig.get().runtime.output_dir)
+    cfg, model, folder = config.trained(cfg, "eval")
+    saved = checkpoint.read_config(folder)
+    if saved["skeleton"] != cfg.dataset.skeleton:
+        raise ValueError(
+            f"{folder}: trained on the joints of {saved['skeleton']}, {cfg.dataset.name} has those "
+            f"of {cfg.dataset.skeleton}; use a data set of the same skeleton"
+        )
+    trained_on = saved["dataset"]["keypoints"]
+    if trained_on != cfg.dataset.keypoints:
+        print(f"warning: trained on 2D of '{trained_on}', scored on '{cfg.dataset.keypoints}'")
+    data = config.dataset(cfg, cfg.eval.split)
+    names = list(cfg.eval.aggregates) if cfg.model._target_.endswith("DiffusionModel") else ["mean"]
+    rules = {name: instantiate(cfg.aggregate[name]) for name in names}
+    begin = time.perf_counter()
+    figures = engine.evaluate(
+        model, data, instantiate(cfg.eval.metric), rules, cfg.eval.batch_size, cfg.seed
+    )
+    seconds = time.perf_counter() - begin
+    report = {
+        "checkpoint": str(folder),
+        "task": cfg.task.name,
+        "method": cfg.task.method,
+        "dataset": cfg.dataset.name,
+        "split": cfg.eval.split,
+        "trained_on": saved["dataset"],
+        **data.summary(),
+        "steps": getattr(getattr(model, "sampler", None), "steps", 1),
+        "K": model.hypotheses,
+        "aggregates": names,
+        "flip": bool(cfg.task.flip),
+        "seed": cfg.seed,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "seconds": round(seconds, 2),
+        "posediff": __version__,
+        "metrics": figures,
+    }
+    path = run / "metrics.json"
+    part = path.with_name("metrics.json.part")
+    part.write_text(json.dumps(report, indent=1) + "\n")
+    part.replace(path)
+    print(table(figures))
+    print(f"{folder}\n{path}")
+
+
+def table(figures: engine.Figures) -> str:
+    """The figures of all samples, one a line; those of single actions stand in metrics.json."""
+    shown = {k: x for k, x in figures.items() if ":" not in k or k.endswith(":frames")}
+    width = max(map(len, shown))
+    return "\n".join(f"{k:{width}}  {x:10.2f}" for k, x in shown.items())
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,84 @@
+"""lift3d as published: DiffPose, Gong et al., CVPR 2023 (arXiv 2211.16940), frame version.
+
+    x_0   = [u, v of the true projection; x, y, z relative to the root]         (J, 5)
+    x_t   = mu_G + alpha[t] (x_0 - mu_G) + sigma[t] eps_G,   eps_G ~ N(0, sigma_G^2)
+    mu_G  = [the drawn component's u, v; the frozen encoder's pose]
+    sigma_G = [its scale; the encoder's residual on held-out data]
+
+A component of the 2D mixture is drawn per joint and hypothesis. The denoiser sees x_t, t and the
+encoder's features, and says x_0 as a correction of the detection and of the encoder's pose. Where
+the paper is silent the choices are ours; ARCHITECTURE.md lists what differs from the released code.
+"""
+
+import torch
+from torch import Tensor
+
+from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead, draw_component
+from posediff.diffusion.head import Context, Sample
+from posediff.pose.camera import normalise
+from posediff.tasks.lift3d import pose
+from posediff.tasks.lift3d.encoder import Encoder
+from posediff.tasks.lift3d.network import ContextDenoiser
+
+
+class Lift3D(TaskHead):
+    """`encoder` is frozen; only the denoiser learns."""
+
+    def __init__(
+        self, encoder: Encoder, width: int = 96, depth: int = 3, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder.freeze()
+        self.skeleton, self.bones = encoder.skeleton, encoder.bones
+        self.denoiser = ContextDenoiser(
+            self.bones.adjacency(),
+            width=width,
+            depth=depth,
+            context_width=encoder.network.width,
+            dropout=dropout,
+        )
+
+    def encode(self, sample: Sample) -> Context:
+        if not self.encoder.residual.any():
+            raise ValueError("the encoder has no residual: train it with experiment=lift3d_encoder")
+        uv, mixture = pose.screen(sample), sample["mixture"]
+        with torch.no_grad():
+            xyz, features = self.encoder.lift(uv)
+        loc = normalise(mixture["loc"].flatten(1, 2), sample["image_size"])
+        return {
+            "detected": torch.cat([uv, xyz], -1),
+            "features": self.denoiser.project(features),
+            "weights": mixture["weights"],
+            "loc": loc.view_as(mixture["loc"]),
+            "scale": pose.screen_scale(mixture["scale"], sample),
+        }
+
+    def prior(self, context: Context, noise: Noise) -> Prior:
+        """eq. 5 of the paper: one Gaussian of the mixture for every joint and hypothesis."""
+        drawn = draw_component(context["weights"], context["loc"], context["scale"], noise)
+        xyz = context["detected"][..., 2:]
+        loc = torch.cat([drawn.loc, xyz], -1)
+        return Prior(loc, torch.cat([drawn.scale, self.encoder.residual.expand_as(xyz)], -1))
+
+    def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
+        return Output(context["detected"] + self.denoiser(x_t, t, context["features"]))
+
+    def target(self, sample: Sample) -> Tensor:
+        return pose.clean_state(sample, "target_2d", self.bones)
+
+    def loss(
+        self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
+    ) -> Tensor:
+        """Squared error in units of the state; a joint without 2D counts by its 3D alone."""
+        squared = (self.denoise(x_t, t, context).value - goal).square()
+        uv: Tensor = squared[..., :2].sum(-1) * sample["visible"]
+        return (uv + squared[..., 2:].sum(-1)).mean(-1)
+
+    def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
+        return pose.decode(estimates[..., 2:], sample, self.bones)
+
+    def mirror(self, x: Tensor) -> Tensor:
+        return pose.mirror_state(x, self.bones)
+
+    def mirror_sample(self, sample: Sample) -> Sample:
+        return pose.mirrored(sample, self.bones)

@@ -1,0 +1,66 @@
+"""Train a model: python -m posediff.train task=lift3d dataset=synthetic"""
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+
+from posediff import checkpoint, config, engine
+from posediff.diffusion import Model
+
+
+@hydra.main(version_base="1.3", config_path=config.CONF, config_name="train")
+def main(cfg: Any) -> None:
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if not cfg.resume and (folder / "checkpoints").exists():
+        raise ValueError(
+            f"{folder} holds a run already: resume=true goes on with it, name= renames"
+        )
+    torch.manual_seed(cfg.seed)
+    data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
+    if cfg.trainer.train_samples is not None:
+        data = engine.Thinned(data, cfg.trainer.train_samples)
+    if cfg.trainer.validation_samples is not None:
+        held_out = engine.Thinned(held_out, cfg.trainer.validation_samples)
+    model = config.build_model(cfg).to(config.device(cfg.device))
+    learned = [p for p in model.parameters() if p.requires_grad]
+    count = sum(p.numel() for p in learned)
+    print(
+        f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
+        f"{len(held_out):,} held out, {count:,} weights to learn\n{folder}"
+    )
+
+    def score(candidate: Model) -> engine.Figures:
+        metric, rules = instantiate(cfg.eval.metric), {"mean": candidate.aggregate}
+        size = cfg.eval.batch_size
+        return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
+
+    best = engine.fit(
+        model,
+        data,
+        instantiate(cfg.trainer.optimizer, _convert_="all")(learned),
+        instantiate(cfg.trainer.rate, _convert_="all"),
+        instantiate(cfg.trainer.recipe),
+        score,
+        cfg.eval.monitor,
+        folder,
+        config.model_config(cfg),
+        cfg.resume,
+    )
+    calibrate(folder / "checkpoints/best", held_out, cfg.eval.batch_size)
+    monitor = cfg.eval.monitor
+    print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.2f} on held-out data\n{folder}")
+
+
+def calibrate(folder: Path, held_out: engine.Samples, batch_size: int) -> None:
+    """Let the best model learn from held-out samples what its errors are like."""
+    model = checkpoint.load(folder)
+    model.calibrate(engine.in_order(held_out, batch_size))
+    checkpoint.save(folder, model.state_dict(), checkpoint.read_config(folder))
+
+
+if __name__ == "__main__":
+    config.run(main)

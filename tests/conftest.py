@@ -1,0 +1,19 @@
+"""Where golden files and real data are found, and how many cores a test may use."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with golden/ and data/: POSEDIFF_SHARED, or ../shared beside the checkout."""
+    path = Path(os.environ.get("POSEDIFF_SHARED") or ROOT.parent / "shared")
+    if not (path / "golden").is_dir():
+        pytest.skip("golden files and real data are absent: set POSEDIFF_SHARED to their folder")
+    return path
