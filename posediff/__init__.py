@@ -1,8 +1,8 @@
 """Diffusion models for human pose: 2D from an image, 2D from video, 3D from 2D.
 
-    model = posediff.load("runs/lift3d/synthetic/<name>/checkpoints/best")
-    poses = model.predict(posediff.lifting_sample(points, layout="coco17", image_size=(1000, 1000)))
-    poses.keypoints, poses.hypotheses, poses.spread
+model = posediff.load("runs/lift3d/synthetic/<name>/checkpoints/best")
+poses = model.predict(posediff.lifting_sample(points, layout="coco17", image_size=(1000, 1000)))
+poses.keypoints, poses.hypotheses, poses.spread
 """
 
 from posediff.checkpoint import load as load

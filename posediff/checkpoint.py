@@ -177,11 +177,15 @@ def load_part(model: nn.Module, at: str, folder: Path) -> None:
     load_weights(model.get_submodule(at), weights, folder / WEIGHTS)
 
 
-def newest(runs: Path | str, task: str, dataset: str, method: str) -> Path | None:
-    """The youngest best model of a task, data set and method among the run folders."""
+def newest(runs: Path | str, task: str, dataset: str, method: str, keypoints: str) -> Path | None:
+    """The youngest best model of that kind among the run folders."""
+    wanted = {"name": dataset, "keypoints": keypoints}
     best = sorted(
         Path(runs).glob(f"{task}/{dataset}/*/checkpoints/best/config.json"),
         key=lambda path: path.stat().st_mtime,
     )
-    fitting = [p.parent for p in best if read_config(p.parent).get("method") == method]
-    return fitting[-1] if fitting else None
+    for folder in (path.parent for path in reversed(best)):
+        config = read_config(folder)
+        if config["method"] == method and wanted.items() <= config["dataset"].items():
+            return folder
+    return None

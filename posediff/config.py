@@ -1,11 +1,13 @@
-"""The door to Hydra: where conf/ is, composing it, and what the mains share. Nothing below knows it.
+"""The door to Hydra: where conf/ is, composing it, and what the mains share.
 
 Importers use `build` and never see Hydra; it is imported here inside the functions that need it.
 """
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
 CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf")
 
+FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
 
 
@@ -40,18 +43,20 @@ def build(task: str, dataset: str | None = None, overrides: Sequence[str] = ()) 
     """
     chosen = [f"task={task}", *([f"dataset={dataset}"] if dataset else []), *overrides]
     try:
-        return build_model(compose("train", chosen))
+        return build_model(model_tree(compose("train", chosen)))
     except Exception as e:
         if isinstance(e, expected_errors()):
             raise ValueError(one_line(e)) from e
         raise
 
 
-def build_model(cfg: Any) -> Model:
-    """The model of a composed configuration, with the weights of its pretrained parts."""
+def build_model(tree: dict[str, Any]) -> Model:
+    """The model of a tree of `_target_`, with the weights of its pretrained parts.
+
+    In the tree their networks take the place of the folders that held them.
+    """
     from hydra.utils import instantiate
 
-    tree = model_tree(cfg)
     parts = list(checkpoint.expand(tree))
     model: Model = instantiate(tree, _convert_="all")
     for at, folder in parts:
@@ -61,24 +66,29 @@ def build_model(cfg: Any) -> Model:
 
 def model_tree(cfg: Any) -> dict[str, Any]:
     """cfg.model as plain data, its encoder found where none is named."""
-    tree = plain(cfg.model)
+    tree: dict[str, Any] = plain(cfg.model)
     head = tree["head"]
     if "encoder" in head and head["encoder"] is None:
-        found = checkpoint.newest(cfg.paths.runs, cfg.task.name, cfg.dataset.name, "encoder")
-        if found is None:
-            raise ValueError(
-                f"no encoder for {cfg.dataset.name} under {cfg.paths.runs}: name its model folder by "
-                f"task.head.encoder=, or train it first: python -m posediff.train "
-                f"experiment=lift3d_encoder dataset={cfg.dataset.name}"
-            )
-        head["encoder"] = str(found)
+        head["encoder"] = str(find(cfg, "encoder", "task.head.encoder"))
     return tree
 
 
-def model_config(cfg: Any) -> dict[str, Any]:
+def find(cfg: Any, method: str, key: str) -> Path:
+    """The newest best model of a method for the task, data and 2D of a configuration."""
+    task, data, keypoints = cfg.task.name, cfg.dataset.name, cfg.dataset.keypoints
+    found = checkpoint.newest(cfg.paths.runs, task, data, method, keypoints)
+    if found is None:
+        how = "experiment=lift3d_encoder" if method == "encoder" else f"task={task} preset={method}"
+        raise ValueError(
+            f"no trained model ({method}) of {task} for {data} with keypoints {keypoints} under "
+            f"{cfg.paths.runs}: name its folder by {key}=, or train one first: "
+            f"python -m posediff.train {how} dataset={data} dataset.keypoints={keypoints}"
+        )
+    return found
+
+
+def model_config(cfg: Any, tree: dict[str, Any]) -> dict[str, Any]:
     """What config.json of a model folder says: the network, and what it was trained for."""
-    tree = model_tree(cfg)
-    list(checkpoint.expand(tree))
     return {
         "task": cfg.task.name,
         "method": cfg.task.method,
@@ -102,7 +112,8 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     """
     from hydra.utils import instantiate
 
-    folder = checkpoint_folder(cfg)
+    named = cfg.checkpoint
+    folder = find(cfg, cfg.task.method, "checkpoint") if named is None else Path(named)
     saved = checkpoint.read_config(folder)
     if saved["task"] != cfg.task.name:
         raise ValueError(f"{folder}: a model of task {saved['task']}, not of {cfg.task.name}")
@@ -111,25 +122,11 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     cfg = compose(primary, [o for o in saved["overrides"] if o.split("=")[0] not in keys] + given)
     model = checkpoint.load(folder)
     if isinstance(model, DiffusionModel):
-        dials = {k: x for k, x in plain(cfg.model).items() if k != "head"}
+        dials = {k: x for k, x in plain(cfg.model).items() if k not in ("_target_", "head")}
         model = DiffusionModel(model.head, **instantiate(dials, _convert_="all"))
         if cfg.task.flip:
             model.head = FlipTest(model.head)
     return cfg, model.eval().to(device(cfg.device)), folder
-
-
-def checkpoint_folder(cfg: Any) -> Path:
-    if cfg.checkpoint is not None:
-        return Path(cfg.checkpoint)
-    task, data, method = cfg.task.name, cfg.dataset.name, cfg.task.method
-    found = checkpoint.newest(cfg.paths.runs, task, data, method)
-    if found is None:
-        how = "experiment=lift3d_encoder" if method == "encoder" else f"task={task}"
-        raise ValueError(
-            f"no trained model ({method}) of {task} on {data} under {cfg.paths.runs}: name one by "
-            f"checkpoint=, or train one first: python -m posediff.train {how} dataset={data}"
-        )
-    return found
 
 
 def dataset(cfg: Any, split: str) -> Any:
@@ -170,23 +167,41 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split())
 
 
-def run(main: Callable[[], None]) -> None:
-    """Call a Hydra main; what a person can mend ends in one line and exit code 1.
-
-    HYDRA_FULL_ERROR=1 shows the traceback instead.
-    """
-    full = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see the error
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What a person can mend ends in one line and exit code 1; HYDRA_FULL_ERROR=1 shows it all."""
     try:
-        main()
+        yield
     except expected_errors() as e:
-        if full:
+        if FULL_ERRORS:
             raise
         print(f"error: {one_line(e)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(
-            "\nstopped; train goes on with the same arguments and name=<run folder's name> resume=true",
-            file=sys.stderr,
+            "\nstopped. Training goes on with name=<of the run folder> resume=true", file=sys.stderr
         )
         sys.exit(130)
+
+
+def main(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
+    """Make a command of a function of the configuration conf/<primary>.yaml."""
+
+    def command(task: Callable[[Any], None]) -> Callable[[], None]:
+        import hydra
+
+        @wraps(task)
+        def guarded(cfg: Any) -> None:  # inside, so that Hydra does not announce the error first
+            with one_line_errors():
+                task(cfg)
+
+        composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
+
+        def run() -> None:
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see it
+            with one_line_errors():
+                composed()
+
+        return run
+
+    return command

@@ -150,7 +150,7 @@ def train_one_epoch(
         bf16 = recipe.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             loss: Tensor = model(on(device, sample))
-        value = float(loss)
+        value = loss.item()
         if not math.isfinite(value):
             raise ValueError(f"the loss is {value} at step {step}: lower trainer.optimizer.lr")
         optimizer.zero_grad(set_to_none=True)

@@ -5,14 +5,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 
 from posediff import __version__, checkpoint, config, engine
 
 
-@hydra.main(version_base="1.3", config_path=config.CONF, config_name="eval")
+@config.main("eval")
 def main(cfg: Any) -> None:
     run = Path(HydraConfig.get().runtime.output_dir)
     cfg, model, folder = config.trained(cfg, "eval")
@@ -60,11 +59,11 @@ def main(cfg: Any) -> None:
 
 
 def table(figures: engine.Figures) -> str:
-    """The figures of all samples, one a line; those of single actions stand in metrics.json."""
-    shown = {k: x for k, x in figures.items() if ":" not in k or k.endswith(":frames")}
+    """The headline figures, one a line; all others stand in metrics.json."""
+    shown = {k: x for k, x in figures.items() if ":" not in k}
     width = max(map(len, shown))
-    return "\n".join(f"{k:{width}}  {x:10.2f}" for k, x in shown.items())
+    return "\n".join(f"{k:{width}}  {x:10.{0 if x == int(x) else 2}f}" for k, x in shown.items())
 
 
 if __name__ == "__main__":
-    config.run(main)
+    main()

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -12,7 +11,7 @@ from posediff import checkpoint, config, engine
 from posediff.diffusion import Model
 
 
-@hydra.main(version_base="1.3", config_path=config.CONF, config_name="train")
+@config.main("train")
 def main(cfg: Any) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if not cfg.resume and (folder / "checkpoints").exists():
@@ -25,7 +24,8 @@ def main(cfg: Any) -> None:
         data = engine.Thinned(data, cfg.trainer.train_samples)
     if cfg.trainer.validation_samples is not None:
         held_out = engine.Thinned(held_out, cfg.trainer.validation_samples)
-    model = config.build_model(cfg).to(config.device(cfg.device))
+    tree = config.model_tree(cfg)
+    model = config.build_model(tree).to(config.device(cfg.device))
     learned = [p for p in model.parameters() if p.requires_grad]
     count = sum(p.numel() for p in learned)
     print(
@@ -47,7 +47,7 @@ def main(cfg: Any) -> None:
         score,
         cfg.eval.monitor,
         folder,
-        config.model_config(cfg),
+        config.model_config(cfg, tree),
         cfg.resume,
     )
     calibrate(folder / "checkpoints/best", held_out, cfg.eval.batch_size)
@@ -63,4 +63,4 @@ def calibrate(folder: Path, held_out: engine.Samples, batch_size: int) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main)
+    main()

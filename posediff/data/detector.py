@@ -1,0 +1,130 @@
+"""A stand-in for a 2D detector: its errors, its scores, and what they say about the true point.
+
+Pixels at an image width of 1000, times w / 1000 elsewhere. A joint is occluded with probability
+`occluded`, else an outlier with probability `outlier`; the detection is the true point + N(0, s^2)
+per axis, s = sigma_occluded, sigma_outlier or sigma. With d the length of that error,
+
+    q = exp(-d / 20)        score = .05 + .4 q U(.5, 1)     occluded: below .5
+                                    .55 + .45 q U(.8, 1)    else: above
+
+Then each left-right pair exchanges detections and scores with probability `swap`. The mixture is
+the posterior of the true point given detections and scores (flat prior on positions; products of
+two rare events left out). Its components, before normalising the weights:
+
+    own       own detection       sigma           (1 - swap)(1 - outlier)   or, occluded, 0
+    outlier   own detection       sigma_outlier   (1 - swap) outlier                      0
+    occluded  own detection       sigma_occluded  0                                       1 - swap
+    swapped   mirrored detection  sigma, or sigma_occluded if that one's score is below .5
+                                                  swap (paired joints)                    swap
+
+The numbers are a choice of this library (no paper gives any).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from posediff.data.random import normal, uniform
+from posediff.pose.skeleton import Skeleton
+
+COMPONENTS = 5  # M of a mixture; weight 0 is padding
+FLOOR = 0.5  # pixels: no 2D point is surer than half a pixel
+Mixture = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class DetectorNoise:
+    occluded: float = 0.10
+    sigma_occluded: float = 12.0
+    outlier: float = 0.02
+    sigma_outlier: float = 40.0
+    sigma: float = 4.0
+    swap: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("occluded", "outlier", "swap"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"noise.{name} is a probability, got {getattr(self, name)}")
+        for name in ("sigma", "sigma_outlier", "sigma_occluded"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"noise.{name} must not be negative, got {getattr(self, name)}")
+
+    def draw(
+        self, points: Tensor, width: Tensor, keys: NDArray[np.uint64], skeleton: Skeleton
+    ) -> tuple[Tensor, Tensor]:
+        """True points (B, J, 2) px of pictures `width` (B,) wide, by a key per row (B,)
+        -> detections (B, J, 2) px and scores (B, J)."""
+        B, J, _ = points.shape
+        kind, luck, swap = torch.from_numpy(uniform(keys, 3 * J)).to(points).view(B, 3, J).unbind(1)
+        occluded = kind < self.occluded
+        outlier = kind < self.occluded + (1 - self.occluded) * self.outlier
+        sigma = torch.where(outlier, self.sigma_outlier, self.sigma)
+        sigma = torch.where(occluded, self.sigma_occluded, sigma)
+        error = torch.from_numpy(normal(keys, 2 * J)).to(points).view(B, J, 2) * sigma[..., None]
+
+        q = torch.exp(-error.norm(dim=-1) / 20)
+        low, high = 0.05 + 0.4 * q * (0.5 + 0.5 * luck), 0.55 + 0.45 * q * (0.8 + 0.2 * luck)
+        scores = torch.where(occluded, low, high)
+        detections = points + error * (width / 1000)[:, None, None]
+
+        joints, partner = torch.arange(J), torch.tensor(skeleton.flip)
+        pair = torch.minimum(joints, partner)  # both of a pair read one number
+        source = torch.where(swap[:, pair] < self.swap, partner, joints)
+        detections = detections.gather(1, source[..., None].expand(B, J, 2))
+        return detections, scores.gather(1, source)
+
+    def posterior(
+        self, detections: Tensor, scores: Tensor, width: Tensor, skeleton: Skeleton
+    ) -> Mixture:
+        """What detections (B, J, 2) px and scores (B, J) say of the true points: weights (B, J, M),
+        loc and scale (B, J, M, 2) px, heaviest first. It never sees the truth."""
+        partner = torch.tensor(skeleton.flip)
+        low = scores < 0.5
+        high = ~low
+        swap = self.swap * (partner != torch.arange(len(partner)))
+        other = detections[:, partner]
+        blur = torch.where(low[:, partner], self.sigma_occluded, self.sigma)
+        components = (
+            ((1 - swap) * (1 - self.outlier) * high, detections, self.sigma),
+            ((1 - swap) * self.outlier * high, detections, self.sigma_outlier),
+            ((1 - swap) * low, detections, self.sigma_occluded),
+            (swap.expand_as(scores), other, blur),
+            (torch.zeros_like(scores), detections, self.sigma),
+        )
+        weights = torch.stack([weight for weight, _, _ in components], -1)
+        loc = torch.stack([loc for _, loc, _ in components], -2)
+        scale = torch.stack([torch.as_tensor(s).expand_as(scores) for _, _, s in components], -1)
+        scale = (scale * (width / 1000)[:, None, None]).to(detections)
+
+        weights, order = weights.to(detections).sort(stable=True, dim=-1, descending=True)
+        order = order[..., None].expand_as(loc)
+        scale = scale[..., None].expand_as(loc)
+        return {"weights": weights, "loc": loc.gather(2, order), "scale": scale.gather(2, order)}
+
+
+def point_mixture(points: Tensor, scale: Tensor | float) -> Mixture:
+    """One live component at each of the points (B, J, 2) px, of deviation `scale` px, which
+    broadcasts to (B, J); padded to M with weight 0."""
+    loc = points[:, :, None].repeat(1, 1, COMPONENTS, 1)
+    weights = torch.zeros_like(loc[..., 0])
+    weights[..., 0] = 1
+    scale = torch.as_tensor(scale, dtype=loc.dtype).expand(points.shape[:-1])
+    return {"weights": weights, "loc": loc, "scale": scale[..., None, None].expand_as(loc).clone()}
+
+
+def exact_mixture(points: Tensor) -> Mixture:
+    """The mixture of exact 2D points (B, J, 2) px: as sure as the floor allows."""
+    return point_mixture(points, FLOOR)
+
+
+def kernel(mixture: Mixture, u: Tensor | None = None) -> dict[str, Tensor]:
+    """One Gaussian of a mixture as the 2D of a sample: the heaviest, or by u (B, J) in [0, 1) one
+    drawn by weight. keypoints_2d and keypoints_2d_scale, both (B, J, 2) px."""
+    cdf = mixture["weights"].double().cumsum(-1)  # double, so that weight 0 is never drawn
+    chosen = torch.zeros_like(cdf) if u is None else (cdf <= u[..., None] * cdf[..., -1:]).double()
+    m = chosen.sum(-1).long()[..., None, None].expand(*cdf.shape[:-1], 1, 2)
+    loc, scale = (mixture[k].gather(-2, m).squeeze(-2) for k in ("loc", "scale"))
+    return {"keypoints_2d": loc, "keypoints_2d_scale": scale}

@@ -1,0 +1,153 @@
+"""Human3.6M: seven people, fifteen actions twice each, four cameras, 50 frames per second.
+
+The file `h36m.h5`, which scripts/prepare_h36m.py writes once, holds in this order
+
+    /<subject>/<clip>/world       (F, 17, 3) float32   metres, z up
+    /<subject>/<clip>/<2D source> (4, F, 17, 2) float32   pixels, cameras in the order of SIZES
+
+for clips like "Walking 1", an action and its take. The true 2D is not stored: it is the projection
+of the 3D by the published cameras.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posediff.data.detector import DetectorNoise
+from posediff.data.h36m_cameras import SIZES, cameras
+from posediff.data.lifting import Clip, LiftingDataset, Source
+
+Array = NDArray[np.float32]
+Named = tuple[str, str, dict[str, Array]]  # subject, clip, its entries in the file
+
+TRAIN, TEST = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
+ACTIONS = (
+    "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases",
+    "Sitting", "SittingDown", "Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether",
+)  # fmt: skip
+BROKEN = ("S11", "Directions")  # a corrupt recording that nobody scores
+KEPT = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)  # of the 32 recorded joints
+FORMAT = {"format": "posediff-h36m", "version": 1, "skeleton": "h36m17", "unit": "metre", "fps": 50}
+
+PROJECTED: dict[str, Source] = {"gt": "gt", "noisy": "noisy"}  # 2D that needs no detections
+
+
+def h36m(
+    root: str | Path,
+    split: Literal["train", "validation", "test"] = "train",
+    keypoints: str = "cpn",
+    validation: str | None = "S8",
+    noise: DetectorNoise | None = None,
+    seed: int = 0,
+    mirror: bool = False,
+    kernel: Literal["heaviest", "sample"] = "heaviest",
+) -> LiftingDataset:
+    """The samples of a split: train S1 S5 S6 S7 S8 without `validation`, which is one of them to
+    select models on (None: train on all five), test S9 S11.
+
+    keypoints: gt, noisy (by `noise`) or a 2D source in the file, such as cpn. Every frame of every
+    camera counts, none is left out.
+    """
+    path, people = Path(root) / "h36m.h5", subjects(split, validation)
+    kind = PROJECTED.get(keypoints, "detected")
+    source = keypoints if kind == "detected" else None
+    return LiftingDataset(
+        list(read(path, people, source)),
+        skeleton="h36m17",
+        keypoints=kind,
+        noise=noise,
+        seed=seed,
+        training=split == "train",
+        mirror=mirror,
+        minimum_visible=0,
+        kernel=kernel,
+        label=keypoints,
+    )
+
+
+def subjects(split: str, validation: str | None) -> tuple[str, ...]:
+    """Who is in a split. ValueError where the split is empty."""
+    if validation is not None and validation not in TRAIN:
+        raise ValueError(f"dataset.validation must be one of {', '.join(TRAIN)}, got {validation}")
+    if split == "validation" and validation is None:
+        raise ValueError("nobody is held out for validation: set dataset.validation, e.g. to S8")
+    people = {
+        "train": tuple(s for s in TRAIN if s != validation),
+        "validation": (str(validation),),
+        "test": TEST,
+    }
+    if split not in people:
+        raise ValueError(f"split must be one of {', '.join(people)}, got {split!r}")
+    return people[split]
+
+
+def clip_name(recorded: str) -> str:
+    """The name that the field uses for a clip."""
+    return recorded.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog")
+
+
+def action(clip: str) -> str:
+    """What a clip counts as: "Walking" and "Walking 1" belong together, "WalkDog" does not."""
+    return clip.split(" ")[0]
+
+
+def read(path: Path, people: Iterable[str], source: str | None = None) -> Iterator[Clip]:
+    """The clips of these people in the file's order, with the 2D of a source if one is named."""
+    with _opened(path) as file:
+        for subject in people:
+            if subject not in file:
+                raise ValueError(f"{path}: no clips of {subject}, only of {', '.join(file)}")
+            for name, entries in file[subject].items():
+                if source is not None and source not in entries:
+                    known = ", ".join(["gt", "noisy", *(e for e in entries if e != "world")])
+                    raise ValueError(
+                        f"{path}: no 2D source {source!r} in {subject}/{name}, only {known}: put "
+                        f"data_2d_h36m_{source}*.npz beside data_3d_h36m.npz and prepare it again"
+                    )
+                yield Clip(
+                    name=name,
+                    subject=subject,
+                    action=action(name),
+                    world=entries["world"][()],
+                    cameras=cameras(subject),
+                    camera_names=list(SIZES),
+                    detections=None if source is None else list(entries[source][()]),
+                )
+
+
+def write(path: Path, clips: Iterable[Named]) -> None:
+    """The file, with the clips in their order, beside its place and then renamed."""
+    import h5py
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with h5py.File(part, "w", track_order=True) as file:
+        file.attrs.update(FORMAT | {"cameras": list(SIZES)})
+        for subject, clip, entries in clips:
+            group = file.get(subject) or file.create_group(subject, track_order=True)
+            for name, array in entries.items():
+                group.create_dataset(f"{clip}/{name}", data=array, dtype="f4")
+    part.replace(path)
+
+
+def _opened(path: Path) -> Any:
+    """The h5py.File."""
+    import h5py
+
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing, the one file of {path.parent}/ (dataset.root, or h36m/ under "
+            "POSEDIFF_DATA): make it by `python scripts/prepare_h36m.py FOLDER` from a FOLDER with "
+            "data_3d_h36m.npz and data_2d_h36m_*.npz; to try things out, `python "
+            "scripts/make_mini.py h36m FOLDER` writes small ones"
+        )
+    try:
+        file = h5py.File(path)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read, prepare it again ({error})") from None
+    if any(file.attrs.get(key) != FORMAT[key] for key in ("format", "version")):
+        raise ValueError(f"{path}: not a file of this version's scripts/prepare_h36m.py")
+    return file

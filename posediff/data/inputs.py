@@ -1,0 +1,56 @@
+"""2D keypoints of any layout -> the sample that a lifter reads, without any ground truth."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posediff.data.detector import FLOOR, DetectorNoise, kernel, point_mixture
+from posediff.pose.layout import convert
+from posediff.pose.skeleton import skeleton as named
+
+
+def lifting_sample(
+    points: Tensor,
+    image_size: tuple[float, float],
+    scores: Tensor | None = None,
+    layout: str = "coco17",
+    skeleton: str = "h36m17",
+    detector: Mapping[str, Any] | None = None,
+    ids: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """A batch for `model.predict`, one person in one frame a row.
+
+    points (B, J, 2) pixels in the joints of `layout`; scores (B, J), 0 where a joint is missing;
+    image_size width and height; `skeleton` that of the model (`model.head.skeleton`). `detector`
+    says how the 2D that the model was trained on was described (`dataset` in its config.json);
+    without it every detection counts as one Gaussian of 5 pixels at a width of 1000. The answers
+    depend on `ids`: by default the number of the row.
+
+    Raises ValueError where the number of joints is not the layout's.
+    """
+    points = torch.as_tensor(points, dtype=torch.float32)
+    scores = torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float()
+    size = torch.tensor(image_size, dtype=torch.float32).expand(len(points), 2)
+    width, target = float(image_size[0]), named(skeleton)
+    found = convert(points, scores, named(layout), target, width=width)
+    described = detector or {"keypoints": "detected"}
+    scale = torch.full_like(found.scale, FLOOR) if described["keypoints"] == "gt" else found.scale
+    mixture = point_mixture(found.points, torch.where(found.visible > 0, scale, found.scale))
+    if described["keypoints"] == "noisy":
+        noise = {k: x for k, x in described["noise"].items() if k != "_target_"}
+        seen = DetectorNoise(**noise).posterior(found.points, found.scores, size[:, 0], target)
+        here = found.visible[..., None] > 0
+        mixture = {
+            k: torch.where(here.view(*here.shape, *[1] * (x.ndim - 3)), seen[k], x)
+            for k, x in mixture.items()
+        }
+    return {
+        "id": list(ids or map(str, range(len(points)))),
+        **kernel(mixture),
+        "scores": found.scores,
+        "visible": found.visible,
+        "mixture": mixture,
+        "image_size": size,
+    }

@@ -1,0 +1,83 @@
+"""Use a model: python -m posediff.predict task=lift3d input=2d.json image_size=[1920,1080]"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from posediff import checkpoint, config
+from posediff.data.inputs import lifting_sample
+from posediff.data.keypoint_files import read_keypoints
+from posediff.data.results import write_poses
+from posediff.pose.skeleton import skeleton
+from posediff.visual.pose3d import draw_pose3d, write_picture
+
+PICTURES = 12  # of so many frames, evenly spaced
+
+
+@config.main("predict")
+def main(cfg: Any) -> None:
+    layout = skeleton(cfg.layout)
+    size = image_size(cfg.image_size)
+    points, scores, names = read_keypoints(cfg.input, len(layout.joints))
+    cfg, model, folder = config.trained(cfg, "predict")
+    saved, bones = checkpoint.read_config(folder), skeleton(model.head.skeleton)
+    sample = lifting_sample(
+        torch.from_numpy(points),
+        size,
+        torch.from_numpy(scores),
+        layout.name,
+        bones.name,
+        saved["dataset"],
+        names,
+    )
+    poses = model.predict(sample, seed=cfg.seed)
+    meta = {
+        "input": str(cfg.input),
+        "layout": layout.name,
+        "image_size": size,
+        "checkpoint": str(folder),
+        "method": saved["method"],
+        "steps": getattr(getattr(model, "sampler", None), "steps", 1),
+        "K": model.hypotheses,
+        "seed": cfg.seed,
+    }
+    output = Path(cfg.output)
+    paths = [*write_poses(output, poses, names, bones, meta)]
+    every = max(1, -(-len(names) // PICTURES))
+    seen = torch.where(sample["visible"][..., None] > 0, sample["keypoints_2d"], torch.nan)
+    for i in range(0, len(names), every):
+        picture = draw_pose3d(
+            seen[i],
+            sample["image_size"][i],
+            poses.keypoints[i],
+            poses.hypotheses[i],
+            poses.spread[i],
+            bones,
+        )
+        paths.append(output / f"{safe(names[i])}.png")
+        write_picture(paths[-1], picture)
+    spread = 1000 * float(poses.spread.mean())
+    print(
+        f"{len(names)} poses of {bones.name}, {model.hypotheses} hypotheses, spread {spread:.1f} mm"
+    )
+    print("\n".join(map(str, paths)))
+
+
+def image_size(given: Any) -> tuple[float, float]:
+    try:
+        width, height = (float(x) for x in given)
+    except (TypeError, ValueError):
+        width = height = 0.0
+    if not (width > 0 and height > 0):
+        raise ValueError(f"image_size must be [width,height] in pixels, got {given}")
+    return width, height
+
+
+def safe(name: str) -> str:
+    """A frame's name as a file's."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+if __name__ == "__main__":
+    main()

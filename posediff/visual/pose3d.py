@@ -1,0 +1,212 @@
+"""A picture of a 3D pose, the hypotheses it was made of and the 2D keypoints it came from.
+
+Left the 2D keypoints in the frame of their picture; then the pose by orthographic projection, from
+the front (the camera's own side) and from the side, where depth shows. With yaw a and pitch b
+
+    u = x cos a + z sin a             (turned about the vertical)
+    d = z cos a - x sin a             (grows away from the viewer)
+    v = y cos b - d sin b             (seen from a little above)
+
+The spread r of a joint is a ball, hence a circle of radius r in every view. The grid lies at the
+height of the lowest joint, across the camera's y axis: a hint, not the floor of the scene. Scale
+and grid follow the aggregated pose alone, so that wide hypotheses look wide.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from posediff.pose.skeleton import Skeleton
+from posediff.visual.canvas import Canvas, Colour, Picture
+
+Points = NDArray[np.float64]
+
+# blue and vermilion of Okabe and Ito, which colour-blind eyes tell apart; all BGR
+LEFT, RIGHT, MIDDLE = (178, 114, 0), (0, 94, 213), (75, 75, 75)
+INK, FAINT, GRID = (40, 40, 40), (140, 140, 140), (225, 225, 225)
+PAPER, WHITE = (250, 248, 247), (255, 255, 255)
+
+WIDTH, HEIGHT, CAPTION = 400, 400, 44  # of a panel, and of the line below all three
+TOP, BOTTOM, SIDES = 52, 78, 36  # what a panel leaves free around a pose
+BONE, HYPOTHESIS = 4.0, 1.5  # widths of lines
+FRONT, SIDE, PITCH = 0.0, np.pi / 2, np.radians(12)
+BARS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # metres
+
+
+class View(NamedTuple):
+    """Metres -> pixels of a panel."""
+
+    yaw: float
+    scale: float  # pixels per metre
+    shift: Points  # (2,) pixels
+
+    def project(self, points: Points) -> Points:
+        """(..., 3) metres -> (..., 2) pixels of the panel."""
+        return turned(points, self.yaw)[..., :2] * self.scale + self.shift
+
+
+def turned(points: Points, yaw: float) -> Points:
+    """(..., 3) in the camera frame -> (..., 3) = u, v, d of the equations above, metres."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    u, d = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
+    return np.stack([u, y * np.cos(PITCH) - d * np.sin(PITCH), d], axis=-1)
+
+
+def views(pose: Points) -> tuple[View, View]:
+    """Front and side, of one scale: the largest at which the pose (J, 3) fits both panels."""
+    room = np.array([WIDTH - 2 * SIDES, HEIGHT - TOP - BOTTOM])
+    front, side = turned(pose, FRONT)[:, :2], turned(pose, SIDE)[:, :2]
+    scale = min(float((room / np.ptp(flat, 0).clip(min=0.1)).min()) for flat in (front, side))
+    middle = np.array([SIDES, TOP]) + room / 2
+    shift = [middle - scale * (flat.min(0) + flat.max(0)) / 2 for flat in (front, side)]
+    return View(FRONT, scale, shift[0]), View(SIDE, scale, shift[1])
+
+
+def draw_pose3d(
+    points_2d: Tensor,
+    image_size: Tensor,
+    keypoints: Tensor,
+    hypotheses: Tensor,
+    spread: Tensor,
+    skeleton: Skeleton,
+) -> Picture:
+    """The 2D input, the pose from the front, the pose from the side and a caption.
+
+    points_2d (J, 2) pixels, NaN where a joint is missing; image_size (2,) width, height; keypoints
+    (J, 3), hypotheses (K, J, 3), spread (J,) in metres, all of the same skeleton.
+    """
+    pose, every, radii = _array(keypoints), _array(hypotheses), _array(spread)
+    panels = [_input_panel(_array(points_2d), _array(image_size), skeleton)]
+    for view, title in zip(views(pose), ("3D, front", "3D, side"), strict=True):
+        canvas = Canvas(WIDTH, HEIGHT)
+        _grid(canvas, view, pose)
+        _spread(canvas, view, pose, radii, skeleton)
+        _hypotheses(canvas, view.project(every), skeleton)
+        _bones(canvas, view.project(pose), turned(pose, view.yaw)[:, 2], skeleton, BONE)
+        _scale_bar(canvas, view)
+        canvas.text((16, 30), title, INK, 12.5, bold=True)
+        panels.append(canvas.finish())
+    return np.vstack([np.hstack(panels), _caption(len(every), radii)])
+
+
+def write_picture(path: str | Path, picture: Picture) -> None:
+    """Write beside and rename; the kind follows the name (.png, .jpg)."""
+    import cv2
+
+    path = Path(path)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise ValueError(f"{path}: unknown kind of picture {path.suffix!r}; use .png or .jpg")
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
+    part.replace(path)
+
+
+def _array(x: Tensor) -> Points:
+    return x.detach().double().cpu().numpy()
+
+
+def _colours(skeleton: Skeleton) -> list[Colour]:
+    sides = {"left": LEFT, "right": RIGHT}
+    return [sides.get(joint.split("_")[0], MIDDLE) for joint in skeleton.joints]
+
+
+def _bone_colour(a: Colour, b: Colour) -> Colour:
+    """From pelvis to left hip is left; from left hip to right hip is neither."""
+    ends = {a, b} - {MIDDLE}
+    return ends.pop() if len(ends) == 1 else MIDDLE
+
+
+def _input_panel(points: Points, size: Points, skeleton: Skeleton) -> Picture:
+    canvas = Canvas(WIDTH, HEIGHT)
+    room = np.array([WIDTH - SIDES, HEIGHT - TOP - SIDES / 2])
+    scale = float((room / size).min())
+    corner = np.array([SIDES / 2, TOP]) + (room - scale * size) * [0.5, 0]
+    canvas.box(corner, corner + scale * size, GRID, fill=PAPER)
+    at = corner + scale * (points + 0.5)  # the frame begins half a pixel before pixel 0
+    seen = at[np.isfinite(at.sum(-1))]
+    extent = np.ptp(seen, axis=0).max() if len(seen) else 0.0
+    _bones(canvas, at, np.zeros(len(at)), skeleton, width=float(np.clip(extent / 60, 1.5, BONE)))
+    x = 16 + canvas.text((16, 30), "2D input", INK, 12.5, bold=True)
+    canvas.text((x + 10, 30), f"{size[0]:.0f} x {size[1]:.0f} px", FAINT, 11)
+    return canvas.finish()
+
+
+def _bones(canvas: Canvas, at: Points, depth: Points, skeleton: Skeleton, width: float) -> None:
+    """The far bones first, each with a white edge that lifts it off those behind."""
+    colours, seen = _colours(skeleton), np.isfinite(at.sum(-1))
+    for a, b in sorted(skeleton.edges, key=lambda bone: -depth[list(bone)].sum()):
+        if seen[a] and seen[b]:
+            canvas.line(at[a], at[b], WHITE, width + 2)
+            canvas.line(at[a], at[b], _bone_colour(colours[a], colours[b]), width)
+    for j in np.argsort(-depth, kind="stable"):
+        if seen[j]:
+            canvas.disc(at[j], width * 0.95, WHITE)
+            canvas.disc(at[j], width * 0.7, colours[j])
+
+
+def _spread(canvas: Canvas, view: View, pose: Points, radii: Points, skeleton: Skeleton) -> None:
+    circles = list(zip(view.project(pose), radii * view.scale, _colours(skeleton), strict=True))
+    for stroke, opacity in ((canvas.disc, 0.15), (canvas.ring, 0.5)):
+        with canvas.translucent(opacity):
+            for centre, radius, colour in circles:
+                stroke(centre, radius, colour)
+
+
+def _hypotheses(canvas: Canvas, every: Points, skeleton: Skeleton) -> None:
+    """(K, J, 2) pixels; the more there are, the fainter each."""
+    colours = _colours(skeleton)
+    for at in every:
+        with canvas.translucent(float(np.clip(3 / len(every), 0.15, 0.5))):
+            for a, b in skeleton.edges:
+                canvas.line(at[a], at[b], _bone_colour(colours[a], colours[b]), HYPOTHESIS)
+
+
+def _cell(view: View) -> float:
+    """The largest round length, in metres, that takes at most a quarter of a panel."""
+    return max((bar for bar in BARS if bar * view.scale <= WIDTH / 4), default=BARS[0])
+
+
+def _grid(canvas: Canvas, view: View, pose: Points) -> None:
+    cell = _cell(view)
+    half = cell * int((WIDTH / 2 - 8) / (cell * view.scale))
+    for step in np.arange(-half, half + cell / 2, cell):
+        for axis in (0, 2):
+            ends = np.tile((pose.min(0) + pose.max(0)) / 2, (2, 1))
+            ends[:, 1] = pose[:, 1].max()
+            ends[:, axis] += step
+            ends[:, 2 - axis] += (-half, half)
+            a, b = view.project(ends)
+            canvas.line(a, b, GRID, 1)
+
+
+def _scale_bar(canvas: Canvas, view: View) -> None:
+    """The length of a cell; in the side view also where the camera is."""
+    cell, x, y = _cell(view), 16.0, HEIGHT - 12.0
+    end = x + cell * view.scale
+    canvas.line((x, y), (end, y), INK, 2)
+    canvas.text((end + 8, y + 4), f"{cell:g} m", INK, 11)
+    if view.yaw == SIDE:
+        x = WIDTH - 104.0
+        canvas.line((x, y), (x + 22, y), FAINT, 1.5)
+        for tip in (-4, 4):
+            canvas.line((x, y), (x + 5, y + tip), FAINT, 1.5)
+        canvas.text((x + 30, y + 4), "camera", FAINT, 11)
+
+
+def _caption(K: int, radii: Points) -> Picture:
+    canvas, x, y = Canvas(3 * WIDTH, CAPTION), 16.0, 27.0
+    for colour, words in ((LEFT, "left"), (RIGHT, "right")):
+        canvas.line((x + 3, y - 5), (x + 20, y - 5), colour, BONE)
+        x += 52 + canvas.text((x + 30, y), words, INK, 11.5)
+    with canvas.translucent(0.5):
+        for rise in (-2, 2):
+            canvas.line((x, y - 5 + rise), (x + 22, y - 5 - rise), LEFT, HYPOTHESIS)
+    x += 52 + canvas.text((x + 30, y), f"{K} hypothes{'e' if K > 1 else 'i'}s", INK, 11.5)
+    with canvas.translucent(0.5):
+        canvas.ring((x + 11, y - 5), 8, LEFT)
+    canvas.text((x + 30, y), "spread of a joint (RMS)", INK, 11.5)
+    canvas.text((2 * WIDTH + 16, y), f"mean spread {1000 * radii.mean():.0f} mm", INK, 11.5)
+    return canvas.finish()

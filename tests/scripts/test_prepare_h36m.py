@@ -1,0 +1,211 @@
+"""VideoPose3D's files, written small by make_mini, through prepare_h36m to samples."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from posediff.data.h36m import KEPT, TEST, TRAIN, h36m
+from posediff.data.h36m_cameras import cameras
+from posediff.pose.camera import world_to_camera
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+GT, CPN = "data_2d_h36m_gt.npz", "data_2d_h36m_cpn_ft_h36m_dbb.npz"
+MOTION = "data_3d_h36m.npz"
+
+
+def run(monkeypatch, name, *arguments):
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    module.main()
+
+
+def entry(path, name):
+    """As everybody in the field reads it; these files are our own."""
+    with np.load(path, allow_pickle=True) as npz:
+        return npz[name].item()
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("h36m")
+    with pytest.MonkeyPatch.context() as patch:
+        run(patch, "make_mini", "h36m", folder)
+    return folder
+
+
+@pytest.fixture
+def folder(mini, tmp_path):
+    """The mini files, free to be spoilt."""
+    for path in mini.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    return tmp_path
+
+
+def rewrite(path, name, change):
+    """The file with one of its entries changed in place."""
+    with np.load(path, allow_pickle=True) as npz:
+        content = {key: npz[key].item() for key in npz.files}
+    change(content[name])
+    path.unlink(missing_ok=True)
+    np.savez(path, **content)
+
+
+def fails(monkeypatch, capsys, folder, out=None):
+    """The one line that the script ends with."""
+    with pytest.raises(SystemExit) as e:
+        run(monkeypatch, "prepare_h36m", folder, "--out", out or folder / "out")
+    assert str(e.value).startswith("error: ")
+    assert "\n" not in str(e.value)
+    return str(e.value)
+
+
+def test_mini_files_are_laid_out_like_the_real_ones(mini):
+    world, seen = entry(mini / MOTION, "positions_3d"), entry(mini / CPN, "positions_2d")
+    assert list(world) == ["S1", "S5", "S6", "S7", "S8", "S9", "S11"]
+    assert {"Walking", "Walking 1"} < set(world["S1"])
+    assert "Directions" not in world["S11"]
+    for subject, clips in world.items():
+        for name, poses in clips.items():
+            assert poses.shape == (len(poses), 32, 3)
+            assert poses.dtype == np.float32
+            assert len(seen[subject][name]) == 4
+            assert seen[subject][name][3].shape == (len(poses) + 2, 17, 2)
+    about = entry(mini / GT, "metadata")
+    assert about["keypoints_symmetry"] == [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
+
+
+def test_mini_people_stand_on_the_floor_inside_all_four_pictures(mini):
+    for clips in entry(mini / MOTION, "positions_3d").values():
+        for poses in clips.values():
+            assert -0.05 < poses[..., 2].min() < 0.3
+            assert 0.7 < poses[..., 2].max() < 2.5
+    for clips in entry(mini / GT, "positions_2d").values():
+        for views in clips.values():
+            assert np.min(views) > 0
+            assert np.max(views) < 1000
+
+
+def test_prepared_samples_are_the_files_cut_and_reduced_to_17_joints(
+    mini, tmp_path, monkeypatch, capsys
+):
+    run(monkeypatch, "prepare_h36m", mini, "--out", tmp_path / "h36m")
+    assert "training: 35 clips, 7,000 poses" in capsys.readouterr().out
+    data = h36m(tmp_path / "h36m", "test", keypoints="cpn")
+    world = entry(mini / MOTION, "positions_3d")
+    cpn, gt = entry(mini / CPN, "positions_2d"), entry(mini / GT, "positions_2d")
+    assert len(data) == 4 * sum(len(p) for s in TEST for p in world[s].values())
+    serials = ["54138969", "55011271", "58860488", "60457274"]
+    for i in range(0, len(data), 97):
+        sample = data[i]
+        subject, clip, serial, frame = sample["id"].split("/")
+        c, f = serials.index(serial), int(frame)
+        xyz = torch.from_numpy(world[subject][clip][f, KEPT])
+        xyz = world_to_camera(xyz, cameras(subject)[c])
+        torch.testing.assert_close(sample["keypoints"], xyz, atol=1e-5, rtol=0)
+        assert np.array_equal(sample["keypoints_2d"], cpn[subject][clip][c][f])
+        np.testing.assert_allclose(sample["target_2d"], gt[subject][clip][c][f], atol=0.01)
+        assert sample["meta"]["action"] == clip.removesuffix(" 1")
+
+
+def test_the_broken_clip_is_left_out_and_recorded_names_become_the_fields(
+    folder, monkeypatch, capsys
+):
+    def as_recorded(people):
+        people["S11"]["Directions"] = people["S11"]["Walking"]
+        for clips in people.values():
+            clips["TakingPhoto"] = clips.pop("Photo")
+
+    rewrite(folder / MOTION, "positions_3d", as_recorded)
+    run(monkeypatch, "prepare_h36m", folder, "--out", folder / "out")
+    data = h36m(folder / "out", "test", keypoints="gt")
+    names = {tuple(label["sequence"].split("/")[:2]) for label in data.labels}
+    assert ("S9", "Directions") in names
+    assert ("S9", "Photo") in names
+    assert ("S11", "Directions") not in names
+    assert "S11/TakingPhoto" not in {"/".join(n) for n in names}
+
+
+def test_other_layouts_and_mixture_files_are_passed_over(folder, monkeypatch, capsys):
+    (folder / "data_2d_h36m_sh_pt_mpii.npz").symlink_to(folder / GT)
+    rewrite(folder / "data_2d_h36m_sh_pt_mpii.npz", "metadata", lambda m: m.update(num_joints=16))
+    (folder / "data_2d_h36m_cpn_ft_h36m_dbb_gmm.npz").symlink_to(folder / CPN)
+    run(monkeypatch, "prepare_h36m", folder, "--out", folder / "out")
+    out = capsys.readouterr().out
+    assert out.count("left out") == 2
+    assert "with 2D sources gt, noisy, cpn" in out
+
+
+def shift(people):
+    people["S7"]["Walking 1"][2] += 3
+
+
+def shorten(people):
+    people["S6"]["Walking 1"] = [view[:-5] for view in people["S6"]["Walking 1"]]
+
+
+def lose_camera(people):
+    people["S1"]["Photo"].pop()
+
+
+def drop_joint(people):
+    people["S1"]["Photo"] = [view[:, :16] for view in people["S1"]["Photo"]]
+
+
+def in_millimetres(people):
+    people["S9"]["Sitting"] *= 1000
+
+
+def seventeen(people):
+    people["S9"]["Sitting"] = people["S9"]["Sitting"][:, :17]
+
+
+def stranger(people):
+    people["S1"]["Juggling"] = people["S1"]["Walking"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        (GT, shift, ["S7/Walking 1", "px off"]),
+        (CPN, shorten, ["S6/Walking 1", "2D of 47 frames for 3D of 50"]),
+        (CPN, lose_camera, ["S1/Photo", "3 cameras"]),
+        (CPN, drop_joint, ["S1/Photo", "(52, 16, 2)"]),
+        (MOTION, in_millimetres, ["S9/Sitting", "metres"]),
+        (MOTION, seventeen, ["S9/Sitting", "(50, 17, 3)"]),
+        (MOTION, stranger, ["S1/Juggling"]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_files_that_do_not_fit_are_named_and_nothing_is_written(
+    name, change, words, folder, monkeypatch, capsys
+):
+    rewrite(folder / name, "positions_3d" if name == MOTION else "positions_2d", change)
+    line = fails(monkeypatch, capsys, folder)
+    for word in [str(folder / name), *words]:
+        assert word in line
+    assert not (folder / "out").exists()
+
+
+def test_a_file_with_foreign_classes_is_refused_and_a_missing_one_named(
+    folder, monkeypatch, capsys
+):
+    (folder / CPN).unlink()
+    np.savez(folder / CPN, positions_2d={"S1": Path("x")}, metadata={})
+    assert "dbb.npz: positions_2d: cannot be read: it names pathlib" in fails(
+        monkeypatch, capsys, folder
+    )
+    (folder / MOTION).unlink()
+    assert f"{folder / MOTION} is missing" in fails(monkeypatch, capsys, folder)
+
+
+def test_the_data_folder_is_that_of_the_environment(mini, tmp_path, monkeypatch):
+    monkeypatch.setenv("POSEDIFF_DATA", str(tmp_path))
+    run(monkeypatch, "prepare_h36m", mini)
+    data = h36m(tmp_path / "h36m", "train", keypoints="gt", validation="S8")
+    assert data.summary()["subjects"] == sorted(set(TRAIN) - {"S8"})

@@ -1,0 +1,126 @@
+"""What may import what, and that documents and configuration say what is true."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from posediff import checkpoint
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "posediff").rglob("*.py"))
+MAINS = ("train.py", "eval.py", "predict.py", "config.py")
+HEAVY = ("scipy", "cv2", "tqdm", "h5py", "hydra", "omegaconf", "matplotlib", "pycocotools")
+
+
+def imports(path, top_level=False):
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def inside(folder):
+    return [path for path in FILES if f"/posediff/{folder}/" in path.as_posix()]
+
+
+def test_the_core_imports_torch_einops_and_itself():
+    allowed = {"torch", "einops", "posediff.diffusion", *sys.stdlib_module_names}
+    for path in inside("diffusion"):
+        for name in imports(path):
+            assert {name.split(".")[0], ".".join(name.split(".")[:2])} & allowed, (path, name)
+
+
+@pytest.mark.parametrize(
+    ("folder", "never"),
+    [
+        ("pose", ("data", "metrics", "nn", "tasks", "visual")),
+        ("nn", ("data", "metrics", "pose", "tasks", "visual", "diffusion")),
+        ("data", ("tasks", "nn", "visual", "metrics", "engine", "config")),
+        ("metrics", ("tasks", "nn", "data", "visual", "engine", "config")),
+        ("tasks", ("data", "metrics", "visual", "engine", "config", "checkpoint")),
+        ("visual", ("data", "tasks", "metrics", "nn", "engine", "config")),
+    ],
+)
+def test_data_flows_one_way(folder, never):
+    assert inside(folder)
+    for path in inside(folder):
+        for name in imports(path):
+            assert not any(name.startswith(f"posediff.{other}") for other in never), (path, name)
+
+
+def test_only_the_mains_and_config_know_hydra():
+    for path in FILES:
+        if path.name not in MAINS:
+            assert not {n.split(".")[0] for n in imports(path)} & {"hydra", "omegaconf"}, path
+
+
+def test_heavy_packages_are_imported_where_they_are_used():
+    for path in FILES:
+        if path.name not in MAINS[:3]:
+            assert not {n.split(".")[0] for n in imports(path, top_level=True)} & {*HEAVY}, path
+
+
+def test_importing_posediff_is_quick_beside_torch():
+    code = (
+        "import torch, time, sys; before = set(sys.modules); t = time.perf_counter()\n"
+        "import posediff\n"
+        "print(time.perf_counter() - t, *set(sys.modules) - before)"
+    )
+
+    def seconds():
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        spent, *loaded = run.stdout.split()
+        assert not {*HEAVY} & {*loaded}
+        return float(spent)
+
+    assert any(seconds() < 0.2 for _ in range(3))  # a busy machine may need a second try
+
+
+def targets():
+    for path in (ROOT / "conf").rglob("*.yaml"):
+        if path.parent.name not in ("dataset", "eval", "trainer"):
+            for name in re.findall(r"_target_: ([\w.]+)", path.read_text()):
+                yield path, name
+
+
+def test_a_model_folder_may_name_every_class_of_the_model_tree():
+    found = list(targets())
+    assert len(found) > 5
+    for path, name in found:
+        if not name.startswith(("torch.optim", "posediff.engine")):
+            assert name in checkpoint.KNOWN, path
+
+
+def test_every_known_class_exists():
+    for name in checkpoint.KNOWN:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(__import__(module, fromlist=[attribute]), attribute)
+
+
+def test_configuration_files_are_short_and_parse():
+    for path in (ROOT / "conf").rglob("*.yaml"):
+        yaml.safe_load(path.read_text())
+        assert len(path.read_text().splitlines()) < 40, path
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "README.md"])
+def test_every_path_that_a_document_names_exists(document):
+    text = (ROOT / document).read_text()
+    paths = set(re.findall(r"\b(?:posediff|conf|scripts|tests|benchmarks)/[\w/.-]+\w", text))
+    assert len(paths) > 5
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
+def test_the_product_names_no_folder_beside_itself():
+    for folder in ("posediff", "conf", "scripts", "benchmarks"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".yaml", ".md"):
+                assert "../shared" not in path.read_text(), path
