@@ -1,0 +1,159 @@
+"""Joint layouts by name. Joints carry COCO's words wherever COCO has one (right_hip, left_ankle),
+so that layouts can be matched by name; pelvis, spine, thorax, neck and head are Human3.6M's own,
+upper_neck and head_top those of MPII. Bones run from the trunk outwards.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    name: str
+    joints: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    swaps: tuple[tuple[int, int], ...]  # joints that a mirror exchanges
+    root: int | None  # what 3D poses are centred on
+    sigmas: tuple[float, ...] | None = None  # of OKS, for 2D layouts that have them
+
+    def __post_init__(self) -> None:
+        J, swapped = len(self.joints), [j for pair in self.swaps for j in pair]
+        used = {*swapped, *(j for edge in self.edges for j in edge), *_listed(self.root)}
+        if len(set(self.joints)) != J:
+            raise ValueError(f"skeleton {self.name}: a joint is named twice in {self.joints}")
+        if used - set(range(J)):
+            raise ValueError(f"skeleton {self.name}: edges, swaps and root must lie in 0..{J - 1}")
+        if len(set(swapped)) != len(swapped):
+            raise ValueError(f"skeleton {self.name}: a joint has two partners in {self.swaps}")
+        if self.sigmas is not None and len(self.sigmas) != J:
+            raise ValueError(f"skeleton {self.name}: {len(self.sigmas)} sigmas for {J} joints")
+
+    @cached_property
+    def flip(self) -> list[int]:
+        """The permutation that a mirror does to the joints, x[..., skeleton.flip, :]."""
+        partner = dict(self.swaps) | {b: a for a, b in self.swaps}
+        return [partner.get(j, j) for j in range(len(self.joints))]
+
+    def adjacency(self) -> Tensor:
+        """(J, J) of 0 and 1, symmetric, with a zero diagonal."""
+        a, (i, j) = torch.zeros(len(self.joints), len(self.joints)), zip(*self.edges, strict=True)
+        a[i, j] = a[j, i] = 1.0
+        return a
+
+
+def skeleton(name: str) -> Skeleton:
+    if name not in SKELETONS:
+        raise ValueError(f"unknown skeleton {name!r}: choose one of {', '.join(SKELETONS)}")
+    return SKELETONS[name]
+
+
+def _listed(root: int | None) -> list[int]:
+    return [] if root is None else [root]
+
+
+def _named(
+    name: str, joints: str, bones: str, root: str = "", sigmas: tuple[float, ...] | None = None
+) -> Skeleton:
+    """A skeleton from its joints in order and its bones as chains a-b-c, both as words."""
+    words = tuple(joints.split())
+    chains = [[words.index(joint) for joint in chain.split("-")] for chain in bones.split()]
+    sides = [(j, words.index("right" + w[4:])) for j, w in enumerate(words) if w[:4] == "left"]
+    return Skeleton(
+        name,
+        words,
+        edges=tuple(edge for c in chains for edge in pairwise(c)),
+        swaps=tuple((min(pair), max(pair)) for pair in sides),
+        root=words.index(root) if root else None,
+        sigmas=sigmas,
+    )
+
+
+ARMS = "left_shoulder-left_elbow-left_wrist right_shoulder-right_elbow-right_wrist "
+LEGS = "left_hip-left_knee-left_ankle right_hip-right_knee-right_ankle "
+TORSO = "left_shoulder-right_shoulder-right_hip-left_hip-left_shoulder "
+FACE = "nose-left_eye-left_ear nose-right_eye-right_ear left_eye-right_eye "
+BODY_OF_COCO = (
+    "left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
+    "left_hip right_hip left_knee right_knee left_ankle right_ankle"
+)
+HEAD_OF_COCO = "nose left_eye right_eye left_ear right_ear "
+
+# Human3.6M's 17 of 32 joints; its ninth is called Neck/Nose and lies near the nose.
+JOINTS_17 = (
+    "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle spine thorax neck head "
+    "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist"
+)
+BONES_17 = (
+    "pelvis-right_hip-right_knee-right_ankle pelvis-left_hip-left_knee-left_ankle "
+    "pelvis-spine-thorax-neck-head thorax-left_shoulder-left_elbow-left_wrist "
+    "thorax-right_shoulder-right_elbow-right_wrist"
+)
+
+# COCO's sigmas (the keypoint challenge), CrowdPose's (its api), AI Challenger's (deltas / 2).
+COCO = (
+    .026, .025, .025, .035, .035, .079, .079, .072, .072,
+    .062, .062, .107, .107, .087, .087, .089, .089,
+)  # fmt: skip
+CROWDPOSE = (*COCO[5:], 0.079, 0.079)
+AIC = (
+    .01388152, .01515228, .01057665, .01417709, .01497891, .01402144, .03909642,
+    .03686941, .01981803, .03843971, .03412318, .02415081, .01291456, .01236173,
+)  # fmt: skip
+
+SKELETONS = {
+    s.name: s
+    for s in (
+        _named("h36m17", JOINTS_17, BONES_17, root="pelvis"),
+        # the order and graph of h36m17, but thorax, neck and head lie 5-10 cm elsewhere
+        _named("mocap17", JOINTS_17, BONES_17, root="pelvis"),
+        _named(
+            "coco17",
+            HEAD_OF_COCO + BODY_OF_COCO,
+            TORSO + ARMS + LEGS + FACE + "left_shoulder-left_ear right_shoulder-right_ear",
+            sigmas=COCO,
+        ),
+        _named(
+            "halpe26",
+            HEAD_OF_COCO + BODY_OF_COCO + " head_top upper_neck pelvis left_big_toe right_big_toe "
+            "left_small_toe right_small_toe left_heel right_heel",
+            ARMS + LEGS + FACE + "pelvis-upper_neck-head_top left_hip-pelvis-right_hip "
+            "left_shoulder-upper_neck-right_shoulder upper_neck-nose left_ankle-left_big_toe "
+            "left_ankle-left_small_toe left_ankle-left_heel right_ankle-right_big_toe "
+            "right_ankle-right_small_toe right_ankle-right_heel",
+            root="pelvis",
+        ),
+        _named(
+            "mpii16",
+            "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax "
+            "upper_neck head_top right_wrist right_elbow right_shoulder left_shoulder left_elbow "
+            "left_wrist",
+            ARMS + LEGS + "pelvis-thorax-upper_neck-head_top left_hip-pelvis-right_hip "
+            "left_shoulder-thorax-right_shoulder",
+            root="pelvis",
+        ),
+        _named(
+            "aic14",
+            "right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+            "right_hip right_knee right_ankle left_hip left_knee left_ankle head_top upper_neck",
+            TORSO + ARMS + LEGS + "left_shoulder-upper_neck-right_shoulder upper_neck-head_top",
+            sigmas=AIC,
+        ),
+        _named(
+            "crowdpose14",
+            BODY_OF_COCO + " head_top upper_neck",
+            TORSO + ARMS + LEGS + "left_shoulder-upper_neck-right_shoulder upper_neck-head_top",
+            sigmas=CROWDPOSE,
+        ),
+        # 17 slots in the files; the ears are never labelled
+        _named(
+            "posetrack15",
+            "nose head_bottom head_top left_ear right_ear " + BODY_OF_COCO,
+            TORSO + ARMS + LEGS + "left_shoulder-head_bottom-right_shoulder "
+            "head_bottom-nose-head_top left_ear-nose-right_ear",
+        ),
+    )
+}

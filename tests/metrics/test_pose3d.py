@@ -1,0 +1,332 @@
+import numpy as np
+import pytest
+import torch
+
+from posediff.diffusion import Poses
+from posediff.metrics.pose3d import (
+    PoseError3D,
+    align,
+    distance,
+    mpjpe,
+    mpjve,
+    n_mpjpe,
+    p_mpjpe,
+)
+from posediff.pose.camera import quaternion_to_matrix
+
+
+def random_poses(*shape, seed=0):
+    torch.manual_seed(seed)
+    return torch.randn(*shape, 3, dtype=torch.float64) * 0.3
+
+
+# ------------------------------------------------------------------ the errors themselves
+
+
+def test_errors_agree_with_videopose3d_and_mmpose(shared):
+    golden = np.load(shared / "golden/pose3d_metrics.npz", allow_pickle=False)
+    pred, gt, w = (torch.tensor(golden[n]) for n in ("pred", "gt", "w"))
+    for mine, prefix, name in (
+        (mpjpe(pred, gt), "vp3d", "mpjpe"),
+        (p_mpjpe(pred, gt), "vp3d", "p_mpjpe"),
+        (n_mpjpe(pred, gt), "vp3d", "n_mpjpe"),
+        (mpjve(pred, gt), "vp3d", "mpjve"),
+        (mpjpe(pred, gt), "mm", "mpjpe"),
+        (p_mpjpe(pred, gt), "mm", "p_mpjpe"),
+        (n_mpjpe(pred, gt), "mm", "n_mpjpe"),
+        (w * distance(pred, gt), "vp3d", "weighted_mpjpe"),
+    ):
+        assert mine.mean().item() == pytest.approx(float(golden[f"{prefix}_{name}"]), rel=1e-6)
+    for mine, name in ((mpjpe, "mpjpe"), (p_mpjpe, "p_mpjpe")):
+        np.testing.assert_allclose(mine(pred, gt), golden[f"vp3d_per_frame_{name}"], 1e-6, 1e-9)
+    np.testing.assert_allclose(align(pred, gt), golden["mm_aligned"], rtol=1e-6, atol=1e-6)
+
+
+def test_joints_masked_out_count_in_the_fit_but_not_in_the_mean(shared):
+    golden = np.load(shared / "golden/pose3d_metrics.npz", allow_pickle=False)
+    pred, gt, mask = (torch.tensor(golden[n]) for n in ("pred", "gt", "mask"))
+    for posed, name in ((pred, "mpjpe"), (align(pred, gt), "p_mpjpe")):
+        masked = distance(posed, gt)[mask].mean().item()
+        assert masked == pytest.approx(float(golden[f"mm_masked_{name}"]), rel=1e-6)
+
+
+def test_errors_agree_with_the_released_lift3d_code(shared):
+    golden = np.load(shared / "golden/lift3d/metrics.npz", allow_pickle=False)
+    P, G = torch.tensor(golden["P"]), torch.tensor(golden["G"])
+    for mine, name in ((mpjpe, "mpjpe"), (n_mpjpe, "n_mpjpe"), (mpjve, "mpjve")):
+        assert mine(P, G).mean().item() == pytest.approx(float(golden[name]), abs=1e-6)
+    np.testing.assert_allclose(p_mpjpe(P, G), golden["p_mpjpe_each"], atol=1e-6)
+
+
+def test_the_best_of_several_hypotheses_agrees_per_pose(shared):
+    golden = np.load(shared / "golden/lift3d/aggregate.npz", allow_pickle=False)
+    hypotheses, gt = torch.tensor(golden["hypotheses"]), torch.tensor(golden["gt"])
+    best = mpjpe(hypotheses, gt[:, None]).amin(1).mean().item()
+    assert best == pytest.approx(float(golden["p_best_per_pose"][0]), abs=1e-6)
+    assert mpjpe(hypotheses.mean(1), gt).mean().item() == pytest.approx(
+        float(golden["p_agg"][0]), abs=1e-6
+    )
+
+
+def test_alignment_mends_every_similarity_and_no_reflection():
+    target = random_poses(50, 17)
+    q, t = torch.randn(50, 4).double(), torch.randn(50, 1, 3).double()
+    turn = quaternion_to_matrix(q / q.norm(dim=-1, keepdim=True))
+    moved = 0.1 + torch.rand(50, 1, 1) * (target @ turn.mT) + t
+    assert p_mpjpe(moved, target).max() < 1e-12
+    torch.testing.assert_close(align(moved, target), target)
+    mirrored = target * torch.tensor([-1, 1, 1])
+    assert p_mpjpe(mirrored, target).min() > 0.05
+    pred = random_poses(50, 17, seed=1)
+    torch.testing.assert_close(p_mpjpe(2 * pred @ turn + t, target), p_mpjpe(pred, target))
+
+
+def test_no_similarity_nearby_is_better_than_the_alignment():
+    pred, target = random_poses(17), random_poses(17, seed=1)
+    aligned = align(pred, target)
+    best, centre = (aligned - target).square().sum(), aligned.mean(0)
+    for _ in range(200):
+        q = torch.tensor([1.0, 0, 0, 0]).double() + 0.05 * torch.randn(4)
+        turn = quaternion_to_matrix(q / q.norm())
+        scale, shift = 1 + 0.05 * torch.randn(()), 0.05 * torch.randn(3)
+        other = scale * (aligned - centre) @ turn.mT + centre + shift
+        assert (other - target).square().sum() >= best
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_prediction_of_size_zero_gives_a_finite_error(dtype):
+    target = random_poses(2, 17).to(dtype)
+    middle = target.mean(-2, keepdim=True)
+    torch.testing.assert_close(p_mpjpe(torch.ones_like(target), target), mpjpe(middle, target))
+    assert torch.equal(n_mpjpe(torch.zeros_like(target), target), mpjpe(target * 0, target))
+
+
+def test_scaling_is_mended_by_the_scaled_error_alone():
+    target = random_poses(9, 17)
+    torch.testing.assert_close(n_mpjpe(2.5 * target, target), torch.zeros(9).double())
+    torch.testing.assert_close(mpjpe(1.1 * target, target), 0.1 * target.norm(dim=-1).mean(-1))
+
+
+def test_a_constant_offset_has_no_velocity_error_and_a_drift_has_its_speed():
+    target = random_poses(2, 6, 17)
+    torch.testing.assert_close(mpjve(target + 1, target), torch.zeros(2, 5).double())
+    drift = torch.arange(6).double()[:, None, None] * torch.tensor([0.003, 0.004, 0.0])
+    speed = torch.full((2, 5), 0.005).double()
+    torch.testing.assert_close(mpjve(target + drift, target), speed, atol=1e-8, rtol=0)
+
+
+# ------------------------------------------------------------------ the metric of an evaluation
+
+
+def frames(n=120, K=3, seed=0, noise=0.06):
+    """Poses and their sample: clips of 10 frames, two cameras, three actions of unequal size."""
+    torch.manual_seed(seed)
+    truth = torch.randn(n, 17, 3) * 0.3 + torch.tensor([0.2, -0.1, 5.0])
+    spread = noise * torch.rand(n, 1, 1, 1)
+    hypotheses = (truth - truth[:, :1])[:, None] + spread * torch.randn(n, K, 17, 3)
+    hypotheses = hypotheses - hypotheses[:, :, :1]
+    keypoints = hypotheses.mean(1)
+    deviation = (hypotheses - keypoints[:, None]).square().sum(-1).mean(1).sqrt()
+    poses = Poses(keypoints, torch.ones(n, 17), hypotheses, deviation, "h36m17")
+    clip, action = torch.arange(n) // 10, ["walk", "walk", "walk", "sit", "sit", "wave"]
+    meta = {
+        "subject": ["S9"] * n,
+        "sequence": [f"clip#{c // 2}" for c in clip.tolist()],
+        "camera": [f"cam{c % 2}" for c in clip.tolist()],
+        "action": [action[c // 2 % 6] for c in clip.tolist()],
+        "frame": torch.arange(n) % 10,
+    }
+    ids = [f"frame {i}" for i in range(n)]
+    return poses, {"id": ids, "keypoints": truth, "visible": torch.ones(n, 17), "meta": meta}
+
+
+def take(poses, sample, index):
+    def some(x):
+        return x[index] if isinstance(x, torch.Tensor) else [x[i] for i in index.tolist()]
+
+    chosen = Poses(*(some(getattr(poses, f)) for f in tuple(vars(poses))[:4]), poses.skeleton)
+    meta = {k: some(v) for k, v in sample["meta"].items()}
+    return chosen, {**{k: some(v) for k, v in sample.items() if k != "meta"}, "meta": meta}
+
+
+def score(*updates, name="mean", skeleton="h36m17"):
+    metric = PoseError3D(skeleton)
+    for poses, sample in updates:
+        metric.update(name, poses, sample)
+    return metric.compute()
+
+
+def by_hand(poses, sample):
+    """Centred prediction and truth in mm, and what each frame's action is."""
+    pred, truth = (1000 * x.double() for x in (poses.keypoints, sample["keypoints"]))
+    return pred - pred[:, :1], truth - truth[:, :1], np.array(sample["meta"]["action"])
+
+
+@pytest.mark.parametrize("size", [1, 7, 60])
+def test_figures_depend_neither_on_the_order_nor_on_the_size_of_batches(size):
+    everything = frames()
+    order = torch.randperm(120)
+    batches = [take(*everything, index) for index in order.split(size)]
+    assert score(*batches) == score(everything)
+
+
+def test_the_keys_follow_the_grammar():
+    metrics = ("mpjpe", "p_mpjpe", "n_mpjpe", "mpjve", "pck150", "auc")
+    means = ("", ":frames", ":sit", ":walk", ":wave")
+    expected = {f"{metric}/mean{mean}" for metric in metrics for mean in means}
+    expected |= {f"mpjpe/p_best@oracle{mean}" for mean in means}
+    expected |= {f"{k}/mean" for k in ("spread", "frames", "joints_unseen", "joints_left_out")}
+    figures = score(frames())
+    assert set(figures) == expected
+    assert all(type(x) is float for x in figures.values())
+
+
+def test_the_headline_is_the_mean_of_the_means_of_the_actions():
+    poses, sample = frames()
+    pred, truth, action = by_hand(poses, sample)
+    figures = score((poses, sample))
+    errors = {"mpjpe": mpjpe, "p_mpjpe": p_mpjpe, "n_mpjpe": n_mpjpe}
+    for name, error in errors.items():
+        each = error(pred, truth).numpy()
+        rows = [each[action == a].mean() for a in ("walk", "sit", "wave")]
+        assert figures[f"{name}/mean:walk"] == pytest.approx(rows[0], rel=1e-6)
+        assert figures[f"{name}/mean"] == pytest.approx(np.mean(rows), rel=1e-6)
+        assert figures[f"{name}/mean:frames"] == pytest.approx(each.mean(), rel=1e-6)
+    assert abs(figures["mpjpe/mean"] - figures["mpjpe/mean:frames"]) > 1e-3
+
+
+def test_rows_of_actions_agree_with_the_released_protocol_1_and_the_true_protocol_2(shared):
+    golden = np.load(shared / "golden/lift3d/metrics.npz", allow_pickle=False)
+    P, G, actions = torch.tensor(golden["P"]), torch.tensor(golden["G"]), golden["actions"].tolist()
+    poses = Poses(P, torch.ones(12, 17), P[:, None], torch.zeros(12, 17), "h36m17")
+    meta = {"sequence": actions, "camera": ["0"] * 12, "action": actions, "frame": range(12)}
+    sample = {"id": actions, "keypoints": G, "visible": torch.ones(12, 17), "meta": meta}
+    figures = score((poses, sample))
+    for i, action in enumerate(("Directions", "Photo", "Walking")):
+        assert figures[f"mpjpe/mean:{action}"] == pytest.approx(golden["quirk_p1"][i], abs=1e-3)
+        assert figures[f"p_mpjpe/mean:{action}"] == pytest.approx(golden["true_p2"][i], abs=1e-3)
+    assert figures["mpjpe/mean"] == pytest.approx(golden["quirk_p1"].mean(), abs=1e-3)
+    assert figures["p_mpjpe/mean"] == pytest.approx(golden["true_p2"].mean(), abs=1e-3)
+
+
+def test_perfect_poses_score_zero_and_a_hundred():
+    _, sample = frames()
+    perfect = Poses(
+        sample["keypoints"],  # absolute: the metric centres both
+        torch.ones(120, 17),
+        sample["keypoints"][:, None],
+        torch.zeros(120, 17),
+        "h36m17",
+    )
+    figures = score((perfect, sample))
+    for metric in ("mpjpe", "n_mpjpe", "mpjve", "spread"):
+        assert figures[f"{metric}/mean"] == 0
+    assert figures["p_mpjpe/mean"] < 1e-9
+    assert figures["pck150/mean"] == 100
+    # an error of 0 is below every threshold but the first, which is 0 itself
+    assert figures["auc/mean"] == pytest.approx(100 * 30 / 31)
+    assert "mpjpe/p_best@oracle" not in figures
+
+
+def test_pck_and_auc_are_strict_and_over_the_joints_that_are_not_the_root():
+    _, sample = frames(n=1)
+    sample["keypoints"] = torch.zeros(1, 17, 3)
+    off = torch.zeros(1, 17, 3)
+    off[0, 1:5, 0] = 0.151
+    off[0, 5:9, 1] = 0.150  # in float32 a little more than 150 mm: not below
+    off[0, 9:13, 2] = 0.1024
+    figures = score((Poses(off, off[..., 0], off[:, None], off[..., 0], "h36m17"), sample))
+    assert figures["pck150/mean"] == 100 * 8 / 16
+    # thresholds above 102.4 mm: 105, 110, ... 150
+    assert figures["auc/mean"] == pytest.approx(100 * (4 * 10 / 31 + 4 * 30 / 31) / 16)
+    assert figures["mpjpe/mean"] == pytest.approx(4 * (151 + 150 + 102.4) / 17)
+
+
+def test_velocity_is_taken_between_consecutive_frames_of_one_view_only():
+    poses, sample = frames()
+    pred, truth, action = by_hand(poses, sample)
+    views = [mpjve(p, t) for p, t in zip(pred.split(10), truth.split(10), strict=True)]
+    per_action = {a: [] for a in ("walk", "sit", "wave")}
+    for view, a in zip(views, action[::10], strict=True):
+        per_action[a].append(view)
+    headline = np.mean([torch.cat(v).mean().item() for v in per_action.values()])
+    figures = score((poses, sample))
+    assert figures["mpjve/mean"] == pytest.approx(headline, rel=1e-5)
+    assert figures["mpjve/mean:frames"] == pytest.approx(torch.cat(views).mean().item(), rel=1e-5)
+
+    hole = torch.tensor([i for i in range(10) if i != 4])
+    first, gap = mpjve(pred[:10], truth[:10]), score(take(poses, sample, hole))
+    assert gap["mpjve/mean"] == pytest.approx(first[[0, 1, 2, 5, 6, 7, 8]].mean().item(), rel=1e-5)
+
+    alone = score(take(poses, sample, torch.arange(0, 120, 2)))
+    assert not any(key.startswith("mpjve") for key in alone)
+
+
+def test_sequences_of_the_same_name_of_two_subjects_are_two_sequences():
+    poses, sample = frames(n=20)
+    sample["meta"] |= {
+        "subject": ["S1"] * 10 + ["S5"] * 10,
+        "camera": ["cam0"] * 20,
+        "frame": torch.cat([torch.arange(0, 10), torch.arange(10, 20)]),
+    }
+    pred, truth, _ = by_hand(poses, sample)
+    both = torch.cat([mpjve(pred[:10], truth[:10]), mpjve(pred[10:], truth[10:])])
+    assert score((poses, sample))["mpjve/mean"] == pytest.approx(both.mean().item(), rel=1e-5)
+
+
+def test_the_best_hypothesis_is_chosen_per_pose_and_told_once():
+    poses, sample = frames(K=5)
+    _, truth, action = by_hand(poses, sample)
+    best = mpjpe(1000 * poses.hypotheses.double(), truth[:, None]).amin(1).numpy()
+    metric = PoseError3D("h36m17")
+    metric.update("mean", poses, sample)
+    metric.update("median", poses, sample)
+    figures = metric.compute()
+    expected = np.mean([best[action == a].mean() for a in ("walk", "sit", "wave")])
+    assert figures["mpjpe/p_best@oracle"] == pytest.approx(expected, rel=1e-6)
+    assert figures["mpjpe/median"] == figures["mpjpe/mean"]
+    assert figures["frames/median"] == 120
+
+
+def test_spread_is_the_mean_over_the_joints_that_are_not_the_root():
+    poses, sample = frames()
+    expected = 1000 * poses.spread[:, 1:].double().mean().item()
+    assert score((poses, sample))["spread/mean"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_joints_without_2d_are_scored_and_frames_without_3d_left_out():
+    poses, sample = frames()
+    whole = score((poses, sample))
+    sample["visible"][3, 5:9] = 0
+    unseen = score((poses, sample))
+    assert unseen.pop("joints_unseen/mean") == 4
+    assert all(unseen[key] == whole[key] for key in unseen)
+
+    keypoints = sample["keypoints"].clone()
+    keypoints[[0, 119], 7] = torch.nan
+    partial = score((poses, {**sample, "keypoints": keypoints}))
+    assert partial["joints_left_out/mean"] == 34
+    kept = score(take(poses, sample, torch.arange(1, 119)))
+    assert {**partial, "joints_left_out/mean": 0.0} == kept
+
+
+def test_nothing_to_score_gives_no_figures_but_the_counts():
+    poses, sample = frames(n=20)
+    sample["keypoints"] = torch.full_like(sample["keypoints"], torch.nan)
+    assert score((poses, sample)) == {
+        "frames/mean": 0, "joints_unseen/mean": 0, "joints_left_out/mean": 340,
+    }  # fmt: skip
+    assert score() == {}
+
+
+def test_what_cannot_be_scored_is_refused():
+    poses, sample = frames(n=4)
+    with pytest.raises(ValueError, match="poses of h36m17 cannot be scored as mocap17"):
+        score((poses, sample), skeleton="mocap17")
+    with pytest.raises(ValueError, match="skeleton coco17 has none"):
+        PoseError3D("coco17")
+    with pytest.raises(ValueError, match="protocol must be 'h36m', got 'human36m'"):
+        PoseError3D("h36m17", "human36m")
+    poses.keypoints[2, 3] = torch.inf
+    with pytest.raises(ValueError, match="the pose of frame 2 is not finite"):
+        score((poses, sample))
