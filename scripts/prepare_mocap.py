@@ -1,0 +1,180 @@
+"""Your own motion capture files (ASF + AMC, BVH) -> a file of dataset=mocap, and its cameras.
+
+    python scripts/prepare_mocap.py FOLDER [--out data/mocap17]
+
+FOLDER and the folders in it hold .bvh files, or .amc files and the .asf files whose names begin
+theirs (39.asf for 39_08.amc). Subject and action are read from file names, or from --table:
+
+    HDM_<subject>_<action>_<take>_<frames per second>    as in HDM05
+    <subject>_<take>, both numbers                       as in CMU's data, action "cmu"
+    <subject>_<action>, and whatever follows an _        any others
+"""
+
+import argparse
+import csv
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from posediff.data.motion import Motion, read_amc, read_bvh
+from posediff.data.recording import SPLITS, Recording, write
+from posediff.data.retarget import centre, cut, mocap17, resample
+
+HDM05 = re.compile(r"HDM_(?P<subject>[^_]+)_(?P<action>[^_]+)_[^_]+_(?P<fps>\d+)")
+CMU = re.compile(r"(?P<subject>\d+)_\d+")
+OTHER = re.compile(r"(?P<subject>[^_]+)_(?P<action>[^_]+)(?:_.*)?")
+
+# Four virtual cameras like Human3.6M's: degrees around the origin, millimetres from it along the
+# floor and above it; focal length and centre in pixels, k1. All look at 0.9 m above the origin.
+CAMERAS = (
+    (52, 5300, 1550, (1145.0, 1145.0), (512.0, 508.0), -0.2),
+    (128, 5600, 1500, (1149.0, 1149.5), (514.0, 511.0), -0.195),
+    (231, 5400, 1620, (1153.0, 1154.0), (516.0, 514.0), -0.19),
+    (309, 5700, 1480, (1157.0, 1158.5), (518.0, 517.0), -0.185),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="holds .asf and .amc, or .bvh files")
+    home = Path(os.environ.get("POSEDIFF_DATA") or "data") / "mocap17"
+    parser.add_argument("--out", type=Path, default=home, help="default: %(default)s")
+    parser.add_argument("--name", help="of the file written; default: FOLDER's")
+    parser.add_argument("--split", choices=sorted(SPLITS), default="train", help="of all clips")
+    parser.add_argument(
+        "--table", type=Path, help="csv: file (no ending), subject, action[, split]"
+    )
+    unit = "millimetres per unit; default: what the ASF says, or for BVH what a leg's length says"
+    parser.add_argument("--unit", type=positive, help=unit)
+    fps = "frames per second of AMC files whose names do not tell; default: %(default)s"
+    parser.add_argument("--fps", type=positive, default=120, help=fps)
+    args = parser.parse_args(arguments)
+    try:
+        prepare(args)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+def positive(word: str) -> float:
+    number = float(word)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word} is not above 0")
+    return number
+
+
+def prepare(args: argparse.Namespace) -> None:
+    name, paths = args.name or args.folder.resolve().name, motion_files(args.folder)
+    table = read_table(args.table, set(paths)) if args.table else {}
+    skeletons = [path for path in args.folder.rglob("*") if path.suffix.lower() == ".asf"]
+    recordings: list[Recording] = []
+    for stem, path in paths.items():
+        label = {"source": name, "split": args.split} | label_of(stem) | table.get(stem, {})
+        if "subject" not in label:
+            raise ValueError(f"{path}: no <subject>_<action> in its name: give a --table")
+        stated, motion = float(label.pop("fps", args.fps)), read(path, skeletons)
+        fps = round(motion.fps or stated)
+        if fps < 1:
+            raise ValueError(f"{path}: less than 1 frame per second, too few to interpolate")
+        whole = centre(resample(mocap17(motion, args.unit), fps))
+        parts = cut(whole)
+        if not parts:
+            print(f"{path}: left out, no half second of it is free of jumps")
+        for n, part in enumerate(parts):
+            clip = stem if len(part) == len(whole) else f"{stem}#{n}"
+            recordings.append(Recording(clip, **label, native_fps=fps, joints=part))
+    if not recordings:
+        raise ValueError(f"{args.folder}: not one clip of half a second")
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    write(args.out / f"{name}.npz", recordings)
+    if not (args.out / "cameras.json").exists():
+        write_cameras(args.out / "cameras.json")
+    frames = sum(len(recording.joints) for recording in recordings)
+    people = ", ".join(sorted({recording.subject for recording in recordings}))
+    print(f"wrote {args.out / name}.npz: {len(recordings)} clips, {frames:,} frames of {people}")
+
+
+def motion_files(folder: Path) -> dict[str, Path]:
+    """All AMC and BVH files under the folder by their names without ending."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder: it must hold .asf and .amc, or .bvh files")
+    paths: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in (".amc", ".bvh"):
+            first = paths.setdefault(path.stem, path)
+            if first != path:
+                raise ValueError(f"{first} and {path} have the same name: rename one")
+    if not paths:
+        raise FileNotFoundError(f"{folder}: no .amc and no .bvh file in it")
+    return paths
+
+
+def read(path: Path, skeletons: Sequence[Path]) -> Motion:
+    if path.suffix.lower() == ".bvh":
+        return read_bvh(path)
+    end = r"(?![a-zA-Z0-9])"  # of a name: 3.asf is not the skeleton of 39_08.amc
+    own = [asf for asf in skeletons if re.match(re.escape(asf.stem) + end, path.stem)]
+    if not own:
+        raise FileNotFoundError(f"{path}: no .asf file in the folder whose name begins its name")
+    # the longest name, and of copies the one beside the file
+    return read_amc(path, max(own, key=lambda asf: (len(asf.stem), asf.parent == path.parent)))
+
+
+def label_of(stem: str) -> dict[str, str]:
+    """What a file's name tells: subject, action, source, fps."""
+    if found := HDM05.fullmatch(stem):
+        return {"source": "HDM05", **found.groupdict()}
+    if found := CMU.fullmatch(stem):
+        return {"source": "CMU", "subject": f"cmu{found['subject']}", "action": "cmu"}
+    found = OTHER.fullmatch(stem)
+    return found.groupdict() if found else {}
+
+
+def read_table(path: Path, stems: set[str]) -> dict[str, dict[str, str]]:
+    """The rows of a csv file by their `file`."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    table = {}
+    for n, row in enumerate(rows, start=2):
+        if not all(row.get(key) for key in ("file", "subject", "action")):
+            raise ValueError(f"{path}: line {n} lacks file, subject or action")
+        if row["file"] not in stems:
+            raise ValueError(f"{path}: line {n} names {row['file']}, and there is no such file")
+        if row.get("split") and row["split"] not in SPLITS:
+            raise ValueError(f"{path}: line {n} has split {row['split']}, not train or test")
+        table[row["file"]] = {k: row[k] for k in ("subject", "action", "split") if row.get(k)}
+    return table
+
+
+def write_cameras(path: Path) -> None:
+    cameras = []
+    for n, (degrees, distance, height, focal, center, k1) in enumerate(CAMERAS):
+        angle = np.radians(degrees)
+        place = np.array([distance * np.cos(angle), distance * np.sin(angle), height])
+        forward = np.array([0, 0, 900.0]) - place
+        forward /= np.linalg.norm(forward)
+        right = np.array([-np.sin(angle), np.cos(angle), 0.0])
+        camera = {
+            "id": n,
+            "resolution": [1000, 1000],
+            "focal": focal,
+            "center": center,
+            "radial": [k1, 0.24, -0.002],
+            "tangential": [-0.0009, -0.0014],
+            "R": np.stack([right, np.cross(forward, right), forward]).round(8).tolist(),
+            "t_world_mm": place.round(3).tolist(),
+        }
+        cameras.append(camera)
+    facts = {"unit": "mm", "world": "z up", "model": "x_cam = R (X - t)", "cameras": cameras}
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(facts, indent=1) + "\n")
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""train, eval and predict as people call them, on a few synthetic clips."""
+
+import importlib
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import posediff
+from posediff import checkpoint, engine
+from posediff.data.synthetic import synthetic
+
+TINY = ("dataset=synthetic", "dataset.clips=2", "dataset.frames=20", "debug=limit", "device=cpu")
+ENCODER = ("experiment=lift3d_encoder", "model.head.width=16", "model.head.depth=1", *TINY)
+LIFT = ("task=lift3d", "task.head.width=16", "task.head.depth=1", *TINY)
+
+
+def command(name, *arguments):
+    """python -m posediff.<name> arguments, in this process."""
+    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments]
+    try:
+        importlib.import_module(f"posediff.{name}").main()
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder of runs with an encoder, a paper and a released-style model, all hardly trained."""
+    folder = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
+        command("train", *ENCODER, "name=encoder")
+        command("train", *LIFT, "name=paper")
+        command("train", *LIFT, "preset=official_frame", "name=official")
+    return folder / "runs/lift3d/synthetic"
+
+
+@pytest.fixture(autouse=True)
+def inside(runs, monkeypatch):
+    monkeypatch.chdir(runs.parents[2])
+    monkeypatch.setenv("POSEDIFF_RUNS", str(runs.parents[1]))
+
+
+def error_of(capsys, name, *arguments):
+    """The one line that a command ends with."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        command(name, *arguments)
+    assert stop.value.code == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+# --- training
+
+
+def test_a_run_leaves_its_configuration_log_and_checkpoints(runs):
+    for run in ("encoder", "paper", "official"):
+        files = {
+            p.relative_to(runs / run).as_posix() for p in (runs / run).rglob("*") if p.is_file()
+        }
+        assert {".hydra/config.yaml", "log.jsonl", "checkpoints/last/trainer.pt"} <= files
+        assert {f"checkpoints/best/{f}" for f in ("model.safetensors", "config.json")} <= files
+        assert not [f for f in files if ".part" in f or ".old" in f]
+    log = [json.loads(line) for line in (runs / "paper/log.jsonl").read_text().splitlines()]
+    assert sum("epoch" in line for line in log) == 2
+    assert sum("step" in line for line in log) == 6
+
+
+def test_the_encoder_learns_its_residual_and_goes_into_the_model_that_uses_it(runs):
+    weights = load_file(runs / "encoder/checkpoints/best/model.safetensors")
+    assert (weights["head.residual"][1:] > 0.001).all()
+    for run in ("paper", "official"):
+        whole = load_file(runs / run / "checkpoints/best/model.safetensors")
+        for name, value in weights.items():
+            assert torch.equal(whole[name.replace("head.", "head.encoder.")], value)
+
+
+def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(runs, monkeypatch):
+    command("train", *LIFT, "name=whole")
+    real, epochs = engine.train_one_epoch, []
+
+    def stop_in_the_second(*arguments):
+        epochs.append(1)
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(engine, "train_one_epoch", stop_in_the_second)
+    with pytest.raises(SystemExit):
+        command("train", *LIFT, "name=broken")
+    monkeypatch.setattr(engine, "train_one_epoch", real)
+    command("train", *LIFT, "name=broken", "resume=true")
+    for kind in ("best", "last"):
+        a, b = (
+            load_file(runs / run / "checkpoints" / kind / "model.safetensors")
+            for run in ("whole", "broken")
+        )
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_training_again_under_a_used_name_is_refused(capsys):
+    assert "resume=true" in error_of(capsys, "train", *LIFT, "name=paper")
+
+
+def test_one_batch_again_and_again_is_learned(runs):
+    command("train", *ENCODER, "debug=overfit", "name=overfit", "trainer.optimizer.lr=1e-2")
+    log = [json.loads(line) for line in (runs / "overfit/log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in log if "step" in line]
+    assert losses[-1] < losses[0] / 3
+
+
+# --- scoring
+
+
+def scores(capsys, *arguments):
+    command("eval", *TINY, *arguments, "eval.batch_size=64")
+    from pathlib import Path
+
+    return json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
+
+
+def test_scoring_takes_the_newest_model_of_its_method_and_says_what_it_measured(runs, capsys):
+    report = scores(capsys, "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")
+    assert (report["method"], report["steps"], report["K"], report["split"]) == (
+        "paper",
+        5,
+        5,
+        "test",
+    )
+    assert report["keypoints"] == "noisy"
+    assert report["frames"] == 160
+    assert report["metrics"]["mpjpe/mean"] > 0
+    newest = scores(capsys, "experiment=lift3d_encoder")
+    assert (newest["method"], newest["K"]) == ("encoder", 1)
+
+
+def test_a_model_is_scored_as_it_was_trained_whatever_the_preset_in_force(runs, capsys):
+    report = scores(capsys, "task=lift3d", f"checkpoint={runs}/official/checkpoints/best")
+    assert (report["method"], report["steps"], report["K"]) == ("official_frame", 2, 1)
+
+
+def test_steps_hypotheses_flip_and_rules_are_free_at_evaluation(runs, capsys):
+    free = (
+        "sampler.steps=2",
+        "task.hypotheses=3",
+        "task.flip=true",
+        "eval.aggregates=[mean,median]",
+    )
+    where = ("task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")
+    report = scores(capsys, *where, *free)
+    assert (report["steps"], report["K"], report["flip"]) == (2, 3, True)
+    metrics = report["metrics"]
+    assert metrics["mpjpe/median"] != metrics["mpjpe/mean"]
+    assert metrics["mpjpe/p_best@oracle"] < metrics["mpjpe/mean"]
+    plain = scores(capsys, *where, *free[:2])["metrics"]
+    assert plain["mpjpe/mean"] != metrics["mpjpe/mean"]
+
+
+def test_every_figure_that_read_the_truth_says_oracle_and_no_headline_does(runs, capsys):
+    metrics = scores(capsys, "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")["metrics"]
+    assert all("oracle" in key for key in metrics if "best" in key)
+    assert "mpjpe/mean" in metrics
+
+
+# --- predicting
+
+
+def keypoints(folder, frames=3):
+    sample = synthetic("test", keypoints="gt", clips=1, frames=10).__getitems__(list(range(frames)))
+    path = folder / "keypoints.json"
+    path.write_text(json.dumps({"keypoints": sample["keypoints_2d"].tolist()}))
+    return path
+
+
+def test_predicting_writes_poses_for_programs_and_people_and_a_picture(runs, tmp_path, capsys):
+    path = keypoints(tmp_path)
+    where = (f"input={path}", "image_size=[1000,1002]", "layout=h36m17", f"output={tmp_path}/out")
+    command("predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", *where)
+    said = capsys.readouterr().out
+    arrays = np.load(tmp_path / "out/poses.npz", allow_pickle=False)
+    assert arrays["hypotheses"].shape == (3, 5, 17, 3)
+    assert np.allclose(arrays["keypoints"], arrays["hypotheses"].mean(1), atol=1e-5)
+    assert (arrays["spread"][:, 1:] > 0).all()
+    text = json.loads((tmp_path / "out/poses.json").read_text())
+    assert len(text["poses"]) == 3
+    assert text["meta"]["steps"] == 5
+    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+    assert str(tmp_path / "out/poses.npz") in said
+
+
+def test_the_library_predicts_what_the_command_writes(runs, tmp_path):
+    path, folder = keypoints(tmp_path), runs / "paper/checkpoints/best"
+    where = (f"input={path}", "image_size=[1000,1002]", "layout=h36m17", f"output={tmp_path}/out")
+    command("predict", "task=lift3d", f"checkpoint={folder}", *where)
+    model = posediff.load(folder)
+    points = torch.tensor(json.loads(path.read_text())["keypoints"])
+    sample = posediff.lifting_sample(
+        points,
+        (1000, 1002),
+        layout="h36m17",
+        skeleton=model.head.skeleton,
+        detector=checkpoint.read_config(folder)["dataset"],
+        ids=[f"{i:06d}" for i in range(3)],
+    )
+    poses = model.predict(sample, hypotheses=5, steps=5, seed=0)
+    written = np.load(tmp_path / "out/poses.npz")["keypoints"]
+    assert np.allclose(poses.keypoints.numpy(), written, atol=1e-5)
+
+
+def test_building_gives_fresh_weights_by_the_command_line_s_names(runs):
+    model = posediff.build("lift3d", "synthetic", ["task.head.width=24", "task.hypotheses=7"])
+    assert model.hypotheses == 7
+    features = torch.zeros(1, 17, model.head.encoder.network.width)
+    assert model.head.denoiser.project(features).shape == (1, 17, 24)
+    with pytest.raises(ValueError, match="widht"):
+        posediff.build("lift3d", overrides=["task.head.widht=24"])
+
+
+# --- bad input
+
+
+def test_a_wrong_word_on_the_command_line_is_one_line(capsys):
+    assert "sed" in error_of(capsys, "train", *LIFT, "sed=3")
+    assert "h36" in error_of(capsys, "train", "task=lift3d", "dataset=h36")
+    assert "task" in error_of(capsys, "train", "dataset=synthetic")
+    assert "nonsense" in error_of(capsys, "train", *LIFT, "+task.head.nonsense=1", "name=wrong")
+
+
+def test_missing_data_names_the_file_the_tree_and_the_command(capsys, tmp_path):
+    line = error_of(capsys, "train", *ENCODER[:3], "dataset=mocap", f"dataset.root={tmp_path}/none")
+    assert str(tmp_path / "none") in line
+    assert "scripts/prepare_mocap.py" in line
+    line = error_of(capsys, "train", *ENCODER[:3], "dataset=h36m", f"dataset.root={tmp_path}/none")
+    assert "scripts/prepare_h36m.py" in line
+
+
+def test_without_a_model_the_command_that_trains_one_is_named(capsys, tmp_path):
+    where = f"paths.runs={tmp_path}/empty"
+    assert "posediff.train task=lift3d" in error_of(capsys, "eval", *LIFT, where)
+    assert "experiment=lift3d_encoder" in error_of(capsys, "train", *LIFT, where)
+
+
+def test_a_checkpoint_that_does_not_fit_is_one_line(runs, capsys, tmp_path):
+    good = runs / "paper/checkpoints/best"
+    config, weights = checkpoint.read_config(good), checkpoint.read_weights(good)
+
+    def line(change=None, state=weights):
+        checkpoint.save(tmp_path / "model", state, config | (change or {}))
+        return error_of(capsys, "eval", *TINY, "task=lift3d", f"checkpoint={tmp_path}/model")
+
+    assert "video2d" in line({"task": "video2d"})
+    assert "mocap17" in line({"skeleton": "mocap17"})
+    assert "os.system" in line({"model": {"_target_": "os.system", "command": "true"}})
+    name = "head.denoiser.output.bias"
+    assert name in line(state={k: x for k, x in weights.items() if k != name})
+    assert name in line(state=weights | {name: torch.zeros(7)})
+    assert "head.more" in line(state=weights | {"head.more": torch.zeros(7)})
+    (tmp_path / "model/model.safetensors").write_bytes(b"half a file")
+    line = error_of(capsys, "eval", *TINY, "task=lift3d", f"checkpoint={tmp_path}/model")
+    assert "model.safetensors" in line
+    line = error_of(capsys, "eval", *TINY, "task=lift3d", f"checkpoint={tmp_path}/nowhere")
+    assert "nowhere" in line
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda p: p.write_text(""), "empty"),
+        (lambda p: p.write_text("[[[1, 2], [3, 4]]]"), "17"),
+        (lambda p: p.write_text(json.dumps([[[float("nan"), 1.0]] * 17])), "frame"),
+    ],
+)
+def test_bad_keypoints_are_one_line_and_leave_the_last_answer_alone(
+    runs, capsys, tmp_path, make, word
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "poses.npz").write_bytes(b"the last answer")
+    path = tmp_path / "bad.json"
+    make(path)
+    where = (f"input={path}", "image_size=[1000,1002]", "layout=h36m17", f"output={out}")
+    line = error_of(
+        capsys, "predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", *where
+    )
+    assert "bad.json" in line
+    assert word in line
+    assert (out / "poses.npz").read_bytes() == b"the last answer"
+
+
+def test_an_unknown_layout_or_size_is_one_line(runs, capsys, tmp_path):
+    path = keypoints(tmp_path)
+    where = ("predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", f"input={path}")
+    assert "coco17" in error_of(capsys, *where, "layout=coco18", "image_size=[1000,1000]")
+    assert "image_size" in error_of(capsys, *where, "layout=h36m17", "image_size=[1000]")
