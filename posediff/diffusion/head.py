@@ -75,7 +75,10 @@ class RegressionHead(Protocol):
 
 
 class FlipTest(TaskHead):
-    """Any head, averaged over both views inside every call: one trajectory, one noise."""
+    """Any head, averaged over both views inside every call: one trajectory, one noise.
+
+    Where the trajectory starts (the prior) is said by the view as it was seen.
+    """
 
     def __init__(self, head: TaskHead) -> None:
         super().__init__()

@@ -1,0 +1,67 @@
+"""Accuracy, spread and time of one lift3d model against sampler steps x hypotheses K, as Markdown.
+
+    python benchmarks/steps_and_hypotheses.py MODEL_FOLDER dataset=mocap [any override of conf/]
+
+Every cell reads the same samples (evenly spaced over the test part) and the same seed. Milliseconds
+are of one frame (batch 1), the best of several calls, on the threads that torch is given.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+import torch
+
+from posediff import checkpoint, config, engine
+from posediff.diffusion import DiffusionModel
+from posediff.metrics.pose3d import PoseError3D
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", help="a model folder")
+    parser.add_argument("overrides", nargs="*", help="of conf/, such as dataset=mocap")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 5, 10])
+    parser.add_argument("--hypotheses", type=int, nargs="+", default=[1, 2, 5, 20])
+    parser.add_argument("--samples", type=int, default=4096)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+
+    model = checkpoint.load(args.folder)
+    if not isinstance(model, DiffusionModel):
+        parser.error(f"{args.folder} has neither steps nor hypotheses")
+    given = checkpoint.read_config(args.folder)["overrides"]
+    whole = config.dataset(config.compose("eval", [*given, *args.overrides]), "test")
+    data = engine.Thinned(whole, args.samples)
+    print(f"{len(data)} samples of {whole.summary()['keypoints']} 2D, seed {args.seed}, ", end="")
+    print(f"{torch.get_num_threads()} thread(s), {date.today()}\n")
+    print("| steps | K | MPJPE mean | spread | best of K (oracle) | ms per frame |")
+    print("|---|---|---|---|---|---|")
+    for steps in args.steps:
+        model.sampler = replace(model.sampler, steps=steps, timesteps=None)
+        for K in args.hypotheses:
+            model.hypotheses = K
+            metric = PoseError3D(model.head.skeleton)
+            scores = engine.evaluate(model, data, metric, {"mean": model.aggregate}, 512, args.seed)
+            best = scores.get("mpjpe/p_best@oracle", scores["mpjpe/mean"])
+            print(
+                f"| {steps} | {K} | {scores['mpjpe/mean']:.1f} | {scores['spread/mean']:.1f} | "
+                f"{best:.1f} | {milliseconds(model, data):.1f} |",
+                flush=True,
+            )
+
+
+def milliseconds(model: DiffusionModel, data: engine.Samples, repeats: int = 20) -> float:
+    """The quickest of `repeats` predictions of one frame."""
+    sample, best = data.__getitems__([0]), float("inf")
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        model.predict(sample)
+        best = min(best, time.perf_counter() - begin)
+    return 1000 * best
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""posediff runs from its wheel, from an editable install and from a bare checkout."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def composed(path, cwd):
+    """Where posediff and its conf/ are found, with `path` first, seen from another folder."""
+    code = (
+        "import posediff, posediff.config as c, pathlib\n"
+        "model = posediff.build('lift3d', overrides=['experiment=lift3d_encoder'])\n"
+        "print(pathlib.Path(posediff.__file__).parent, c.CONF, model.head.skeleton)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"  # a copy, so that building leaves nothing in the checkout
+    tracked = ("posediff", "conf", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
+    source.mkdir()
+    for name in tracked:
+        subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
+    run = subprocess.run([*build, str(source)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_composes_outside_the_checkout(wheel, tmp_path):
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    package, conf, skeleton = composed(tmp_path / "site", tmp_path)
+    assert Path(package) == tmp_path / "site/posediff"
+    assert Path(conf) == tmp_path / "site/posediff/conf"
+    assert skeleton == "h36m17"
+
+
+def test_the_wheel_holds_the_package_its_configuration_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    python = {p.relative_to(ROOT).as_posix() for p in (ROOT / "posediff").rglob("*.py")}
+    yaml = {f"posediff/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "conf").rglob("*.yaml")}
+    held = {name for name in names if ".dist-info/" not in name}
+    assert held == python | yaml | {"posediff/py.typed"}
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_an_empty_folder_finds_the_editable_install_or_the_bare_checkout(tmp_path):
+    package, conf, _ = composed(ROOT, tmp_path)
+    assert Path(package) == ROOT / "posediff"
+    assert Path(conf) == ROOT / "conf"
