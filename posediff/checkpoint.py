@@ -8,6 +8,7 @@ config.json never imports what it likes: it may name the classes of `KNOWN` alon
 """
 
 import json
+import pickle
 import shutil
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -101,7 +102,13 @@ def read_trainer(folder: Path | str) -> dict[str, Any]:
     path = whole(folder) / "trainer.pt"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, so there is no training to go on with")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as e:
+        why = str(e).partition("\n")[0]
+        raise ValueError(
+            f"{path}: damaged, or holds more than tensors and numbers ({why})"
+        ) from None
     return state
 
 

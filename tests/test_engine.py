@@ -1,0 +1,90 @@
+"""The pieces of training that a whole run does not show."""
+
+import itertools
+import sys
+
+import pytest
+import torch
+
+from posediff import checkpoint, engine
+from posediff.progress import clock, progress
+
+
+def test_every_pass_shows_every_sample_once_in_an_order_of_its_own():
+    rows = list(itertools.chain(*engine.batches(10, 4, 0, 0, 5)))
+    assert len(rows) == 20
+    passes = rows[:10], rows[10:]
+    assert all(sorted(rows) == list(range(10)) for rows in passes)
+    assert passes[0] != passes[1]
+    assert rows != list(itertools.chain(*engine.batches(10, 4, 1, 0, 5)))
+
+
+def test_the_stream_goes_on_where_it_was_left():
+    whole = list(engine.batches(10, 4, 0, 0, 9))
+    assert list(engine.batches(10, 4, 0, 4, 5)) == whole[4:]
+
+
+def test_a_set_smaller_than_a_batch_still_fills_it():
+    (rows,) = engine.batches(3, 8, 0, 0, 1)
+    assert len(rows) == 8
+
+
+def test_the_average_forgets_its_beginning_and_then_has_the_stated_memory():
+    update = engine.averaging(0.9)
+    mean, expected = [torch.zeros(1)], 0.0
+    for n, value in enumerate((1.0, 2.0, 3.0)):
+        update(mean, [torch.tensor([value])], n)
+        decay = min(0.9, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * value
+    assert mean[0].item() == pytest.approx(expected)
+    update(mean, [torch.tensor([5.0])], 10_000)
+    assert mean[0].item() == pytest.approx(0.9 * expected + 0.5)
+    raw = [torch.zeros(1)]
+    engine.averaging(0.0)(raw, [torch.tensor([7.0])], 3)
+    assert raw[0].item() == 7
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    assert engine.cosine(0.05, warmup=0.1) == pytest.approx(0.5)
+    assert engine.cosine(0.1, warmup=0.1) == pytest.approx(1)
+    assert engine.cosine(0.55, warmup=0.1) == pytest.approx(0.5)
+    assert engine.cosine(1.0) == pytest.approx(0)
+    assert engine.constant(0.7) == 1
+
+
+def test_progress_without_a_terminal_is_plain_lines_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None, raising=False)
+    monkeypatch.setattr(sys, "stderr", sys.__stdout__)
+    notes = {"loss": "0.5"}
+    assert list(progress(range(4), 4, "epoch 1", notes, every=0.0)) == [0, 1, 2, 3]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("epoch 1: 1/4")
+    assert "left  loss 0.5" in lines[0]
+    assert not list(progress([], 0, "nothing", {}))
+
+
+def test_times_read_as_people_say_them():
+    assert [clock(s) for s in (4.4, 65, 7625)] == ["4s", "1m05s", "2h07m"]
+
+
+def test_a_model_folder_is_whole_even_if_the_exchange_was_cut_off(tmp_path):
+    folder, state = tmp_path / "best", {"w": torch.arange(3.0)}
+    checkpoint.save(folder, state, {"task": "a"})
+    checkpoint.save(folder, {"w": torch.ones(3)}, {"task": "b"}, {"epoch": 3})
+    assert checkpoint.read_config(folder)["task"] == "b"
+    assert checkpoint.read_trainer(folder) == {"epoch": 3}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["best"]
+    folder.rename(tmp_path / "best.old")  # where a stop would have left it
+    assert torch.equal(checkpoint.read_weights(folder)["w"], torch.ones(3))
+
+
+def test_a_trainer_state_is_not_unpickled(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("executed",))
+
+    checkpoint.save(tmp_path / "last", {"w": torch.ones(1)}, {"task": "a"}, {"epoch": 1})
+    torch.save({"epoch": Evil()}, tmp_path / "last/trainer.pt")
+    with pytest.raises(ValueError, match=r"trainer\.pt: damaged, or holds more than tensors"):
+        checkpoint.read_trainer(tmp_path / "last")
