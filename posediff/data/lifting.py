@@ -65,7 +65,8 @@ class LiftingDataset(Dataset[Sample]):
     skeleton: the name of the clips' layout. noise: of keypoints="noisy". mirror: show every other
     training sample, drawn by (seed, id, epoch), in a mirror. minimum_visible: camera-frames with
     fewer visible joints are left out and counted in `left_out`. kernel: the 2D is the heaviest
-    component of the mixture, the detection, or (the released lift3d) one drawn by weight. label: what results call the 2D.
+    component of the mixture, the detection, or (the released lift3d) one drawn by weight. label:
+    what results call the 2D.
     """
 
     def __init__(

@@ -95,6 +95,7 @@ def test_a_batch_holds_what_the_sample_table_says():
     assert shapes == {
         "keypoints": (3, J, 3),
         "keypoints_2d": (3, J, 2),
+        "keypoints_2d_scale": (3, J, 2),
         "scores": (3, J),
         "mixture.weights": (3, J, 5),
         "mixture.loc": (3, J, 5, 2),

@@ -1,0 +1,212 @@
+"""The graph layers against their formulas, written out."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from posediff.nn.graph import (
+    ChebConv,
+    GraphFF,
+    LayerNorm,
+    SelfAttention,
+    TimeEmbedding,
+    chebyshev_basis,
+    dropout,
+    in_chunks,
+    normalised_graph,
+    own,
+)
+
+PATH = torch.diag(torch.ones(3), 1) + torch.diag(torch.ones(3), -1)  # joints 0-1-2-3 in a row
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def random_double(layer: nn.Module) -> nn.Module:
+    for p in layer.double().parameters():
+        nn.init.normal_(p, std=0.5)
+    return layer
+
+
+def test_the_basis_of_two_joined_joints_is_known():
+    basis = chebyshev_basis(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).view(2, 3, 2)
+    # A = all 1/2, L = I - A, L L = L, so T_2 = 2 L - I = - 2 A + I
+    expected = [[[1, 0], [0.5, -0.5], [0, -1]], [[0, 1], [-0.5, 0.5], [-1, 0]]]
+    assert torch.equal(basis, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_the_laplacian_is_row_normalised_and_so_not_symmetric():
+    laplacian = chebyshev_basis(PATH).view(4, 3, 4)[:, 1]
+    assert torch.allclose(laplacian.sum(1), torch.zeros(4, dtype=torch.float64), atol=1e-15)
+    assert torch.isclose(laplacian[0, 1], torch.tensor(-1 / 2, dtype=torch.float64))
+    assert torch.isclose(laplacian[1, 0], torch.tensor(-1 / 3, dtype=torch.float64))
+
+
+def test_a_graph_convolution_sums_three_orders():
+    layer, x = random_double(ChebConv(5, 7)), torch.randn(6, 4, 5, dtype=torch.float64)
+    basis = chebyshev_basis(PATH)
+    orders, weights = basis.view(4, 3, 4), layer.weight.view(7, 3, 5)
+    expected = layer.bias + sum(orders[:, k] @ x @ weights[:, k].T for k in range(3))
+    torch.testing.assert_close(layer(x, basis.expand(6, -1, -1)), expected, rtol=0, atol=1e-12)
+
+
+def test_what_is_the_same_at_all_joints_is_mapped_by_order_0_minus_order_2():
+    layer, x = random_double(ChebConv(5, 7)), torch.randn(1, 1, 5, dtype=torch.float64)
+    weights = layer.weight.view(7, 3, 5)
+    expected = layer.bias + x @ (weights[:, 0] - weights[:, 2]).T
+    y = layer(x.expand(1, 4, 5), chebyshev_basis(PATH)[None])
+    torch.testing.assert_close(y, expected.expand(1, 4, 7), rtol=0, atol=1e-12)
+
+
+def test_a_graph_convolution_begins_as_wide_as_the_released_one():
+    released = nn.init.xavier_normal_(torch.empty(3, 1, 96, 96)).std()
+    assert ChebConv(96, 96).weight.std().item() == pytest.approx(released.item(), rel=0.03)
+
+
+def slow_norm(x: Tensor, layer: LayerNorm) -> Tensor:
+    mean, std = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
+    return layer.weight * (x - mean) / (std + 1e-6) + layer.bias
+
+
+@pytest.mark.parametrize("spread", [10.0, 1.0, 1e-3, 1e-6, 0.0])
+def test_layer_norm_adds_its_eps_to_the_unbiased_std(spread):
+    layer, x = random_double(LayerNorm(12)), 3 + spread * torch.randn(5, 4, 12).double()
+    torch.testing.assert_close(layer(x), slow_norm(x, layer), rtol=0, atol=1e-8)
+    single = LayerNorm(12)
+    y, expected = single(x.float()), slow_norm(x.float(), single)
+    torch.testing.assert_close(y, expected, rtol=0, atol=2e-6 if spread >= 1 else 0.5)
+
+
+def test_layer_norm_has_the_gradient_of_its_formula():
+    layer, x = random_double(LayerNorm(12)), torch.randn(5, 4, 12).double().requires_grad_()
+    pull = torch.randn(5, 4, 12).double()
+    inputs = (x, layer.weight, layer.bias)
+    got = torch.autograd.grad((layer(x) * pull).sum(), inputs)
+    expected = torch.autograd.grad((slow_norm(x, layer) * pull).sum(), inputs)
+    for a, b in zip(got, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+def slow_attention(x: Tensor, layer: SelfAttention) -> Tensor:
+    q, k, v = functional.linear(x, layer.qkv, layer.qkv_bias).chunk(3, -1)
+    heads = []
+    for a, b, c in zip(*(y.chunk(layer.heads, -1) for y in (q, k, v)), strict=True):
+        heads.append((a @ b.mT / math.sqrt(a.shape[-1])).softmax(-1) @ c)
+    return functional.linear(torch.cat(heads, -1), layer.out, layer.out_bias)
+
+
+def test_attention_is_the_same_with_and_without_gradients_and_head_by_head():
+    layer = random_double(SelfAttention(12, heads=3)).eval()
+    x = torch.randn(6, 4, 12).double()
+    with torch.no_grad():
+        fused = layer(x)
+    torch.testing.assert_close(layer(x), slow_attention(x, layer), rtol=0, atol=1e-12)
+    torch.testing.assert_close(fused, slow_attention(x, layer), rtol=0, atol=1e-12)
+
+
+def test_attention_drops_weights_in_training_only():
+    layer, x = SelfAttention(12, heads=3, p=0.5), torch.randn(6, 4, 12)
+    assert not torch.equal(layer(x), layer(x))
+    assert torch.equal(layer.eval()(x), layer(x))
+
+
+def test_a_width_that_does_not_split_into_heads_is_refused():
+    with pytest.raises(ValueError, match="divisible by heads, got 10 and 4"):
+        SelfAttention(10, heads=4)
+
+
+def test_the_graph_feed_forward_follows_its_formula():
+    layer, x = random_double(GraphFF(5)), torch.randn(6, 4, 5).double()
+    graph = torch.rand(4, 4).double()
+    hidden = functional.linear(graph @ x, layer.fc1, layer.fc1_bias).relu()
+    expected = functional.linear(graph @ hidden, layer.fc2, layer.fc2_bias)
+    torch.testing.assert_close(layer(x, graph.expand(6, 4, 4)), expected, rtol=0, atol=1e-12)
+
+
+def test_a_graph_is_normalised_by_the_sums_of_its_columns():
+    a = torch.rand(2, 4, 4).double()
+    d = (a.sum(1) + 1e-5) ** -0.5
+    expected = torch.stack([torch.diag(d[i]) @ a[i] @ torch.diag(d[i]) for i in range(2)])
+    torch.testing.assert_close(normalised_graph(a), expected, rtol=0, atol=1e-12)
+
+
+def test_a_column_of_negative_sum_stays_finite_and_leaves_the_others_alone():
+    a = torch.rand(4, 4).double()
+    bent = a.clone()
+    bent[:, 2] -= 2
+    assert normalised_graph(bent).isfinite().all()
+    keep = [0, 1, 3]
+    assert torch.equal(normalised_graph(bent)[keep][:, keep], normalised_graph(a)[keep][:, keep])
+
+
+@pytest.mark.parametrize("p", [0.1, 0.25, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(p):
+    y = dropout(torch.ones(1000, 1003), p, training=True)
+    assert float((y == 0).float().mean()) == pytest.approx(p, abs=1 / 256)
+    assert float(y.mean()) == pytest.approx(1, abs=0.003)
+    assert len(y.unique()) == 2
+
+
+def test_dropout_repeats_with_its_seed_and_rests_outside_training():
+    x = torch.randn(7, 9)
+    assert dropout(x, 0.5, training=False) is x
+    torch.manual_seed(3)
+    first = dropout(x, 0.5, training=True)
+    assert not torch.equal(first, dropout(x, 0.5, training=True))
+    torch.manual_seed(3)
+    assert torch.equal(first, dropout(x, 0.5, training=True))
+    assert torch.equal(dropout(x, 0.0, training=True), x)
+    with pytest.raises(ValueError, match="dropout probability"):
+        dropout(x, 1.5, training=True)
+
+
+def test_the_time_embedding_is_two_layers_on_sines_and_cosines():
+    layer = random_double(TimeEmbedding(8, 3))
+    t = torch.tensor([0, 1, 24, 999])
+    angles = [[s * 1e4 ** (-k / 3) for k in range(4)] for s in t.tolist()]
+    waves = [[*map(math.sin, row), *map(math.cos, row)] for row in angles]
+    h = functional.linear(torch.tensor(waves, dtype=torch.float64), layer.fc1, layer.fc1_bias)
+    expected = functional.linear(h * h.sigmoid(), layer.fc2, layer.fc2_bias)
+    torch.testing.assert_close(layer(t), expected, rtol=0, atol=1e-12)
+    with torch.no_grad():
+        alike = layer(torch.full((5,), 24))
+    torch.testing.assert_close(alike, expected[2:3], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("width", [2, 7])
+def test_a_time_embedding_needs_pairs_of_channels(width):
+    with pytest.raises(ValueError, match="must be even and >= 4"):
+        TimeEmbedding(width, 3)
+
+
+def test_chunks_give_what_the_whole_gives_with_its_gradient():
+    calls = []
+
+    def network(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        calls.append(len(x))
+        return x * y, x + y
+
+    x, y = torch.randn(10, 3, requires_grad=True), torch.randn(10, 3)
+    product, total = in_chunks(network, x, y, rows=4)
+    assert calls == [4, 4, 2]
+    assert torch.equal(product, x * y)
+    assert torch.equal(total, x + y)
+    assert torch.equal(torch.autograd.grad(product.sum(), x)[0], y)
+
+
+def test_own_parameters_come_in_the_order_that_the_layers_rely_on():
+    names = {
+        ChebConv(2, 3): ("weight", "bias"),
+        LayerNorm(4): ("weight", "bias"),
+        SelfAttention(4): ("qkv", "qkv_bias", "out", "out_bias"),
+        GraphFF(4): ("fc1", "fc1_bias", "fc2", "fc2_bias"),
+        TimeEmbedding(4, 2): ("fc1", "fc1_bias", "fc2", "fc2_bias"),
+    }
+    for layer, order in names.items():
+        assert all(x is getattr(layer, n) for x, n in zip(own(layer), order, strict=True))

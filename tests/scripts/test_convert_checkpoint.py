@@ -1,0 +1,173 @@
+"""Released checkpoint files, made here by their list of keys, into a model folder."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from posediff import checkpoint
+from posediff.tasks.lift3d.released import DENOISER, LIFTER, Network, convert
+
+SCRIPT = Path(__file__).parents[2] / "scripts/convert_checkpoint.py"
+KEYS = {DENOISER: "keys_diff.txt", LIFTER: "keys_pose.txt"}
+
+
+def random_weights(network: Network, seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {e.released: torch.randn(e.shape, generator=generator) for e in network.entries}
+
+
+def write(path: Path, weights: dict[str, torch.Tensor], ema: object = None) -> Path:
+    content = [{f"module.{key}": x for key, x in weights.items()}, {}, 3, 17]
+    torch.save(content if ema is None else [*content, ema], path)
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Denoiser with EMA and lifter without, as they were released."""
+    ema = random_weights(DENOISER, seed=2)
+    return [
+        write(tmp_path / "diffpose_uvxyz_cpn.pth", random_weights(DENOISER, seed=0), ema),
+        write(tmp_path / "gcn_xyz_cpn.pth", random_weights(LIFTER, seed=1)),
+    ]
+
+
+def run(*arguments: object) -> None:
+    argv, sys.argv = sys.argv, [str(SCRIPT), *map(str, arguments)]
+    try:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    finally:
+        sys.argv = argv
+
+
+@pytest.mark.parametrize("network", [DENOISER, LIFTER], ids=lambda n: n.name)
+def test_keys_and_shapes_are_the_released_ones_in_their_order(shared, network):
+    lines = (shared / "golden/lift3d" / KEYS[network]).read_text().split("\n")
+    assert [f"{e.released} {e.shape}" for e in network.entries] == [x for x in lines if x]
+
+
+@pytest.mark.parametrize(("network", "size"), [(DENOISER, 1_025_674), (LIFTER, 839_432)])
+def test_the_released_parameters_are_as_many_as_published(network, size):
+    assert sum(x.numel() for x in random_weights(network, 0).values()) == size
+
+
+def test_query_key_and_value_lie_below_each_other_and_convolutions_are_turned(files):
+    state, _ = convert(files)
+    released = random_weights(DENOISER, seed=0)
+    at, C = "head.refiner.body.blocks.3", 96
+    for n in range(3):
+        rows = state[f"{at}.attention.qkv"][n * C : (n + 1) * C]
+        assert torch.equal(rows, released[f"atten_layers.3.self_attn.linears.{n}.weight"])
+    kernel = released["gconv_layers.3.gconv2.gconv.weight"]
+    for k in range(3):
+        ours = state[f"{at}.conv2.weight"][:, k * C : (k + 1) * C]
+        assert torch.equal(ours, kernel[k, 0].T)
+    assert torch.equal(
+        state["head.refiner.body.graphs"][3], released["atten_layers.3.feed_forward.A_hat"]
+    )
+    times = state["head.refiner.time_in_block.weight"][3 * C : 4 * C]
+    assert torch.equal(times, released["gconv_layers.3.temb_proj.weight"])
+
+
+def test_every_released_key_is_reported_and_the_dead_embedding_is_dropped(files):
+    state, report = convert(files)
+    assert len(report) == 2 + len(DENOISER.entries) + len(LIFTER.entries) == 2 + 123 + 113
+    dropped = [line for line in report if "dropped" in line]
+    assert len(dropped) == 4
+    assert all("temb.dense" in line for line in dropped)
+    assert not any("encoder" in name and "time" in name for name in state)
+    assert any("linears.1.weight (96, 96) -> head.refiner." in line for line in report)
+
+
+def test_ema_is_taken_where_asked_for_and_the_model_where_a_lifter_has_none(files):
+    state, report = convert(files, "ema")
+    bias = state["head.refiner.body.input.bias"]
+    assert torch.equal(bias, random_weights(DENOISER, seed=2)["gconv_input.bias"].flatten())
+    bias = state["head.encoder.network.body.input.bias"]
+    assert torch.equal(bias, random_weights(LIFTER, seed=1)["gconv_input.bias"].flatten())
+    titles = [line for line in report if not line.startswith("  ")]
+    assert titles[0].endswith("GCNdiff, EMA weights")
+    assert titles[1].endswith("GCNpose, model weights")
+
+
+def test_ema_of_a_denoiser_without_it_is_an_error_that_says_what_to_do(tmp_path):
+    path = write(tmp_path / "old.pth", random_weights(DENOISER, seed=0))
+    with pytest.raises(ValueError, match=r"old\.pth: holds no EMA .* --weights model"):
+        convert([path], "ema")
+
+
+@pytest.mark.parametrize("network", [DENOISER, LIFTER], ids=lambda n: n.name)
+def test_a_missing_a_misshapen_and_an_unknown_key_are_named(tmp_path, network):
+    key = "atten_layers.2.self_attn.linears.1.bias"
+    weights = random_weights(network, seed=0)
+    path = tmp_path / "file.pth"
+    write(path, {k: x for k, x in weights.items() if k != key})
+    with pytest.raises(ValueError, match=rf"file\.pth: {network.name} lacks the key {key}"):
+        convert([path])
+    write(path, weights | {key: torch.zeros(95)})
+    with pytest.raises(ValueError, match=rf"key {key} of .* has shape \(95,\), expected \(96,\)"):
+        convert([path])
+    write(path, weights | {"extra.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"has no key extra\.weight"):
+        convert([path])
+
+
+def test_a_broken_average_is_checked_like_the_weights(tmp_path):
+    ema = random_weights(DENOISER, seed=2)
+    del ema["gconv_output.bias"]
+    path = write(tmp_path / "file.pth", random_weights(DENOISER, seed=0), ema)
+    convert([path], "model")
+    with pytest.raises(ValueError, match=r"lacks the key gconv_output\.bias"):
+        convert([path], "ema")
+
+
+def test_other_layouts_and_other_objects_are_refused_in_one_line(tmp_path):
+    path = tmp_path / "file.pth"
+    torch.save({"model_pos": {"module.head.1.bias": torch.zeros(3)}}, path)
+    with pytest.raises(ValueError, match=r"file\.pth: not in the released layout"):
+        convert([path])
+    write(path, {"head.1.bias": torch.zeros(3)})
+    with pytest.raises(ValueError, match="neither GCNdiff nor GCNpose"):
+        convert([path])
+    torch.save([{"module.a": torch.zeros(1)}, np.random.RandomState(0), 0, 0], path)
+    with pytest.raises(
+        ValueError, match=r"file\.pth: damaged, or holds more than tensors"
+    ) as caught:
+        convert([path])
+    assert "\n" not in str(caught.value)
+    path.write_bytes(b"no checkpoint at all")
+    with pytest.raises(ValueError, match=r"file\.pth: damaged, or holds more than tensors"):
+        convert([path])
+    with pytest.raises(FileNotFoundError, match=r"absent\.pth: no such file"):
+        convert([tmp_path / "absent.pth"])
+
+
+def test_two_files_of_one_network_are_refused(files):
+    with pytest.raises(ValueError, match="a second file of GCNdiff"):
+        convert([files[0], files[0]])
+
+
+def test_the_script_writes_a_folder_that_loads_and_holds_the_weights(files, tmp_path, capsys):
+    run(*reversed(files), tmp_path / "out")
+    model = checkpoint.load(tmp_path / "out")
+    state, report = convert(files)
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[name], x) for name, x in state.items())
+    assert set(loaded) - set(state) == {"head.encoder.residual"}
+    printed = capsys.readouterr().out
+    assert all(line in printed for line in report)
+
+
+def test_the_script_wants_both_networks_and_ends_in_one_line(files, tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(files[0], tmp_path / "out")
+    assert str(caught.value.code).startswith("error: no file holds the lifter GCNpose")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SystemExit) as caught:
+        run(tmp_path / "absent.pth", files[0], tmp_path / "out")
+    assert "absent.pth: no such file" in str(caught.value.code)
+    assert capsys.readouterr().out == ""
