@@ -14,41 +14,10 @@ from typing import Any
 
 import torch
 
-from posediff import checkpoint
+from posediff import checkpoint, config
 from posediff.tasks.lift3d.released import DENOISER, DEPTH, JOINTS, LIFTER, WIDTH, convert
 
-# what preset=official_frame composes; sampler and K may be set anew at every evaluation
-MODEL: dict[str, Any] = {
-    "_target_": "posediff.diffusion.DiffusionModel",
-    "head": {
-        "_target_": "posediff.tasks.lift3d.OfficialFrame",
-        "encoder": {
-            "_target_": "posediff.tasks.lift3d.Encoder",
-            "skeleton": "h36m17",
-            "width": WIDTH,
-            "depth": DEPTH,
-        },
-        "width": WIDTH,
-        "depth": DEPTH,
-    },
-    "process": {
-        "_target_": "posediff.diffusion.Process",
-        "schedule": {
-            "_target_": "posediff.diffusion.schedule.linear",
-            "steps": 51,
-            "beta_start": 1e-4,
-            "beta_end": 1e-3,
-        },
-        "predicts": "noise",
-    },
-    "sampler": {
-        "_target_": "posediff.diffusion.DDIMSampler",
-        "steps": 2,
-        "start": 24,
-        "spacing": "leading",
-    },
-    "hypotheses": 1,
-}
+PRESET = ("task=lift3d", "preset=official_frame")
 
 
 def main() -> None:
@@ -71,16 +40,26 @@ def write(files: list[Path], out: Path, weights: str) -> None:
     print("\n".join(report))
     # our encoder's residual; no released file has it, and the released method reads none
     state["head.encoder.residual"] = torch.zeros(JOINTS, 3)
-    config = {
+    about = {
         "task": "lift3d",
         "method": "official_frame",
         "skeleton": "h36m17",
+        "dataset": {"name": "h36m", "keypoints": "unknown", "noise": None},
         "weights": {"files": [path.name for path in files], "entry": weights},
-        "overrides": ["preset=official_frame"],
-        "model": MODEL,
+        "overrides": list(PRESET),
+        "model": model_tree(),
     }
-    checkpoint.save(out, state, config)
+    checkpoint.save(out, state, about)
     print(f"{out}: {sum(x.numel() for x in state.values()):,} numbers in {len(state)} entries")
+
+
+def model_tree() -> dict[str, Any]:
+    """What the preset composes, around a lifter of the released size."""
+    sizes = [f"task.head.width={WIDTH}", f"task.head.depth={DEPTH}"]
+    tree: dict[str, Any] = config.plain(config.compose("train", [*PRESET, *sizes]).model)
+    encoder = {"_target_": "posediff.tasks.lift3d.Encoder", "skeleton": "h36m17"}
+    tree["head"]["encoder"] = encoder | {"width": WIDTH, "depth": DEPTH}
+    return tree
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Small synthetic data sets in the real file formats, to try out commands and readers.
 
-    python scripts/make_mini.py h36m FOLDER
+    python scripts/make_mini.py h36m FOLDER         Human3.6M as VideoPose3D's npz files hold it
+    python scripts/make_mini.py keypoints FOLDER    2D detections in pictures of 1000 x 1000
 
 The poses are those of the synthetic body; nobody's data is in them, and no result on them counts.
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posediff.data.actions import motion
+from posediff.data.actions import KINDS, motion
 from posediff.data.body import build
 from posediff.data.h36m import BROKEN, KEPT, TEST, TRAIN
 from posediff.data.h36m_cameras import cameras
+from posediff.data.synthetic import synthetic
 from posediff.pose.camera import project, world_to_camera
 from posediff.pose.skeleton import skeleton
 
@@ -30,12 +33,13 @@ CLIPS = {  # of Human3.6M, and what the body does in them
     "Walking": "walking",
     "Walking 1": "walking",
 }
+NAMES = {"keypoints": "keypoints_2d", "scores": "scores"}  # in the file: in a sample
 CPN_ERROR = 5.0  # pixels per axis
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    makers = {"h36m": h36m}
+    makers = {"h36m": h36m, "keypoints": keypoints}
     parser.add_argument("dataset", choices=makers)
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
@@ -73,6 +77,20 @@ def h36m(folder: Path) -> None:
     _save(folder / "data_2d_h36m_cpn_ft_h36m_dbb.npz", positions_2d=guessed, metadata=about)
     clips = sum(len(x) for x in poses.values())
     print(f"wrote {folder}: Human3.6M in small, {clips} clips of {FRAMES} frames in 4 cameras")
+
+
+def keypoints(folder: Path) -> None:
+    """One frame of every motion of somebody nobody trained on, in the layout h36m17."""
+    data = synthetic("test", clips=len(KINDS))
+    seen = data.__getitems__(list(range(len(data))))
+    square = (seen["image_size"] == 1000).all(-1).nonzero().flatten()
+    chosen = square[:: len(square) // len(KINDS)][: len(KINDS)]
+    content = {k: seen[name][chosen].tolist() for k, name in NAMES.items()}
+    path = folder / "keypoints.json"
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content))
+    part.replace(path)
+    print(f"wrote {path}: 2D keypoints of {len(chosen)} frames")
 
 
 def _all_32(joints: NDArray[np.float32]) -> NDArray[np.float32]:
