@@ -26,8 +26,8 @@ $(STAMP): pyproject.toml setup.cfg constraints.txt
 demo: install  ## train, score and use a lifter on the synthetic body; prints figures and a picture
 	$(PY) -m posediff.train experiment=lift3d_encoder dataset=synthetic trainer=demo
 	$(PY) -m posediff.train task=lift3d dataset=synthetic trainer=demo
-	$(PY) -m posediff.eval experiment=lift3d_encoder dataset=synthetic
-	$(PY) -m posediff.eval task=lift3d dataset=synthetic
+	$(PY) -m posediff.eval experiment=lift3d_encoder dataset=synthetic dataset.clips=13
+	$(PY) -m posediff.eval task=lift3d dataset=synthetic dataset.clips=13
 	$(PY) scripts/make_mini.py keypoints runs/demo
 	$(PY) -m posediff.predict task=lift3d dataset=synthetic input=runs/demo/keypoints.json \
 		layout=h36m17 image_size=[1000,1000] output=runs/demo
