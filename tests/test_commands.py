@@ -301,3 +301,15 @@ def test_an_unknown_layout_or_size_is_one_line(runs, capsys, tmp_path):
     where = ("predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", f"input={path}")
     assert "coco17" in error_of(capsys, *where, "layout=coco18", "image_size=[1000,1000]")
     assert "image_size" in error_of(capsys, *where, "layout=h36m17", "image_size=[1000]")
+
+
+@pytest.mark.slow
+def test_diffusion_trained_from_nothing_beats_the_encoder_it_stands_on(tmp_path, capsys):
+    data = ("dataset=synthetic", "trainer=demo", "seed=0", f"paths.runs={tmp_path}", "device=cpu")
+    command("train", "experiment=lift3d_encoder", *data)
+    command("train", "task=lift3d", *data)
+    few = (f"paths.runs={tmp_path}", "dataset.clips=13")
+    alone = scores(capsys, "experiment=lift3d_encoder", *few)["metrics"]
+    paper = scores(capsys, "task=lift3d", *few)["metrics"]
+    assert paper["mpjpe/mean"] < alone["mpjpe/mean"] < 80
+    assert 20 < paper["spread/mean"] < 60
