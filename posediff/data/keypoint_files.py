@@ -60,8 +60,9 @@ def read_keypoints(path: str | Path, joints: int) -> Keypoints2D:
 def _numpy(path: Path, joints: int) -> tuple[Values, list[str]]:
     broken = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {"": loaded} if isinstance(loaded, np.ndarray) else _needed(loaded)
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            arrays = {"": loaded} if isinstance(loaded, np.ndarray) else _needed(loaded)
     except broken as error:
         if "pickle" in str(error):
             raise ValueError(
