@@ -59,13 +59,16 @@ def rows(runs: Path, keypoints: str, seed: int) -> dict[str, dict[str, float]]:
         return report | {"training": spent + seconds(folder)}
 
     return {
-        "encoder alone, one budget": scored(short, "encoder", 0.0),
+        "encoder alone, one budget (the context encoder of the rows below)": scored(
+            short, "encoder", 0.0
+        ),
         "encoder alone, two budgets": scored(long, "encoder-twice", 0.0),
         "official_frame": scored(official, "official", half, start),
         "paper, 1 step, K 1": scored(
             paper, "paper-1-1", half, "sampler.steps=1", "task.hypotheses=1"
         ),
         "paper, 5 steps, K 5": scored(paper, "paper", half),
+        "paper, 5 steps, K 20": scored(paper, "paper-5-20", half, "task.hypotheses=20"),
     }
 
 

@@ -127,7 +127,7 @@ class GraphRefiner(nn.Module):
 
 
 class ContextBlock(nn.Module):
-    """h += MHA(LN relu Cheb(relu Cheb(h)))."""
+    """h += relu Cheb(relu Cheb(h));  h += MHA(LN h)."""
 
     def __init__(self, width: int, heads: int, p: float) -> None:
         super().__init__()
@@ -137,8 +137,8 @@ class ContextBlock(nn.Module):
 
     def forward(self, h: Tensor, basis: Tensor) -> Tensor:
         r = dropout(self.conv1(h, basis).relu_(), self.p, self.training)
-        r = dropout(self.conv2(r, basis).relu_(), self.p, self.training)
-        y: Tensor = h + self.attention(self.norm(r))
+        h = h + dropout(self.conv2(r, basis).relu_(), self.p, self.training)
+        y: Tensor = h + self.attention(self.norm(h))
         return y
 
 
