@@ -74,8 +74,9 @@ class Lift3D(TaskHead):
         The distance itself, as in the encoder's loss and in MPJPE: its square did worse.
         """
         error = self.denoise(x_t, t, context).value - goal
-        uv: Tensor = error[..., :2].norm(dim=-1) * sample["visible"]
-        return (uv + error[..., 2:].norm(dim=-1)).mean(-1)
+        uv = error[..., :2].norm(dim=-1) * sample["visible"]
+        distance: Tensor = uv + error[..., 2:].norm(dim=-1)
+        return distance.mean(-1)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return pose.decode(estimates[..., 2:], sample, self.bones)
