@@ -1,7 +1,8 @@
 """Small synthetic data sets in the real file formats, to try out commands and readers.
 
-    python scripts/make_mini.py h36m FOLDER
-    python scripts/make_mini.py coco FOLDER --pictures 1000
+    python scripts/make_mini.py h36m FOLDER         Human3.6M as VideoPose3D's npz files hold it
+    python scripts/make_mini.py keypoints FOLDER    2D detections in pictures of 1000 x 1000
+    python scripts/make_mini.py coco FOLDER         pictures with people; crowdpose, aic, lsp, lspet
 
 The poses are those of the synthetic body, the pictures are drawn; nobody's data is in them, and no
 result on them counts.
@@ -17,12 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posediff.data.actions import motion
+from posediff.data.actions import KINDS, motion
 from posediff.data.body import build
 from posediff.data.h36m import BROKEN, KEPT, TEST, TRAIN
 from posediff.data.h36m_cameras import cameras
 from posediff.data.lsp import JOINTS as LSP_JOINTS
 from posediff.data.render import Scene, labels, scene
+from posediff.data.rendered import TINY
+from posediff.data.synthetic import synthetic
 from posediff.pose.camera import project, world_to_camera
 from posediff.pose.skeleton import skeleton
 
@@ -36,12 +39,13 @@ CLIPS = {  # of Human3.6M, and what the body does in them
     "Walking": "walking",
     "Walking 1": "walking",
 }
+NAMES = {"keypoints": "keypoints_2d", "scores": "scores"}  # in the file: in a sample
 CPN_ERROR = 5.0  # pixels per axis
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    makers = {"h36m": h36m}
+    makers = {"h36m": h36m, "keypoints": keypoints}
     drawers = {"coco": coco, "crowdpose": crowdpose, "aic": aic, "lsp": lsp, "lspet": lspet}
     parser.add_argument("dataset", choices=[*makers, *drawers])
     parser.add_argument("folder", type=Path)
@@ -87,6 +91,18 @@ def h36m(folder: Path) -> None:
     print(f"wrote {folder}: Human3.6M in small, {clips} clips of {FRAMES} frames in 4 cameras")
 
 
+def keypoints(folder: Path) -> None:
+    """One frame of every motion of somebody nobody trained on, in the layout h36m17."""
+    data = synthetic("test", clips=len(KINDS))
+    seen = data.__getitems__(list(range(len(data))))
+    square = (seen["image_size"] == 1000).all(-1).nonzero().flatten()
+    chosen = square[:: len(square) // len(KINDS)][: len(KINDS)]
+    content = {k: seen[name][chosen].tolist() for k, name in NAMES.items()}
+    path = folder / "keypoints.json"
+    _json(path, content)
+    print(f"wrote {path}: 2D keypoints of {len(chosen)} frames")
+
+
 def _all_32(joints: NDArray[np.float32]) -> NDArray[np.float32]:
     """(F, 17, 3) -> (F, 32, 3): what nobody reads, hands, toes and copies, lies on its limb."""
     return joints[:, np.searchsorted(KEPT, range(32), side="right") - 1]
@@ -114,7 +130,8 @@ def crowdpose(folder: Path, count: int) -> None:
     """CrowdPose's layout: images/ and json/; no area, num_keypoints of the limbs, crowdIndex."""
     files: dict[str, dict[str, Any]] = {}
     for part, number in ("train", count), ("val", count // 2), ("test", count // 2):
-        images, people = [], []
+        images: list[dict[str, Any]] = []
+        people: list[dict[str, Any]] = []
         for shot, _ in _scenes(f"crowdpose {part}", number, most=7, spread=0.45):
             n = 100000 + sum(len(x["images"]) for x in files.values()) + len(images)
             _photo(folder / f"images/{n}.jpg", shot)
@@ -206,7 +223,7 @@ def _people(
     points, seen = labels(shot, skeleton(layout))
     joints = np.concatenate([points, seen[..., None]], -1)
     people = []
-    for n in np.flatnonzero(shot.area > 60):
+    for n in np.flatnonzero(shot.area > TINY):
         values = [round(float(x), 1) if i % 3 < 2 else int(x) for i, x in enumerate(joints[n].flat)]
         person = {"image_id": image, "category_id": 1, "keypoints": values, "iscrowd": 0}
         person |= {

@@ -166,17 +166,18 @@ def _people(
     path: Path, entries: Sequence[Entry], categories: Sequence[Entry], place: Mapping[Any, int]
 ) -> tuple[list[Named], list[str]]:
     """The annotations of the category that has joints, and the joints' names."""
-    posed = [c for c in categories if c.get("keypoints")]
+    posed = [c for c in categories if c.get("keypoints") and isinstance(c["keypoints"], list)]
     if len(posed) != 1:
         found = f"{len(posed)} of the {len(categories)} categories have"
         raise ValueError(f"{path}: {found} `keypoints`, the names of the joints: one must")
-    known = {"image_id": place, "category_id": {c.get("id") for c in categories}}
+    known = {"image_id": place, "category_id": [c.get("id") for c in categories]}
     people = []
     for i, entry in enumerate(entries):
         where = f"{path}: annotations[{i}] (id {entry.get('id')!r})"
         for key, ids in known.items():
-            if entry.get(key) not in ids:
-                raise ValueError(f"{where}: {key} {entry.get(key)!r} is not in the file's lists")
+            given = entry.get(key)
+            if not isinstance(given, int | str) or given not in ids:
+                raise ValueError(f"{where}: {key} {given!r} is not in the file's lists")
         if entry["category_id"] == posed[0].get("id"):
             people.append((where, entry))
     return people, [str(name) for name in posed[0]["keypoints"]]
@@ -211,7 +212,8 @@ def _given(people: Sequence[Named], key: str, otherwise: NDArray[Any]) -> NDArra
 def _area(people: Sequence[Named]) -> Array:
     for where, entry in people:
         if "area" not in entry:
-            raise ValueError(f"{where}: no area: give it, or set dataset.area=0.53*w*h")
+            remedy = "give it, or read the file by dataset=custom dataset.area=0.53*w*h"
+            raise ValueError(f"{where}: no area: {remedy}")
     return numbers(people, "area")
 
 

@@ -159,8 +159,10 @@ def from_raw(path: Path, images: Any, joints: tuple[str, ...]) -> dict[str, Any]
     """AI Challenger's own list -> COCO's form; people are numbered through, in the file's order."""
     flags = {1: 2, 2: 1, 3: 0}
     people: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
     for i, image in enumerate(images):
         try:
+            shown.append({"id": image["image_id"], "file_name": f"{image['image_id']}.jpg"})
             for human, (x1, y1, x2, y2) in sorted(image["human_annotations"].items()):
                 values = list(image["keypoint_annotations"][human])
                 values[2::3] = [flags[v] for v in values[2::3]]
@@ -172,9 +174,7 @@ def from_raw(path: Path, images: Any, joints: tuple[str, ...]) -> dict[str, Any]
                 f"keypoint_annotations {{human: [x, y, v] * 14}}, v = 1, 2 or 3 ({error!r})"
             ) from None
     return {
-        "images": [
-            {"id": image["image_id"], "file_name": f"{image['image_id']}.jpg"} for image in images
-        ],
+        "images": shown,
         "categories": [{"id": 1, "name": "person", "keypoints": list(joints)}],
         "annotations": people,
     }

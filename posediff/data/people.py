@@ -225,6 +225,7 @@ def _annotated(people: Annotations, rule: str) -> tuple[People, int]:
     sizes = torch.tensor([(p.width, p.height) for p in people.pictures]).reshape(-1, 2).float()
     picture = torch.from_numpy(people.picture)
     boxes, inside = clean_box(torch.from_numpy(people.boxes).float(), sizes[picture], rule)
+    inside &= (boxes[:, 2:] > 0).all(1)
     good = ~people.crowd & (people.labelled > 0) & (people.area > 0) & inside.numpy()
     order = np.flatnonzero(good)
     order = order[np.argsort(people.picture[order], kind="stable")]
@@ -253,8 +254,8 @@ def _detected(path: Path, people: Annotations) -> tuple[People, int]:
     found = [(f"{path}: [{i}]", e) for i, e in enumerate(entries) if e.get("category_id", 1) == 1]
     boxes = annotations.numbers(found, "bbox", 4)
     scores = annotations.numbers(found, "score")
-    place = {p.id: i for i, p in enumerate(people.pictures)}
-    picture = np.array([place.get(e.get("image_id"), -1) for _, e in found], np.int64)
+    place = {str(p.id): i for i, p in enumerate(people.pictures)}
+    picture = np.array([place.get(str(e.get("image_id")), -1) for _, e in found], np.int64)
     if not (picture >= 0).any():
         known = f"the pictures of {people.path}"
         raise ValueError(f"{path}: none of its {len(found)} boxes of people is in one of {known}")

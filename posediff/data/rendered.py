@@ -33,16 +33,15 @@ def rendered(
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     own, source = skeleton_named(skeleton), f"rendered {split}"
-    shots = []
+    shots, known = [], []
     for n in range(PICTURES[split] if pictures is None else pictures):
         rng = np.random.default_rng([options.get("seed", 0), SPLITS.index(split), n])
         size = int(rng.integers(*SIDES)), int(rng.integers(*SIDES))
-        shots.append(
-            scene(rng, size, int(rng.integers(1, people + 1)), spread=spread, hidden=hidden)
-        )
+        count = int(rng.integers(1, people + 1))
+        shots.append(scene(rng, size, count, spread=spread, hidden=hidden))
+        known.append(labels(shots[-1], own))
     if not shots:
         raise ValueError(f"dataset.pictures must be at least 1, got {pictures}")
-    known = [labels(shot, own) for shot in shots]
     picture = np.concatenate([np.full(len(shot.area), n) for n, shot in enumerate(shots)])
     visible = np.concatenate([seen for _, seen in known])
     area = np.concatenate([shot.area for shot in shots])
