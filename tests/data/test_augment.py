@@ -73,6 +73,8 @@ def test_mmpose_s_recipe_draws_again_and_shifts(person):
     moved = (view.center - person[0]) / person[1]
     here = (moved != 0).all(-1)
     assert here.float().mean() == pytest.approx(0.3, abs=0.03)
+    both = here & (view.rotation != 0)
+    assert both.float().mean() == pytest.approx(0.3 * 0.6, abs=0.03)
     assert 0.155 < moved.abs().max() < 0.16
     assert abs(torch.corrcoef(moved[here].T)[0, 1]) < 0.1, "the axes go their own ways"
 

@@ -121,6 +121,14 @@ def test_the_affine_leads_back_from_the_crop_to_the_annotation(two):
         torch.testing.assert_close(own, sample["keypoints_annotation"], atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_the_middle_of_the_view_is_that_of_the_crop_in_a_mirror_too(two, flip):
+    people = data(two, training=True, augment=Augmentation(flip=flip), codec="udp")
+    sample = people.__getitems__([0, 1])
+    middle = transform(sample["center"][:, None], sample["affine"])[:, 0]
+    torch.testing.assert_close(middle, torch.tensor([[47.5, 63.5]] * 2), atol=1e-3, rtol=0)
+
+
 def test_a_label_changes_sides_in_a_mirror_too(photos):
     flags = [2, 0, 1, *[2] * 11]
     points = np.random.default_rng(0).uniform(10, 50, (14, 2))
@@ -192,6 +200,20 @@ def test_a_box_left_of_the_picture_is_pushed_into_it_by_hrnet_s_rule_alone(two):
     two.data["annotations"][0]["bbox"] = [-30, 10, 20, 20]
     assert data(two)[0]["box"].tolist() == [0, 10, 19, 29]
     assert data(two, box_rule="mmpose")[0]["id"] == "1/2"
+
+
+def test_rows_are_in_the_pictures_order_and_a_picture_is_read_once_a_batch(two, monkeypatch):
+    image = two.picture(np.zeros((60, 80, 3), np.uint8))
+    points = np.random.default_rng(0).uniform(5, 50, (14, 2))
+    two.person(image, points)
+    two.person(1, points)
+    people, read = data(two), []
+    monkeypatch.setattr(
+        people, "_picture", lambda n: read.append(n) or np.zeros((60, 80, 3), np.uint8)
+    )
+    batch = people.__getitems__([0, 3, 1, 2])
+    assert batch["meta"]["annotation_id"] == [1, 3, 2, 4]
+    assert read == [0, 1]
 
 
 def test_a_picture_that_is_not_as_annotated_is_named(two):
