@@ -85,6 +85,8 @@ class TopDownDataset(Dataset[Sample]):
         seed: int = 0,
         painted: Sequence[pictures.RGB] | None = None,
     ) -> None:
+        if len(size) != 2 or min(size) < 2:
+            raise ValueError(f"dataset.size is width and height of the crop, got {list(size)}")
         self.annotations, self.skeleton = people, people.skeleton
         self.folder, self.detections, self.painted = folder, detections, painted
         self.size, self.codec, self.box_rule = (int(size[0]), int(size[1])), codec, box_rule

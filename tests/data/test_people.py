@@ -202,6 +202,12 @@ def test_a_box_left_of_the_picture_is_pushed_into_it_by_hrnet_s_rule_alone(two):
     assert data(two, box_rule="mmpose")[0]["id"] == "1/2"
 
 
+@pytest.mark.parametrize("size", [(0, 5), (96, 1), (96,)])
+def test_a_crop_of_no_size_is_an_error(two, size):
+    with pytest.raises(ValueError, match=r"dataset\.size is width and height of the crop, got \["):
+        data(two, size=size)
+
+
 def test_rows_are_in_the_pictures_order_and_a_picture_is_read_once_a_batch(two, monkeypatch):
     image = two.picture(np.zeros((60, 80, 3), np.uint8))
     points = np.random.default_rng(0).uniform(5, 50, (14, 2))
