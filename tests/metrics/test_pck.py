@@ -8,6 +8,7 @@ import torch
 
 from posediff.diffusion.aggregate import Poses
 from posediff.metrics.pck import PCKh, TorsoPCK, auc, errors, pck, pooled_pck
+from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton
 
 LAYOUT = skeleton("crowdpose14")
@@ -209,6 +210,27 @@ def test_shares_and_distances_are_those_of_mmpose(golden):
     curve = [pck(pixels / 30, mask, i / 20, strict=True).nanmean() for i in range(20)]
     area = torch.stack(curve).mean() / 100
     assert area == pytest.approx(golden["auc_norm30"].item(), abs=1e-6)
+
+
+def test_shares_of_heatmaps_are_those_that_both_codes_print_in_training(shared):
+    """Theirs divide x by the height and y by the width."""
+    with np.load(shared / "golden/heatmap_accuracy.npz", allow_pickle=False) as file:
+        z = {key: torch.from_numpy(file[key]) for key in file}
+    with np.load(shared / "golden/heatmap_decode.npz", allow_pickle=False) as file:
+        maps = torch.from_numpy(file["hm_f16"])
+    truth, size = z["tgt_argmax"], torch.tensor([64.0, 48.0])
+    cases = (
+        ("hrnet", "hrnet", (truth > 1).all(-1), z["hrnet_acc"][1:]),
+        ("mmpose", "mm", z["mask"], z["mm_acc"]),
+    )
+    for rule, prefix, counted, expected in cases:
+        codec = Codec("argmax", rule=rule)
+        pred = codec.to_map(codec.decode(maps)[0])
+        share = pck(errors(pred / size, truth / size), counted, 0.05, strict=True) / 100
+        mean, count = share.nanmean(), (~share.isnan()).sum()
+        np.testing.assert_allclose(share.nan_to_num(-1), expected, atol=1e-6)
+        assert mean == pytest.approx(z[f"{prefix}_avg"].item(), abs=1e-6)
+        assert count == z[f"{prefix}_cnt"]
 
 
 def test_pooled_joints_are_weighted_by_how_many_count():

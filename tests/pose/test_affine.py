@@ -137,12 +137,16 @@ def test_a_person_is_cropped_as_published(shared, major):
     center, scale = box_to_center_scale(torch.from_numpy(z["big_box"]), 0.75)
     matrix = affine(center, scale, (192, 256))
     close(matrix, torch.from_numpy(z["big_M"]), 1e-3)
-    crop = warp(z["small"].repeat(8, 0).repeat(8, 1), matrix, (192, 256))
-    assert crop.shape == (256, 192, 3)
-    apart = np.abs(crop[::8, ::8].astype(int) - z["big_crop_8x"])
+    picture = z["small"].repeat(8, 0).repeat(8, 1)
     same = cv2.__version__.startswith(str(major))
-    assert apart.max() <= (1 if same else 4)  # the matrix is float32 there
-    assert np.abs(crop.reshape(-1, 3).mean(0) - z["big_crop_mean"]).max() < (0.01 if same else 0.2)
+    # the released matrix is of float32 points, so ours may round another way
+    for m, bound in ((torch.from_numpy(z["big_M"]), 0), (matrix, 1)):
+        crop = warp(picture, m, (192, 256))
+        assert crop.shape == (256, 192, 3)
+        apart = np.abs(crop[::8, ::8].astype(int) - z["big_crop_8x"])
+        assert apart.max() <= (bound if same else 4)
+        apart = np.abs(crop.reshape(-1, 3).mean(0) - z["big_crop_mean"])
+        assert apart.max() < (0.01 if same else 0.2)
 
 
 def test_a_crop_is_bilinear_sampling_at_the_inverse_matrix():
