@@ -36,6 +36,12 @@ KNOWN = {
     "posediff.diffusion.aggregate.median",
     "posediff.diffusion.schedule.cosine",
     "posediff.diffusion.schedule.linear",
+    "posediff.nn.efficientnet.EfficientNetLite0",
+    "posediff.nn.hrnet.HRNet",
+    "posediff.nn.small.Small",
+    "posediff.nn.vit.ViT",
+    "posediff.tasks.image2d.Coarse",
+    "posediff.tasks.image2d.Image2D",
     "posediff.tasks.lift3d.Encoder",
     "posediff.tasks.lift3d.Lift3D",
     "posediff.tasks.lift3d.OfficialFrame",
@@ -184,9 +190,11 @@ def load_part(model: nn.Module, at: str, folder: Path) -> None:
     load_weights(model.get_submodule(at), weights, folder / WEIGHTS)
 
 
-def newest(runs: Path | str, task: str, dataset: str, method: str, keypoints: str) -> Path | None:
-    """The youngest best model of that kind among the run folders."""
-    wanted = {"name": dataset, "keypoints": keypoints}
+def newest(
+    runs: Path | str, task: str, dataset: str, method: str, keypoints: str | None
+) -> Path | None:
+    """The youngest best model of that kind among the run folders; `keypoints` is a kind of 2D."""
+    wanted = {"name": dataset} | ({} if keypoints is None else {"keypoints": keypoints})
     best = sorted(
         Path(runs).glob(f"{task}/{dataset}/*/checkpoints/best/config.json"),
         key=lambda path: path.stat().st_mtime,

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from posediff import checkpoint
-from posediff.diffusion import DiffusionModel, FlipTest, Model
+from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
+from posediff.tasks.image2d import BothViews, Coarse, Image2D
 
 _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
@@ -22,6 +23,8 @@ CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf
 
 FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
+# what a model folder says of the data that its model was made for
+DATA_KEYS = ("name", "keypoints", "noise", "size", "codec", "mean", "std")
 
 
 def compose(primary: str, overrides: Sequence[str]) -> Any:
@@ -75,14 +78,17 @@ def model_tree(cfg: Any) -> dict[str, Any]:
 
 def find(cfg: Any, method: str, key: str) -> Path:
     """The newest best model of a method for the task, data and 2D of a configuration."""
-    task, data, keypoints = cfg.task.name, cfg.dataset.name, cfg.dataset.keypoints
+    task, data, keypoints = cfg.task.name, cfg.dataset.name, cfg.dataset.get("keypoints")
     found = checkpoint.newest(cfg.paths.runs, task, data, method, keypoints)
     if found is None:
-        how = "experiment=lift3d_encoder" if method == "encoder" else f"task={task} preset={method}"
+        alone = method in ("encoder", "coarse")
+        how = f"experiment={task}_{method}" if alone else f"task={task} preset={method}"
+        seen = (f" with keypoints {keypoints}", f" dataset.keypoints={keypoints}")
+        kind, choice = seen if keypoints else ("", "")
         raise ValueError(
-            f"no trained model ({method}) of {task} for {data} with keypoints {keypoints} under "
+            f"no trained model ({method}) of {task} for {data}{kind} under "
             f"{cfg.paths.runs}: name its folder by {key}=, or train one first: "
-            f"python -m posediff.train {how} dataset={data} dataset.keypoints={keypoints}"
+            f"python -m posediff.train {how} dataset={data}{choice}"
         )
     return found
 
@@ -93,7 +99,7 @@ def model_config(cfg: Any, tree: dict[str, Any]) -> dict[str, Any]:
         "task": cfg.task.name,
         "method": cfg.task.method,
         "skeleton": cfg.dataset.skeleton,
-        "dataset": {k: plain(cfg.dataset)[k] for k in ("name", "keypoints", "noise")},
+        "dataset": {k: x for k, x in plain(cfg.dataset).items() if k in DATA_KEYS},
         "overrides": [o for o in overrides_given() if o.split(".")[0].split("=")[0] in METHOD_KEYS],
         "model": tree,
     }
@@ -120,21 +126,45 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     given = overrides_given()
     keys = {o.split("=")[0] for o in given}
     cfg = compose(primary, [o for o in saved["overrides"] if o.split("=")[0] not in keys] + given)
+    for key in ("size", "codec", "mean", "std"):  # the crops that the network was trained on
+        if key in saved["dataset"]:
+            cfg.dataset[key] = saved["dataset"][key]
     model = checkpoint.load(folder)
+    if isinstance(model.head, Image2D):
+        model.head.begin(cfg.task.prior.init, cfg.task.head.masks.refresh)
+        if cfg.task.method == "coarse":  # the first stage of a diffusion model
+            model = Regression(model.head.coarse)
     if isinstance(model, DiffusionModel):
         dials = {k: x for k, x in plain(cfg.model).items() if k not in ("_target_", "head")}
         model = DiffusionModel(model.head, **instantiate(dials, _convert_="all"))
         if cfg.task.flip:
             model.head = FlipTest(model.head)
+    elif cfg.task.flip and isinstance(model.head, Coarse):
+        model.head = BothViews(model.head)
     return cfg, model.eval().to(device(cfg.device)), folder
 
 
 def dataset(cfg: Any, split: str) -> Any:
     """One part (train, validation, test) of the configured data set."""
+    from inspect import signature
+
+    from hydra.utils import get_method, instantiate
+
+    reader = plain(cfg.dataset)
+    takes = signature(get_method(reader["_target_"])).parameters
+    named = {k: x for k, x in reader.items() if k not in ("name", "skeleton") or k in takes}
+    return instantiate(named, split=split, _convert_="all")
+
+
+def metric(cfg: Any, data: Any, split: str) -> Any:
+    """The configured metric, on the annotations of `data` where it asks for a file."""
     from hydra.utils import instantiate
 
-    reader = {k: x for k, x in plain(cfg.dataset).items() if k not in ("name", "skeleton")}
-    return instantiate(reader, split=split, _convert_="all")
+    wanted = plain(cfg.eval.metric)
+    if "annotations" in wanted:
+        wanted["annotations"] = wanted["annotations"] or data.annotations.path
+        wanted["images"] = "seen" if split == "validation" else "all"
+    return instantiate(wanted)
 
 
 def plain(node: Any) -> Any:

@@ -85,8 +85,9 @@ def fit(
     folder: Path,
     config: Mapping[str, Any],
     resume: bool = False,
+    better: Literal["lower", "higher"] = "lower",
 ) -> Figures:
-    """Train, and keep the best averaged weights by `monitor` (lower is better) on held-out data.
+    """Train, and keep the best averaged weights by `monitor` on held-out data.
 
     Writes log.jsonl and checkpoints/{last,best} in `folder`; gives the figures of the best epoch.
     `rate` maps the part of training done, 0 .. 1, to a factor of the optimiser's learning rate.
@@ -102,9 +103,10 @@ def fit(
         figures = {"loss": loss, **score(cast(Model, average.module))}
         seconds = time.monotonic() - started
         log(folder, {"epoch": epoch + 1, **figures, "seconds": seconds})
-        improved = not best or figures[monitor] < best[monitor]
+        gain = 0.0 if not best else figures[monitor] - best[monitor]
+        improved = not best or (gain > 0 if better == "higher" else gain < 0)
         print(
-            f"epoch {epoch + 1}/{recipe.epochs}  loss {loss:.4g}  {monitor} {figures[monitor]:.2f}"
+            f"epoch {epoch + 1}/{recipe.epochs}  loss {loss:.4g}  {monitor} {figures[monitor]:.4g}"
             f"  {recipe.steps(data) * recipe.batch_size / seconds:.0f} samples/s"
             f"{'  (best so far)' if improved else ''}",
             flush=True,
@@ -259,6 +261,13 @@ def log(folder: Path, figures: Mapping[str, Any]) -> None:
 
 def constant(done: float) -> float:
     return 1.0
+
+
+def stairs(done: float, at: Sequence[float], warmup: float = 0.0) -> float:
+    """Linear over the first part `warmup`, then a tenth from each of the parts `at` on."""
+    if done < warmup:
+        return done / warmup
+    return float(0.1 ** sum(done >= step for step in at))
 
 
 def cosine(done: float, warmup: float = 0.0) -> float:

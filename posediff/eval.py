@@ -21,16 +21,15 @@ def main(cfg: Any) -> None:
             f"{folder}: trained on the joints of {saved['skeleton']}, {cfg.dataset.name} has those "
             f"of {cfg.dataset.skeleton}; use a data set of the same skeleton"
         )
-    trained_on = saved["dataset"]["keypoints"]
-    if trained_on != cfg.dataset.keypoints:
-        print(f"warning: trained on 2D of '{trained_on}', scored on '{cfg.dataset.keypoints}'")
+    trained_on, seen = saved["dataset"].get("keypoints"), cfg.dataset.get("keypoints")
+    if trained_on != seen:
+        print(f"warning: trained on 2D of '{trained_on}', scored on '{seen}'")
     data = config.dataset(cfg, cfg.eval.split)
     names = list(cfg.eval.aggregates) if cfg.model._target_.endswith("DiffusionModel") else ["mean"]
     rules = {name: instantiate(cfg.aggregate[name]) for name in names}
     begin = time.perf_counter()
-    figures = engine.evaluate(
-        model, data, instantiate(cfg.eval.metric), rules, cfg.eval.batch_size, cfg.seed
-    )
+    metric = config.metric(cfg, data, cfg.eval.split)
+    figures = engine.evaluate(model, data, metric, rules, cfg.eval.batch_size, cfg.seed)
     seconds = time.perf_counter() - begin
     report = {
         "checkpoint": str(folder),
@@ -40,6 +39,7 @@ def main(cfg: Any) -> None:
         "split": cfg.eval.split,
         "trained_on": saved["dataset"],
         **data.summary(),
+        **(metric.summary() if hasattr(metric, "summary") else {}),
         "steps": getattr(getattr(model, "sampler", None), "steps", 1),
         "K": model.hypotheses,
         "aggregates": names,
@@ -62,7 +62,12 @@ def table(figures: engine.Figures) -> str:
     """The headline figures, one a line; all others stand in metrics.json."""
     shown = {k: x for k, x in figures.items() if ":" not in k}
     width = max(map(len, shown))
-    return "\n".join(f"{k:{width}}  {x:10.{0 if x == int(x) else 2}f}" for k, x in shown.items())
+    return "\n".join(f"{k:{width}}  {x:10.{digits(x)}f}" for k, x in shown.items())
+
+
+def digits(x: float) -> int:
+    """Behind the point: none of a count, two of millimetres and percent, four of a share."""
+    return 0 if x == int(x) else 2 if abs(x) > 1 else 4
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ from hydra.utils import instantiate
 
 from posediff import checkpoint, config, engine
 from posediff.diffusion import Model
+from posediff.nn import weights
+from posediff.nn.backbone import Backbone
+from posediff.tasks.image2d import Image2D
 
 
 @config.main("train")
@@ -20,12 +23,15 @@ def main(cfg: Any) -> None:
         )
     torch.manual_seed(cfg.seed)
     data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
+    whole = held_out
     if cfg.trainer.train_samples is not None:
         data = engine.Thinned(data, cfg.trainer.train_samples)
     if cfg.trainer.validation_samples is not None:
         held_out = engine.Thinned(held_out, cfg.trainer.validation_samples)
     tree = config.model_tree(cfg)
     model = config.build_model(tree).to(config.device(cfg.device))
+    if not cfg.resume:
+        begin(cfg, model)
     learned = [p for p in model.parameters() if p.requires_grad]
     count = sum(p.numel() for p in learned)
     print(
@@ -34,7 +40,8 @@ def main(cfg: Any) -> None:
     )
 
     def score(candidate: Model) -> engine.Figures:
-        metric, rules = instantiate(cfg.eval.metric), {"mean": candidate.aggregate}
+        metric = config.metric(cfg, whole, "validation")
+        rules = {cfg.task.aggregate: candidate.aggregate}
         size = cfg.eval.batch_size
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
@@ -49,10 +56,20 @@ def main(cfg: Any) -> None:
         folder,
         config.model_config(cfg, tree),
         cfg.resume,
+        cfg.eval.better,
     )
     calibrate(folder / "checkpoints/best", held_out, cfg.eval.batch_size)
     monitor = cfg.eval.monitor
-    print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.2f} on held-out data\n{folder}")
+    print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
+
+
+def begin(cfg: Any, model: Model) -> None:
+    """Weights of others that training begins with, where the configuration names some."""
+    if cfg.backbone is not None and cfg.backbone.weights is not None:
+        backbone = next(m for m in model.modules() if isinstance(m, Backbone))
+        print(weights.load(backbone, cfg.backbone.weights))
+    if cfg.task.get("coarse") is not None and isinstance(model.head, Image2D):
+        checkpoint.load_part(model, "head.coarse", Path(cfg.task.coarse))
 
 
 def calibrate(folder: Path, held_out: engine.Samples, batch_size: int) -> None:

@@ -2,12 +2,15 @@
 
     python scripts/make_mini.py h36m FOLDER         Human3.6M as VideoPose3D's npz files hold it
     python scripts/make_mini.py keypoints FOLDER    2D detections in pictures of 1000 x 1000
+    python scripts/make_mini.py coco FOLDER         pictures with people; crowdpose, aic, lsp, lspet
 
-The poses are those of the synthetic body; nobody's data is in them, and no result on them counts.
+The poses are those of the synthetic body, the pictures are drawn; nobody's data is in them, and no
+result on them counts.
 """
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,9 @@ from posediff.data.actions import KINDS, motion
 from posediff.data.body import build
 from posediff.data.h36m import BROKEN, KEPT, TEST, TRAIN
 from posediff.data.h36m_cameras import cameras
+from posediff.data.lsp import JOINTS as LSP_JOINTS
+from posediff.data.render import Scene, labels, scene
+from posediff.data.rendered import TINY
 from posediff.data.synthetic import synthetic
 from posediff.pose.camera import project, world_to_camera
 from posediff.pose.skeleton import skeleton
@@ -40,11 +46,17 @@ CPN_ERROR = 5.0  # pixels per axis
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     makers = {"h36m": h36m, "keypoints": keypoints}
-    parser.add_argument("dataset", choices=makers)
+    drawers = {"coco": coco, "crowdpose": crowdpose, "aic": aic, "lsp": lsp, "lspet": lspet}
+    parser.add_argument("dataset", choices=[*makers, *drawers])
     parser.add_argument("folder", type=Path)
+    help = "to train on, of a data set of pictures; half as many to test on (default %(default)s)"
+    parser.add_argument("--pictures", type=int, default=24, help=help)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    makers[args.dataset](args.folder)
+    if args.dataset in makers:
+        makers[args.dataset](args.folder)
+    else:
+        drawers[args.dataset](args.folder, args.pictures)
 
 
 def h36m(folder: Path) -> None:
@@ -87,15 +99,215 @@ def keypoints(folder: Path) -> None:
     chosen = square[:: len(square) // len(KINDS)][: len(KINDS)]
     content = {k: seen[name][chosen].tolist() for k, name in NAMES.items()}
     path = folder / "keypoints.json"
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content))
-    part.replace(path)
+    _json(path, content)
     print(f"wrote {path}: 2D keypoints of {len(chosen)} frames")
 
 
 def _all_32(joints: NDArray[np.float32]) -> NDArray[np.float32]:
     """(F, 17, 3) -> (F, 32, 3): what nobody reads, hands, toes and copies, lies on its limb."""
     return joints[:, np.searchsorted(KEPT, range(32), side="right") - 1]
+
+
+def coco(folder: Path, count: int) -> None:
+    """COCO 2017's layout: {train,val}2017/ and annotations/, and boxes as of a detector."""
+    for part, number in ("train", count), ("val", count // 2):
+        images, people = [], []
+        for n, (shot, _) in enumerate(_scenes(f"coco {part}", number, most=4), start=1):
+            file = f"{n:012d}.jpg"
+            _photo(folder / f"{part}2017" / file, shot)
+            images.append(_image(n, file, shot))
+            people += _people(shot, n, "coco17", stored_area=True)
+        about = {"categories": [_category("coco17")], "images": images}
+        path = folder / f"annotations/person_keypoints_{part}2017.json"
+        _json(path, about | {"annotations": _numbered(people)})
+    rng = np.random.default_rng(17)
+    boxes = [_detection(rng, person) for person in people for _ in range(rng.integers(1, 3))]
+    _json(folder / "detections_val2017.json", boxes)
+    _report(folder, "COCO", count + count // 2)
+
+
+def crowdpose(folder: Path, count: int) -> None:
+    """CrowdPose's layout: images/ and json/; no area, num_keypoints of the limbs, crowdIndex."""
+    files: dict[str, dict[str, Any]] = {}
+    for part, number in ("train", count), ("val", count // 2), ("test", count // 2):
+        images: list[dict[str, Any]] = []
+        people: list[dict[str, Any]] = []
+        for shot, _ in _scenes(f"crowdpose {part}", number, most=7, spread=0.45):
+            n = 100000 + sum(len(x["images"]) for x in files.values()) + len(images)
+            _photo(folder / f"images/{n}.jpg", shot)
+            here = _people(shot, n, "crowdpose14", limbs=12)
+            images.append(_image(n, f"{n}.jpg", shot) | {"crowdIndex": _crowding(here)})
+            people += here
+        about = {"categories": [_category("crowdpose14", head_top="head", upper_neck="neck")]}
+        files[part] = about | {"images": images, "annotations": people}
+    both = {key: files["train"][key] + files["val"][key] for key in ("images", "annotations")}
+    files["trainval"] = files["train"] | both
+    for part, data in files.items():
+        people = _numbered(data["annotations"])
+        _json(folder / f"json/crowdpose_{part}.json", data | {"annotations": people})
+    _report(folder, "CrowdPose", count + count // 2 * 2)
+
+
+def aic(folder: Path, count: int) -> None:
+    """AI Challenger's layout, and beside it the COCO-like files that mmpose converts it to."""
+    parts = ("train", "20170902", "train", count), ("validation", "20170911", "val", count // 2)
+    spoken = {joint: joint.replace("_", " ").title() for joint in skeleton("aic14").joints}
+    spoken |= {"head_top": "Head top", "upper_neck": "Neck"}
+    for name, date, short, number in parts:
+        home = folder / f"ai_challenger_keypoint_{name}_{date}"
+        images: list[dict[str, Any]] = []
+        people: list[dict[str, Any]] = []
+        raw = []
+        for n, (shot, rng) in enumerate(_scenes(f"aic {name}", number, most=3), start=1):
+            image = rng.bytes(20).hex()
+            _photo(home / f"keypoint_{name}_images_{date}/{image}.jpg", shot)
+            images.append(_image(n, f"{image}.jpg", shot))
+            people += _people(shot, n, "aic14")
+            raw.append(_aic_entry(image, [p for p in people if p["image_id"] == n]))
+        _json(home / f"keypoint_{name}_annotations_{date}.json", raw)
+        about = {"categories": [_category("aic14", **spoken)], "images": images}
+        converted = about | {"annotations": _numbered(people)}
+        _json(folder / f"annotations/aic_{short}.json", converted)
+    _report(folder, "AI Challenger", count + count // 2)
+
+
+def lsp(folder: Path, count: int) -> None:
+    """Leeds Sports Pose: as many to test on as to train on, joints (3, 14, N), 1 = occluded."""
+    _leeds(folder, 2 * count, "im{:04d}.jpg", extended=False)
+    _report(folder, "LSP", 2 * count)
+
+
+def lspet(folder: Path, count: int) -> None:
+    """LSP-extended: joints (14, 3, N), 1 = labelled; the last tenth is what we test on."""
+    _leeds(folder, count, "im{:05d}.jpg", extended=True)
+    _report(folder, "LSP-extended", count)
+
+
+def _leeds(folder: Path, count: int, name: str, extended: bool) -> None:
+    from scipy.io import savemat
+
+    rows = []
+    shots = _scenes(name, count, most=1, sides=(130, 200), tall=(0.7, 0.85))
+    for n, (shot, _) in enumerate(shots, start=1):
+        _photo(folder / "images" / name.format(n), shot)
+        joints = ["upper_neck" if joint == "neck" else joint for joint in LSP_JOINTS]
+        points = np.concatenate([shot.points[joint] for joint in joints])
+        seen = np.concatenate([shot.visible[joint] for joint in joints])
+        if extended:
+            points[seen == 0] = -1
+        flag = seen > 0 if extended else seen < 2
+        rows.append(np.concatenate([points, flag[:, None]], 1))
+    order = (1, 2, 0) if extended else (2, 1, 0)
+    savemat(folder / "joints.mat", {"joints": np.transpose(rows, order)})
+
+
+def _scenes(
+    name: str,
+    count: int,
+    most: int,
+    spread: float = 1.0,
+    sides: tuple[int, int] = (240, 400),
+    tall: tuple[float, float] = (0.4, 0.9),
+) -> Iterator[tuple[Scene, np.random.Generator]]:
+    """Pictures of one to `most` people, each from its name and number alone."""
+    for n in range(count):
+        rng = np.random.default_rng([*name.encode(), n])
+        size = int(rng.integers(*sides)), int(rng.integers(*sides))
+        yield scene(rng, size, int(rng.integers(1, most + 1)), tall, spread), rng
+
+
+def _people(
+    shot: Scene, image: int, layout: str, limbs: int | None = None, stored_area: bool = False
+) -> list[dict[str, Any]]:
+    """Annotations without ids of those of whom enough is seen to be annotated."""
+    points, seen = labels(shot, skeleton(layout))
+    joints = np.concatenate([points, seen[..., None]], -1)
+    people = []
+    for n in np.flatnonzero(shot.area > TINY):
+        values = [round(float(x), 1) if i % 3 < 2 else int(x) for i, x in enumerate(joints[n].flat)]
+        person = {"image_id": image, "category_id": 1, "keypoints": values, "iscrowd": 0}
+        person |= {
+            "bbox": shot.boxes[n].tolist(),
+            "num_keypoints": int((seen[n, :limbs] > 0).sum()),
+        }
+        people.append(person | ({"area": float(shot.area[n])} if stored_area else {}))
+    return people
+
+
+def _crowding(people: list[dict[str, Any]]) -> float:
+    """CrowdPose's index: the joints of others in a person's box over its own, on the average."""
+    shares = []
+    for person in people:
+        x, y, w, h = person["bbox"]
+        inside = [0, 0]
+        for other in people:
+            joints = np.reshape(other["keypoints"], (-1, 3))
+            within = (joints[:, :2] >= (x, y)) & (joints[:, :2] <= (x + w, y + h))
+            inside[other is person] += int((within.all(1) & (joints[:, 2] > 0)).sum())
+        shares.append(inside[0] / max(inside[1], 1))
+    return round(float(np.mean(shares)), 2) if shares else 0.0
+
+
+def _aic_entry(image: str, people: list[dict[str, Any]]) -> dict[str, Any]:
+    """The data set's own form: corners of boxes; 1 visible, 2 hidden, 3 absent."""
+    boxes, joints = {}, {}
+    for n, person in enumerate(people, start=1):
+        x, y, w, h = map(int, person["bbox"])
+        flags = {2: 1, 1: 2, 0: 3}
+        values = [round(v) if i % 3 < 2 else flags[v] for i, v in enumerate(person["keypoints"])]
+        boxes[f"human{n}"], joints[f"human{n}"] = [x, y, x + w, y + h], values
+    return {"image_id": image, "human_annotations": boxes, "keypoint_annotations": joints}
+
+
+def _detection(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, Any]:
+    box = np.array(person["bbox"])
+    loose = box + rng.normal(0, 0.05, 4) * np.tile(box[2:], 2)
+    score = float(rng.uniform(0.3, 1))
+    return {
+        "image_id": person["image_id"],
+        "category_id": 1,
+        "bbox": loose.tolist(),
+        "score": score,
+    }
+
+
+def _category(layout: str, **spoken: str) -> dict[str, Any]:
+    """spoken: what the file calls a joint, where that is not our name for it."""
+    known = skeleton(layout)
+    return {
+        "id": 1,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": [spoken.get(joint, joint) for joint in known.joints],
+        "skeleton": [[a + 1, b + 1] for a, b in known.edges],
+    }
+
+
+def _image(number: int, file: str, shot: Scene) -> dict[str, Any]:
+    height, width = shot.picture.shape[:2]
+    return {"id": number, "file_name": file, "width": width, "height": height}
+
+
+def _numbered(people: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [person | {"id": n} for n, person in enumerate(people, start=1)]
+
+
+def _photo(path: Path, shot: Scene) -> None:
+    import cv2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), shot.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+
+
+def _json(path: Path, data: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(data))
+    part.replace(path)
+
+
+def _report(folder: Path, what: str, pictures: int) -> None:
+    print(f"wrote {folder}: {what} in small, {pictures} drawn pictures")
 
 
 def _save(path: Path, **entries: Any) -> None:

@@ -80,7 +80,7 @@ class DiffusionModel(Model):
         noise = noise or Noise.plain()
         context, x_0 = self.head.encode(sample), self.head.target(sample)
         prior = self.head.prior(context, noise)
-        t = self.process.schedule.draw(len(x_0), noise, self.process.antithetic)
+        t = self.process.draw(len(x_0), noise)
         e = prior.noise(noise)
         x_t = self.process.diffuse(x_0, e, t, prior)
         goal = x_0 if self.process.predicts == "x_0" else e

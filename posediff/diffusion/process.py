@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from posediff.diffusion.noise import Noise
 from posediff.diffusion.prior import Prior
 from posediff.diffusion.schedule import NoiseSchedule
 
@@ -18,7 +19,8 @@ class Process(nn.Module):
     """`clip` bounds |x_0 - loc| in the reverse process; training does not see it.
 
     `weighting` is how much each timestep counts in training: all alike, or as if the network had to
-    say x_{t-1} with the noise of x_t (`previous_state`), which is a weighted x_0 loss.
+    say x_{t-1} with the noise of x_t (`previous_state`), which is a weighted x_0 loss. `train_t`
+    is the one timestep that training draws, instead of all of them.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class Process(nn.Module):
         clip: float | None = None,
         weighting: Literal["uniform", "previous_state"] = "uniform",
         antithetic: bool = False,
+        train_t: int | None = None,
     ) -> None:
         super().__init__()
         if predicts not in ("x_0", "noise"):
@@ -35,7 +38,15 @@ class Process(nn.Module):
         if weighting not in ("uniform", "previous_state"):
             raise ValueError(f"weighting must be 'uniform' or 'previous_state', got {weighting!r}")
         self.schedule, self.predicts, self.clip = schedule, predicts, clip
-        self.weighting, self.antithetic = weighting, antithetic
+        self.weighting, self.antithetic, self.train_t = weighting, antithetic, train_t
+        if train_t is not None and not 0 <= train_t < len(schedule):
+            raise ValueError(f"train_t must lie in 0 .. {len(schedule) - 1}, got {train_t}")
+
+    def draw(self, n: int, noise: Noise) -> Tensor:
+        """The timesteps of n training samples, (n,)."""
+        if self.train_t is not None:
+            return torch.full((n,), self.train_t, device=self.schedule.alpha.device)
+        return self.schedule.draw(n, noise, self.antithetic)
 
     def weight(self, t: Tensor) -> Tensor:
         """What the loss at t counts. (B,) -> (B,)"""

@@ -1,0 +1,282 @@
+"""People in pictures -> the samples of image2d, one crop per person.
+
+    box -> center, scale (grown to the crop's shape, padded) -> augment -> affine -> crop
+
+Boxes are those of the annotations, cleaned by a rule, or in tests those of a detector, as they are.
+Where a flip is drawn, the matrix shows the mirrored picture, and the joints change sides with it.
+
+    keypoints, visible                          crop pixels after augmentation; 0 and 1, labelled
+    keypoints_annotation, visible_annotation    the picture's pixels; 0, 1 and 2 as annotated
+    affine, center, scale                       picture -> crop, and what it is made of
+
+A detection has no joints: all are 0 and not labelled. So are those that are not annotated.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+
+from posediff.data import annotations, pictures, random
+from posediff.data.annotations import Annotations
+from posediff.data.augment import Augmentation, View, mirrored, recipe
+from posediff.pose.affine import affine, box_to_center_scale, clean_box, transform, warp
+
+Sample = dict[str, Any]
+Split = Literal["train", "validation", "test"]
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
+SPLITS = ("train", "validation", "test")
+
+
+class Options(TypedDict, total=False):
+    """What every data set of this kind can be told, see `TopDownDataset`."""
+
+    size: tuple[int, int]
+    codec: str
+    box_rule: str
+    mean: Sequence[float]
+    std: Sequence[float]
+    augment: str | Augmentation | None
+    seed: int
+
+
+class People(NamedTuple):
+    """The rows of a data set."""
+
+    picture: Tensor  # (N,) its place among the annotations' pictures
+    number: Tensor  # (N,) id of the annotation, or of a detection: the how manieth of its picture
+    box: Tensor  # (N, 4) xyxy
+    score: Tensor  # (N,) of the box; 1 for an annotated one
+    area: Tensor  # (N,)
+    keypoints: Tensor  # (N, J, 2)
+    visible: Tensor  # (N, J)
+
+
+class TopDownDataset(Dataset[Sample]):
+    """Samples of a batch come at once: give a loader `collate_fn=lambda batch: batch`. A picture
+    is decoded once a batch however many of its people are in it; rows are in the pictures' order.
+
+    folder: of the pictures. detections: a json file of boxes in the place of the annotated ones.
+    size: of the crop, (W, H). codec: only whether it is udp matters, which measures the crop from
+    pixel centre to pixel centre. box_rule: hrnet or mmpose. mean, std: of the backbone, RGB in
+    0..255. augment: hrnet, mmpose, an Augmentation or None; in training only. painted: the
+    pictures themselves, where no file holds them.
+    Raises FileNotFoundError or ValueError, with one line, for files that cannot be used.
+    """
+
+    def __init__(
+        self,
+        people: Annotations,
+        folder: Path,
+        training: bool = False,
+        detections: Path | None = None,
+        size: tuple[int, int] = (192, 256),
+        codec: str = "udp",
+        box_rule: str = "hrnet",
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+        augment: str | Augmentation | None = "hrnet",
+        seed: int = 0,
+        painted: Sequence[pictures.RGB] | None = None,
+    ) -> None:
+        if len(size) != 2 or min(size) < 2:
+            raise ValueError(f"dataset.size is width and height of the crop, got {list(size)}")
+        self.annotations, self.skeleton = people, people.skeleton
+        self.folder, self.detections, self.painted = folder, detections, painted
+        self.size, self.codec, self.box_rule = (int(size[0]), int(size[1])), codec, box_rule
+        self.mean, self.std = (torch.tensor(x).float().view(3, 1, 1) for x in (mean, std))
+        self.augment = recipe(augment) if training else None
+        self.seed, self.epoch = seed, 0
+        found, self.left_out = _detected(detections, people) if detections else (None, 0)
+        self.rows, left_out = _annotated(people, box_rule) if found is None else (found, 0)
+        self.left_out += left_out
+        if not len(self):
+            raise ValueError(f"{detections or people.path}: no person in it can be used")
+        if painted is None and not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of pictures: look at dataset.root")
+
+    def __len__(self) -> int:
+        return len(self.rows.picture)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One sample, without the leading dimension."""
+        return {
+            k: {m: x[0] for m, x in v.items()} if isinstance(v, dict) else v[0]
+            for k, v in self.__getitems__([index]).items()
+        }
+
+    def __getitems__(self, indices: Sequence[int]) -> Sample:
+        """The batched sample of these rows."""
+        rows = torch.as_tensor(indices)
+        person = People(*(column[rows] for column in self.rows))
+        shown = [self.annotations.pictures[i] for i in person.picture.tolist()]
+        mark = "box" if self.detections else ""
+        ids = [f"{p.id}/{mark}{n}" for p, n in zip(shown, person.number.tolist(), strict=True)]
+        view = self._view(person, ids)
+        matrix = self._affine(view, torch.tensor([p.width for p in shown]))
+        crops = self._crops(person.picture.tolist(), matrix)
+        labelled = person.visible > 0
+        keypoints = transform(person.keypoints, matrix)
+        mirror, here = view.flip[:, None], labelled[:, self.skeleton.flip]
+        keypoints = torch.where(mirror[..., None], keypoints[:, self.skeleton.flip], keypoints)
+        visible = torch.where(mirror, here, labelled).float()
+        return {
+            "id": ids,
+            "image": self._normalised(crops, view),
+            "affine": matrix,
+            "center": view.center,
+            "scale": view.scale,
+            "area": person.area,
+            "keypoints": keypoints * visible[..., None],
+            "visible": visible,
+            "keypoints_annotation": person.keypoints,
+            "visible_annotation": person.visible,
+            "box": person.box,
+            "box_score": person.score,
+            "meta": {
+                "image_id": [p.id for p in shown],
+                "annotation_id": person.number.tolist(),
+                "path": [str(self.folder / p.file) for p in shown],
+            },
+        }
+
+    def _view(self, person: People, ids: Sequence[str]) -> View:
+        """Where the people are looked at from: in training, drawn by (seed, id, epoch)."""
+        box = torch.cat([person.box[:, :2], person.box[:, 2:] - person.box[:, :2]], -1)
+        center, scale = box_to_center_scale(box, self.size[0] / self.size[1])
+        if self.augment is None:
+            still = torch.zeros(len(ids))
+            return View(center, scale, still, still > 0, None)
+        keys = random.keys(self.seed, random.name_keys(ids), self.epoch)
+        return self.augment.draw(
+            center, scale, person.keypoints, person.visible, self.skeleton, keys
+        )
+
+    def _affine(self, view: View, width: Tensor) -> Tensor:
+        x = torch.where(view.flip, width - 1 - view.center[:, 0], view.center[:, 0])
+        center = torch.stack([x, view.center[:, 1]], -1)
+        matrix = affine(center, view.scale, self.size, view.rotation, udp=self.codec == "udp")
+        return mirrored(matrix, width, view.flip)
+
+    def _crops(self, places: Sequence[int], matrix: Tensor) -> Tensor:
+        """(B, 3, H, W) of 0..255, uint8."""
+        import cv2
+
+        if get_worker_info() is not None:
+            cv2.setNumThreads(0)  # its threads do not live on in a forked process
+        width, height = self.size
+        crops = np.empty((len(places), 3, height, width), np.uint8)
+        rows: dict[int, list[int]] = {}
+        for row, place in enumerate(places):
+            rows.setdefault(place, []).append(row)
+        for place, here in rows.items():
+            picture = self._picture(place)
+            for row in here:
+                cv2.split(warp(picture, matrix[row], self.size), list(crops[row]))
+        return torch.from_numpy(crops)
+
+    def _picture(self, place: int) -> pictures.RGB:
+        """As read, if it is what was annotated."""
+        if self.painted is not None:
+            return self.painted[place]
+        noted = self.annotations.pictures[place]
+        path = self.folder / noted.file
+        picture = pictures.read(path)
+        if picture.shape[:2] != (noted.height, noted.width):
+            found = f"{picture.shape[1]}x{picture.shape[0]}"
+            raise ValueError(
+                f"{path}: the picture is {found}, but {self.annotations.path} was made for one of "
+                f"{noted.width}x{noted.height}: it was scaled or turned"
+            )
+        return picture
+
+    def _normalised(self, crops: Tensor, view: View) -> Tensor:
+        image = crops.float()
+        if view.colour is not None:
+            mix, shift = view.colour[..., :3], view.colour[..., 3:]
+            image = torch.baddbmm(shift, mix, image.flatten(2)).clamp(0, 255).view_as(image)
+        return image.sub_(self.mean).div_(self.std)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Before a loader's workers start: they hold a copy."""
+        self.epoch = epoch
+
+    def summary(self) -> dict[str, Any]:
+        """What a result has to say about the data that it was measured on."""
+        return {
+            "frames": len(self.annotations.pictures),
+            "people": len(self),
+            "left_out": self.left_out,
+            "skeleton": self.skeleton.name,
+            "boxes": self.detections.name if self.detections else "gt",
+            "box_rule": self.box_rule,
+            "codec": self.codec,
+            "size": list(self.size),
+        }
+
+
+def _annotated(people: Annotations, rule: str) -> tuple[People, int]:
+    """Who can be trained on, by pictures, and how many cannot: crowds, people without a joint that
+    counts, without an area, or with no box inside the picture."""
+    sizes = torch.tensor([(p.width, p.height) for p in people.pictures]).reshape(-1, 2).float()
+    picture = torch.from_numpy(people.picture)
+    boxes, inside = clean_box(torch.from_numpy(people.boxes).float(), sizes[picture], rule)
+    inside &= (boxes[:, 2:] > 0).all(1)
+    good = ~people.crowd & (people.labelled > 0) & (people.area > 0) & inside.numpy()
+    order = np.flatnonzero(good)
+    order = order[np.argsort(people.picture[order], kind="stable")]
+
+    def column(values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values[order]).float()
+
+    rows = People(
+        picture=picture[order],
+        number=torch.from_numpy(people.ids[order]),
+        box=_corners(boxes[order]),
+        score=torch.ones(len(order)),
+        area=column(people.area),
+        keypoints=column(people.keypoints),
+        visible=column(people.visible),
+    )
+    return rows, len(good) - len(order)
+
+
+def _detected(path: Path, people: Annotations) -> tuple[People, int]:
+    """The boxes of people in a result file, by pictures, and how many are empty or of pictures that
+    are not annotated."""
+    entries = annotations.load(path)
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise ValueError(f"{path}: no list of detections {{image_id, category_id, bbox, score}}")
+    found = [(f"{path}: [{i}]", e) for i, e in enumerate(entries) if e.get("category_id", 1) == 1]
+    boxes = annotations.numbers(found, "bbox", 4)
+    scores = annotations.numbers(found, "score")
+    place = {str(p.id): i for i, p in enumerate(people.pictures)}
+    picture = np.array([place.get(str(e.get("image_id")), -1) for _, e in found], np.int64)
+    if not (picture >= 0).any():
+        known = f"the pictures of {people.path}"
+        raise ValueError(f"{path}: none of its {len(found)} boxes of people is in one of {known}")
+    kept = np.flatnonzero((picture >= 0) & (boxes[:, 2:] > 0).all(1))
+    order = kept[np.argsort(picture[kept], kind="stable")]
+    picture = picture[order]
+    first = np.searchsorted(picture, picture)  # where a picture's boxes begin
+    box = torch.from_numpy(boxes[order]).float()
+    rows = People(
+        picture=torch.from_numpy(picture),
+        number=torch.from_numpy(np.arange(len(order)) - first),
+        box=_corners(box),
+        score=torch.from_numpy(scores[order]).float(),
+        area=box[:, 2:].prod(-1),
+        keypoints=torch.zeros(len(order), len(people.skeleton.joints), 2),
+        visible=torch.zeros(len(order), len(people.skeleton.joints)),
+    )
+    return rows, len(found) - len(order)
+
+
+def _corners(boxes: Tensor) -> Tensor:
+    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], -1)

@@ -1,0 +1,50 @@
+"""What every backbone is: a crop in, features at a quarter of its size out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+RGB = tuple[float, float, float]
+
+
+class Backbone(nn.Module, ABC):
+    """`mean` and `std` belong to the weights: images come as (RGB 0..255 - mean) / std.
+
+    `optional` names the parts that a public weight file may lack; they stay as they are then.
+    """
+
+    channels: int
+    stride = 4
+    mean: RGB = (123.675, 116.28, 103.53)  # of ImageNet
+    std: RGB = (58.395, 57.12, 57.375)
+    optional: tuple[str, ...] = ()
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W), H and W multiples of 4 -> (B, channels, H / 4, W / 4)"""
+
+
+class Pyramid(nn.Module):
+    """Feature maps of several strides, finest first, as one of the finest: 1x1, add up, 3x3.
+
+    Sizes need not halve exactly, so a coarse map is widened to the size of the next finer one.
+    """
+
+    def __init__(self, channels_in: Sequence[int], channels_out: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(c, channels_out, 1) for c in channels_in)
+        self.smooth = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        *finer, y = (lateral(x) for lateral, x in zip(self.lateral, maps, strict=True))
+        for x in reversed(finer):
+            y = x + widen(y, x)
+        z: Tensor = self.smooth(y)
+        return z
+
+
+def widen(x: Tensor, like: Tensor) -> Tensor:
+    """A map by nearest neighbours at the size of another."""
+    return functional.interpolate(x, size=like.shape[-2:], mode="nearest")

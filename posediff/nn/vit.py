@@ -1,0 +1,123 @@
+"""ViTPose: a plain vision transformer and two deconvolutions (Xu et al., 2022, arXiv 2204.12484).
+
+    tokens = patches(image) + position[1:] + position[:1]
+    tokens += proj attention(LN tokens);   tokens += MLP(LN tokens)           depth times
+    features = 1x1 ( relu BN deconv )^2 (LN tokens)                           stride 16 -> 4
+
+There is no class token, but its slot in `pos_embed` is there and added to every patch. Patches are
+16 x 16 with a margin of 2. Entries are named as in the public weight files.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from einops import rearrange
+from torch import Tensor, nn, zeros
+from torch.nn import functional
+
+from posediff.nn.backbone import Backbone
+
+PATCH = 16
+VARIANTS = {  # width, depth, heads
+    "small": (384, 12, 12),
+    "base": (768, 12, 12),
+    "large": (1024, 24, 16),
+    "huge": (1280, 32, 16),
+}
+
+
+class ViT(Backbone):
+    """`size` is (width, height) of the crops, multiples of 16.
+
+    Features are the 256 channels after the deconvolutions, projected to `features`. With `joints`
+    the original's last 1x1 convolution takes the place of the projection: channels are heatmaps.
+    """
+
+    optional = ("deconv_layers", "final_layer", "project")
+
+    def __init__(
+        self,
+        variant: str = "base",
+        size: Sequence[int] = (192, 256),
+        features: int = 64,
+        joints: int | None = None,
+    ) -> None:
+        super().__init__()
+        if variant not in VARIANTS:
+            raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+        if any(side % PATCH for side in size):
+            raise ValueError(f"sizes of crops must be multiples of {PATCH}, got {tuple(size)}")
+        width, depth, heads = VARIANTS[variant]
+        self.channels = joints or features
+        self.grid = size[1] // PATCH, size[0] // PATCH
+        self.pos_embed = nn.Parameter(zeros(1, 1 + self.grid[0] * self.grid[1], width))
+        self.patch_embed = nn.Sequential(
+            OrderedDict(proj=nn.Conv2d(3, width, PATCH, stride=PATCH, padding=2))
+        )
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)))
+        self.last_norm = nn.LayerNorm(width, eps=1e-6)
+        self.deconv_layers = nn.Sequential(*upsampler(width, 256), *upsampler(256, 256))
+        self.project = nn.Identity() if joints else nn.Conv2d(256, features, 1)
+        self.final_layer = nn.Conv2d(256, joints, 1) if joints else nn.Identity()
+        self.apply(initialise)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def tokens(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, width, H / 16, W / 16)"""
+        h, w = self.grid
+        if image.shape[-2:] != (h * PATCH, w * PATCH):
+            got, built = f"{image.shape[-1]} x {image.shape[-2]}", f"{w * PATCH} x {h * PATCH}"
+            raise ValueError(f"this ViT is for crops of {built}, got {got}: set its size")
+        x = rearrange(self.patch_embed(image), "b c h w -> b (h w) c")
+        x = self.blocks(x + self.pos_embed[:, 1:] + self.pos_embed[:, :1])
+        y: Tensor = rearrange(self.last_norm(x), "b (h w) c -> b c h w", h=h)
+        return y
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.deconv_layers(self.tokens(image))
+        y: Tensor = self.final_layer(self.project(x))
+        return y
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1, self.attn = nn.LayerNorm(width, eps=1e-6), Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = nn.Sequential(
+            OrderedDict(
+                fc1=nn.Linear(width, 4 * width), act=nn.GELU(), fc2=nn.Linear(4 * width, width)
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        y: Tensor = x + self.mlp(self.norm2(x))
+        return y
+
+
+class Attention(nn.Module):
+    """Multi-head attention among the tokens: (B, N, width) -> (B, N, width)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = rearrange(self.qkv(x), "b n (qkv h d) -> qkv b h n d", qkv=3, h=self.heads)
+        mixed = functional.scaled_dot_product_attention(q, k, v)
+        y: Tensor = self.proj(rearrange(mixed, "b h n d -> b n (h d)"))
+        return y
+
+
+def upsampler(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
+    """Twice as fine."""
+    deconv = nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
+    return deconv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)
+
+
+def initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,125 @@
+"""The coarse head: a backbone and one convolution to heatmaps.
+
+It is the first stage of `Image2D`, with a loss of its own, and alone the baseline of every table:
+`Regression(Coarse(...))`, or `Regression(model.head.coarse)` for the coarse map of a trained
+diffusion. Evidence of both is a heatmap per joint, (B, J, h, w).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from posediff.diffusion import Decoded
+from posediff.diffusion.head import Sample
+from posediff.nn.backbone import Backbone
+from posediff.pose.affine import invert, mirror_points, transform
+from posediff.pose.heatmap import Codec
+from posediff.pose.skeleton import skeleton as named
+from posediff.tasks.image2d.structure import one_of
+
+
+class Coarse(nn.Module):
+    """A `RegressionHead`.
+
+    backbone    image (B, 3, H, W) -> features (B, backbone.channels, H / 4, W / 4)
+    size        of the crop, W and H; `stride` of the heatmaps: 1, 2, 4 or 8
+    weight      of a joint in the loss: as it is (linear), or squared as in HRNet's code
+    half        of the loss, as in HRNet's code
+    """
+
+    def __init__(
+        self,
+        skeleton: str,
+        backbone: Backbone,
+        codec: str = "udp",
+        size: Sequence[int] = (192, 256),
+        stride: int = 4,
+        weight: Literal["linear", "squared"] = "linear",
+        half: bool = False,
+    ) -> None:
+        super().__init__()
+        one_of("loss.weight", weight, ("linear", "squared"))
+        if stride not in (1, 2, 4, 8):
+            raise ValueError(f"stride must be 1, 2, 4 or 8, got {stride}")
+        self.skeleton, self.bones = skeleton, named(skeleton)
+        self.backbone, self.squared = backbone, weight == "squared"
+        self.factor = 0.5 if half else 1.0
+        W, H = size
+        self.codec = Codec(codec, (W, H), stride)
+        self.out = nn.Conv2d(backbone.channels, len(self.bones.joints), 1)
+        nn.init.normal_(self.out.weight, std=1e-3)  # heatmaps are nearly 0 nearly everywhere
+
+    def features(self, sample: Sample) -> Tensor:
+        """x_fea at the stride of the heatmaps, (B, C, h, w)."""
+        image, (W, H) = sample["image"], self.codec.size
+        if image.shape[-2:] != (H, W):
+            raise ValueError(f"a crop of {W} x {H} is wanted, got {tuple(image.shape)}: set size")
+        x: Tensor = self.backbone(image)
+        if self.codec.stride > 4:
+            return functional.avg_pool2d(x, self.codec.stride // 4)
+        if self.codec.stride < 4:
+            return functional.interpolate(x, size=self.codec.shape, mode="bilinear")
+        return x
+
+    def forward(self, sample: Sample) -> Tensor:
+        y: Tensor = self.out(self.features(sample))
+        return y
+
+    def loss(self, estimate: Tensor, sample: Sample) -> Tensor:
+        """Of heatmaps against those of the sample's keypoints, (B,)."""
+        return self.error(estimate, *self.codec.encode(sample["keypoints"], sample["visible"]))
+
+    def error(self, estimate: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Squared, (B,): the mean over pixels and all joints, of which some weigh nothing."""
+        each: Tensor = (estimate.float() - target).square().mean((-2, -1))
+        weight = weight.square() if self.squared else weight
+        return self.factor * (weight * each).mean(-1)
+
+    def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
+        """Heatmaps (B, K, J, h, w) -> annotation pixels, with peaks and second moments."""
+        points, peaks = self.codec.decode(estimates)
+        back = invert(sample["affine"])
+        pixel = back[..., :2].det().abs().sqrt()[:, None, None]  # of the crop, in the annotation
+        flat = transform(rearrange(points, "b k j c -> b (k j) c"), back)
+        keypoints = rearrange(flat, "b (k j) c -> b k j c", k=points.shape[1])
+        return Decoded(keypoints, peaks, pixel * self.codec.second_moment(estimates.float()))
+
+    def mirror(self, maps: Tensor) -> Tensor:
+        return self.codec.flip(maps, self.bones)
+
+    def mirror_sample(self, sample: Sample) -> Sample:
+        """The crop, and what is said in its pixels; `affine` stays that of the picture."""
+        seen = {**sample, "image": sample["image"].flip(-1)}
+        if "keypoints" in sample:
+            W = self.codec.size[0]
+            seen["keypoints"] = mirror_points(sample["keypoints"], W, self.bones)
+            seen["visible"] = sample["visible"][..., self.bones.flip]
+        return seen
+
+    def calibrate(self, samples: Iterable[Sample]) -> None:
+        """A heatmap tells its own uncertainty."""
+
+
+class BothViews(nn.Module):
+    """A coarse head averaged over the crop and its mirror image: the flip test of a regression."""
+
+    def __init__(self, head: Coarse) -> None:
+        super().__init__()
+        self.head, self.skeleton = head, head.skeleton
+
+    def forward(self, sample: Sample) -> Tensor:
+        mirrored = self.head(self.head.mirror_sample(sample))
+        y: Tensor = (self.head(sample) + self.head.mirror(mirrored)) / 2
+        return y
+
+    def loss(self, estimate: Tensor, sample: Sample) -> Tensor:
+        return self.head.loss(estimate, sample)
+
+    def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
+        return self.head.decode(estimates, sample)
+
+    def calibrate(self, samples: Iterable[Sample]) -> None:
+        self.head.calibrate(samples)

@@ -1,0 +1,182 @@
+"""image2d: structure-guided diffusion for 2D pose in one picture (Qiu et al., arXiv 2306.17074).
+
+    x_0 = zeta (2 u - 1)                     keypoints on the map, each axis over [0, 1]    (J, 2)
+    x_t = alpha[t] x_0 + sigma[t] eps,       eps ~ N(0, 1)
+    h_t = heatmaps drawn at x_t,             M_t = masks of its joints and bones
+    x_c = (x_kps + A(x_kps, x_ske, x_ske), x_fea)       x_kps = x_fea M_kps, x_ske = x_fea M_ske
+    SGDD(h_t, x_c, t) = h_0                  the clean heatmaps; x_0 is read from them
+    L   = |SGDD(h_t, x_c, t) - h_0|^2 + |coarse(x_fea) - h_0|^2
+
+Coordinates are diffused, never pixels of a heatmap. Inference starts from the coarse heatmap at a
+low timestep, or from pure noise. No code of the paper is public and much of it is unknown; what is
+ours is a key of conf/preset/sgdd.yaml.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
+from posediff.diffusion.head import Context, Sample
+from posediff.nn.backbone import Backbone
+from posediff.tasks.image2d.attention import Guide
+from posediff.tasks.image2d.coarse import Coarse
+from posediff.tasks.image2d.missing import PoseGaussian
+from posediff.tasks.image2d.sgdd import SGDD
+from posediff.tasks.image2d.structure import Masks, Space, one_of
+
+
+class Image2D(TaskHead):
+    """`coarse` owns the backbone, the codec and the loss of a heatmap; `sgdd` is the decoder.
+
+    Keywords of the parts: skeleton .. half `Coarse`, scale .. readout `Space`, condition and
+    attention `Guide`, masks `Masks`, channels .. time `SGDD`, missing the module of that name.
+
+    init            where inference begins: the coarse pose, that and noise, or noise alone
+    detach_coarse   no gradient of what follows reaches the coarse head through that start
+    """
+
+    def __init__(
+        self,
+        skeleton: str,
+        backbone: Backbone,
+        codec: str = "udp",
+        size: Sequence[int] = (192, 256),
+        stride: int = 4,
+        weight: Literal["linear", "squared"] = "linear",
+        half: bool = False,
+        scale: float = 2.0,
+        normalise: Literal["corners", "edges"] = "corners",
+        draw: Literal["exact", "rounded"] = "exact",
+        readout: Literal["local", "global"] = "local",
+        condition: Sequence[str] = ("kps", "ske"),
+        attention: Mapping[str, Any] | None = None,
+        masks: Mapping[str, Any] | None = None,
+        channels: int = 64,
+        blocks: int = 2,
+        multipliers: Sequence[int] = (1, 1, 2, 2),
+        time: Literal["film", "none"] = "film",
+        missing: Literal["noise", "drop", "mle"] = "noise",
+        init: Literal["coarse", "coarse+noise", "noise"] = "coarse",
+        detach_coarse: bool = True,
+    ) -> None:
+        super().__init__()
+        one_of("missing", missing, ("noise", "drop", "mle"))
+        self.coarse = Coarse(skeleton, backbone, codec, size, stride, weight, half)
+        self.skeleton, self.bones = skeleton, self.coarse.bones
+        self.space = Space(self.coarse.codec, scale, normalise, draw, readout)
+        self.masks = Masks(self.bones.edges, self.coarse.codec.sigma, **(masks or {}))
+        J, C = len(self.bones.joints), self.coarse.out.in_channels
+        self.guide = Guide(C, condition, **(attention or {}))
+        self.sgdd = SGDD(J, C, bool(self.guide.condition), channels, blocks, multipliers, time)
+        self.poses = PoseGaussian(J) if missing == "mle" else None
+        self.missing, self.detach_coarse = missing, detach_coarse
+        self.begin(init, self.masks.refresh)
+
+    def begin(self, init: Literal["coarse", "coarse+noise", "noise"], refresh: bool) -> None:
+        """Where inference begins, and whether each step draws its masks: free after training."""
+        one_of("prior.init", init, ("coarse", "coarse+noise", "noise"))
+        self.init, self.masks = init, replace(self.masks, refresh=refresh)
+
+    def encode(self, sample: Sample) -> Context:
+        x_fea = self.coarse.features(sample)
+        context = {"coarse": self.coarse.out(x_fea), "stem": self.sgdd.stem_features(x_fea)}
+        projected = self.guide.project(x_fea)
+        if not projected or self.masks.refresh or self.training:
+            return {**context, **projected}
+        points = self.space.drawn(self.start(context))
+        return {**context, "guide": self._guide(points, projected)}
+
+    def start(self, context: Context) -> Tensor:
+        """The coarse pose as a state, (B, J, 2); under `FlipTest` in the mean of both views."""
+        views = [context[k] for k in ("coarse", "mirrored coarse") if k in context]
+        x, *mirrored = (self.space.read(v.detach() if self.detach_coarse else v) for v in views)
+        return (x + self.mirror(mirrored[0])) / 2 if mirrored else x
+
+    def prior(self, context: Context, noise: Noise) -> Prior:
+        x = self.start(context)
+        loc, scale = torch.zeros_like(x), torch.ones_like(x)
+        if self.init == "noise":
+            return Prior(loc, scale)
+        return Prior(loc, scale, x, "x_0" if self.init == "coarse" else "x_0+noise")
+
+    def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
+        """x_t (B, J, 2); or heatmaps (B, J, h, w), the evidence of the step before (`Repeat`)."""
+        if self._is_heatmap(x_t):
+            maps, points = x_t, self.space.drawn(self.space.read(x_t))
+        else:
+            points = self.space.drawn(x_t)
+            maps = self.space.render(points)
+        clean = self._decoder(maps, points, t, context)
+        return Output(self.space.read(clean), clean)
+
+    def target(self, sample: Sample) -> Tensor:
+        labelled = sample["visible"] > 0
+        x_0 = torch.where(labelled[..., None], self.space.state(sample["keypoints"]), 0.0)
+        return x_0 if self.poses is None else self.poses(x_0, labelled)
+
+    def loss(
+        self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
+    ) -> Tensor:
+        """On heatmaps, decoder and coarse head alike; a joint without a label weighs nothing."""
+        labelled = sample["visible"] > 0
+        present = torch.ones_like(labelled) if self.missing == "mle" else labelled
+        if self.missing == "noise":
+            x_t = torch.where(labelled[..., None], x_t, torch.randn_like(x_t))
+            present = labelled | (torch.rand_like(x_t[..., 0]) < 0.5)
+        points = self.space.drawn(x_t)
+        maps = self.space.render(points)
+        if self.missing == "drop":
+            maps = maps * labelled[..., None, None]
+        clean = self._decoder(maps, points, t, context, present)
+        return self.coarse.loss(clean, sample) + self.coarse.loss(context["coarse"], sample)
+
+    def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
+        """The K heatmaps of a sample (B, K, J, h, w) -> annotation pixels.
+
+        Raises:
+            ValueError: K > 1 and all K are the same, for nothing was drawn.
+        """
+        if self.init == "coarse" and estimates.shape[1] > 1:
+            apart = (estimates - estimates[:, :1]).abs().max()
+            if apart <= 1e-6 * estimates.abs().max():
+                raise ValueError(
+                    f"{estimates.shape[1]} hypotheses from the coarse pose are all the same: set "
+                    "task.prior.init=coarse+noise, preset=sgdd_noise or sampler.eta above 0"
+                )
+        return self.coarse.decode(estimates, sample)
+
+    def mirror(self, x: Tensor) -> Tensor:
+        """A state (..., J, 2), or heatmaps (..., J, h, w)."""
+        if self._is_heatmap(x):
+            return self.coarse.mirror(x)
+        return self.space.mirror(x, self.bones)
+
+    def mirror_sample(self, sample: Sample) -> Sample:
+        return self.coarse.mirror_sample(sample)
+
+    def _is_heatmap(self, x: Tensor) -> bool:
+        return x.shape[-2:] == self.coarse.codec.shape
+
+    def _decoder(
+        self,
+        maps: Tensor,
+        points: Tensor,
+        t: Tensor,
+        context: Context,
+        present: Tensor | None = None,
+    ) -> Tensor:
+        """The clean heatmaps, from noisy ones and the map pixels where its joints are."""
+        guide = context.get("guide")
+        if guide is None and self.guide.condition:
+            guide = self._guide(points, context, present)
+        clean: Tensor = self.sgdd(maps, guide, context["stem"], t)
+        return clean
+
+    def _guide(self, points: Tensor, context: Context, present: Tensor | None = None) -> Tensor:
+        masks = self.masks(points, self.coarse.codec.shape, present)
+        guide: Tensor = self.guide(context, masks)
+        return guide

@@ -1,0 +1,150 @@
+"""What the decoder is shown of a state: a heatmap per joint, and where joints and bones are.
+
+    u     = p / (w - 1, h - 1)                        p: map pixels, as the codec has them
+    x     = zeta (2 u - 1)                            a state, (..., J, 2)
+    h_j   = exp(-|q - p_j|^2 / (2 sigma^2))           q: the pixels of the map
+    M_kps = max_j  s(|q - p_j|, kps sigma)            one channel each: s(d, r) is [d <= r], or
+    M_ske = max_ij s(dist(q, p_i p_j), ske sigma)     exp(-d^2 / (2 r^2)) where masks are soft
+
+The masks are unions over joints and bones: a mirror reflects them, but there is nothing to swap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from posediff.pose.affine import mirror_points
+from posediff.pose.heatmap import Codec, render
+from posediff.pose.skeleton import Skeleton
+
+
+@dataclass(frozen=True)
+class Space:
+    """Crop pixels <-> states <-> heatmaps.
+
+    scale      zeta: a joint in the crop lies within +-zeta, the noise has deviation 1
+    normalise  what u = 0 and 1 are: the middle of the first and last pixel, or their outer edges
+    draw       at the point itself, or in the middle of its pixel
+    readout    the codec's point, or the centre of mass, which a second mode drags along
+    """
+
+    codec: Codec
+    scale: float = 2.0
+    normalise: Literal["corners", "edges"] = "corners"
+    draw: Literal["exact", "rounded"] = "exact"
+    readout: Literal["local", "global"] = "local"
+
+    def __post_init__(self) -> None:
+        one_of("normalise", self.normalise, ("corners", "edges"))
+        one_of("draw", self.draw, ("exact", "rounded"))
+        one_of("readout", self.readout, ("local", "global"))
+
+    def state(self, points: Tensor) -> Tensor:
+        """Crop pixels (..., J, 2) -> x, not bounded."""
+        return self._state(self.codec.to_map(points))
+
+    def drawn(self, x: Tensor) -> Tensor:
+        """Where a state is drawn, in map pixels: what lies beyond +-zeta is drawn at the border."""
+        points = self._map(x.clamp(-self.scale, self.scale))
+        return points if self.draw == "exact" else (points + 0.5).floor()
+
+    def render(self, points: Tensor) -> Tensor:
+        """Map pixels (..., J, 2) -> heatmaps (..., J, h, w) of peak 1."""
+        return render(points, self.codec.shape, self.codec.sigma)
+
+    def read(self, maps: Tensor) -> Tensor:
+        """Heatmaps (..., J, h, w) -> x."""
+        if self.readout == "local":
+            return self.state(self.codec.decode(maps)[0])
+        density = maps.float().clamp(min=1e-12)
+        density = density / density.sum((-2, -1), keepdim=True)
+        pixel = torch.arange(max(maps.shape[-2:]), device=maps.device)
+        lines = density.sum(-2), density.sum(-1)
+        mass = [(line * pixel[: line.shape[-1]]).sum(-1) for line in lines]
+        return self._state(torch.stack(mass, -1))
+
+    def mirror(self, x: Tensor, skeleton: Skeleton) -> Tensor:
+        """A state in a mirror: x -> -x where the codec is symmetric, nearly so where not."""
+        points = self.codec.from_map(self._map(x))
+        return self.state(mirror_points(points, self.codec.size[0], skeleton))
+
+    def _state(self, points: Tensor) -> Tensor:
+        low, extent = self._frame(points)
+        return self.scale * (2 * (points - low) / extent - 1)
+
+    def _map(self, x: Tensor) -> Tensor:
+        low, extent = self._frame(x)
+        return low + (x / self.scale + 1) / 2 * extent
+
+    def _frame(self, like: Tensor) -> tuple[float, Tensor]:
+        """The map pixel where u is 0, and how many lie between u = 0 and 1 in x and y."""
+        low = 0.0 if self.normalise == "corners" else -0.5
+        h, w = self.codec.shape
+        return low, like.new_tensor([w - 1 - 2 * low, h - 1 - 2 * low])
+
+
+class Pair(NamedTuple):
+    """A mask of the joints and one of the bones, (B, 1, h, w)."""
+
+    kps: Tensor
+    ske: Tensor
+
+
+@dataclass(frozen=True)
+class Masks:
+    """`kps` and `ske` are radii in units of the heatmap's sigma.
+
+    `refresh` draws them anew at every step; else once for all steps, about the coarse pose.
+    """
+
+    bones: Sequence[tuple[int, int]]
+    sigma: float
+    form: Literal["hard", "soft"] = "hard"
+    kps: float = 3.0
+    ske: float = 1.0
+    refresh: bool = True
+
+    def __post_init__(self) -> None:
+        one_of("masks.form", self.form, ("hard", "soft"))
+        if min(self.kps, self.ske) <= 0:
+            raise ValueError(f"masks.kps and masks.ske must be > 0, got {self.kps}, {self.ske}")
+
+    def __call__(
+        self, points: Tensor, shape: tuple[int, int], present: Tensor | None = None
+    ) -> Pair:
+        """Map pixels (B, J, 2) -> masks; a joint that is not `present` (B, J), and its bones, lack.
+
+        Of a bone that is a point the capsule is a disk.
+        """
+        across, down = (
+            torch.arange(n, dtype=points.dtype, device=points.device) for n in reversed(shape)
+        )
+        dx = across - points[..., 0, None, None]  # (B, J, 1, w)
+        dy = down[:, None] - points[..., 1, None, None]  # (B, J, h, 1)
+        ends = list(zip(*self.bones, strict=True))
+        from_a = dx[:, ends[0]], dy[:, ends[0]]
+        a, b = (points[:, i, :, None, None] for i in ends)
+        along = b - a
+        unit = along / along.square().sum(2, keepdim=True).clamp(min=1e-6)
+        part = (from_a[0] * unit[:, :, 0] + from_a[1] * unit[:, :, 1]).clamp(0, 1)
+        off = from_a[0] - part * along[:, :, 0], from_a[1] - part * along[:, :, 1]
+        to_joint, to_bone = dx.square() + dy.square(), off[0].square() + off[1].square()
+        if present is not None:
+            bones = present[:, ends[0]] & present[:, ends[1]]
+            to_joint = torch.where(present[..., None, None], to_joint, torch.inf)
+            to_bone = torch.where(bones[..., None, None], to_bone, torch.inf)
+        return Pair(self._mask(to_joint, self.kps), self._mask(to_bone, self.ske))
+
+    def _mask(self, squared: Tensor, radius: float) -> Tensor:
+        near, r = squared.amin(1, keepdim=True), radius * self.sigma
+        if self.form == "hard":  # what lies on the rim is inside, however it is rounded
+            return (near <= (r + 1e-3) ** 2).to(squared.dtype)
+        return torch.exp(-near / (2 * r**2))
+
+
+def one_of(key: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")

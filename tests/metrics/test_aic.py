@@ -1,0 +1,171 @@
+"""AI Challenger's two figures: the official one against its code, and what sets them apart."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from posediff.metrics.aic import AicAP, AicOfficial, from_raw
+from posediff.metrics.coco import CocoAP
+from posediff.pose.oks import oks
+from posediff.pose.skeleton import AIC, skeleton
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    stored = json.loads((shared / "golden/aic_eval.json").read_text())
+    name = "official_example_first60"
+    return stored["cases"][name] | stored["expected"][name]
+
+
+def found(images):
+    return [
+        {"image_id": image["image_id"], "keypoints": values}
+        for image in images
+        for _, values in sorted(image["keypoint_annotations"].items())
+    ]
+
+
+def test_official_score_is_that_of_the_official_code(golden, scored):
+    figures = scored(AicOfficial(golden["gt"], nms="none"), found(golden["pred"]))
+    assert next(iter(figures)) == "aic/mAP_official/mean"
+    assert figures["aic/mAP_official/mean"] == pytest.approx(golden["score"], abs=1e-8)
+
+
+def test_official_similarity_is_that_of_the_official_code(golden):
+    answers = {image["image_id"]: image["keypoint_annotations"] for image in golden["pred"]}
+    compared = 0
+    for image in golden["gt"]:
+        name, people = image["image_id"], image["keypoint_annotations"]
+        if name not in golden["oks"] or name not in answers:
+            continue
+        boxes = np.array([image["human_annotations"][human] for human in people], float)
+        truth, pred = (
+            torch.tensor(list(x.values()), dtype=torch.float64).reshape(-1, 14, 3)
+            for x in (people, answers[name])
+        )
+        area = torch.from_numpy((boxes[:, 2:] - boxes[:, :2]).prod(1)) + 1
+        mine = oks(pred[..., :2], truth[..., :2], area, AIC, truth[..., 2] == 1)
+        np.testing.assert_allclose(mine.T, golden["oks"][name], atol=1e-8)
+        compared += mine.numel()
+    assert compared > 300
+
+
+def moved(images):
+    """The sensitive case of spec/image2d.md: every joint off by .02 of the size of its person."""
+    people, k = [], 0
+    for n, image in enumerate(images):
+        for human, values in sorted(image["keypoint_annotations"].items()):
+            x1, y1, x2, y2 = image["human_annotations"][human]
+            s, points = math.sqrt((x2 - x1) * (y2 - y1)), list(values)
+            for i in range(14):
+                points[3 * i] += 0.02 * s * math.sin(1 + i + n)
+                points[3 * i + 1] += 0.02 * s * math.cos(2 + 3 * i + n)
+                points[3 * i + 2] = 1
+            people.append(
+                {"image_id": image["image_id"], "keypoints": points, "score": 1 - 1e-4 * k}
+            )
+            k += 1
+    return people
+
+
+def test_the_two_figures_are_far_apart_and_meet_where_they_should(golden, scored):
+    """The official score is COCO's recall over visible joints and whole boxes, as long as every
+    person has one answer."""
+    people = moved(golden["gt"])
+    official = scored(AicOfficial(golden["gt"], nms="none"), people)["aic/mAP_official/mean"]
+    usual = scored(AicAP(golden["gt"], nms="none"), people)
+    assert official - usual["aic/AP/mean"] > 0.2
+    assert official - usual["aic/AR/mean"] > 0.15
+
+    alike = from_raw(golden["gt"], "aic.json")
+    for person in alike["annotations"]:
+        person["area"] = person["bbox"][2] * person["bbox"][3] + 1
+        person["keypoints"][2::3] = [2 * (v == 2) for v in person["keypoints"][2::3]]
+    recall = scored(CocoAP(alike, "aic14", nms="none"), people)["AR/mean"]
+    assert official == pytest.approx(recall, abs=1e-12)
+
+
+def image(name, *people, box=(0, 0, 100, 100)):
+    humans = {f"human{i}": values for i, values in enumerate(people, 1)}
+    return {
+        "image_id": name,
+        "human_annotations": {human: list(box) for human in humans},
+        "keypoint_annotations": humans,
+    }
+
+
+def person(x, v=1):
+    return [value for _ in range(14) for value in (x, x, v)]
+
+
+def test_official_denominators_reuse_and_joints_without_a_say(scored):
+    def score(truth, answers, at="a"):
+        rows = [{"image_id": at, "keypoints": values} for values in answers]
+        return scored(AicOfficial(truth, nms="none"), rows)["aic/mAP_official/mean"]
+
+    here = person(10)
+    assert score([image("a", here)], [here]) == 1.0
+    assert score([image("a", here, here)], [here]) == 1.0  # one answer serves both
+    assert score([image("a", here)], [here, person(90)]) == 0.5  # an answer too many
+    assert score([image("a", here), image("b", here)], [here]) == 0.5  # an image unanswered
+    assert score([image("a", here), image("b")], [here], "b") == 0.0  # and one without people
+    assert score([image("a", here, person(10, 2))], [here]) == 0.5  # hidden joints say nothing
+    half = here[:21] + person(90, 2)[21:]
+    assert score([image("a", half)], [here]) == 1.0
+
+
+def test_both_forms_of_the_annotations_are_read(golden, shared):
+    """data/samples/aic holds, converted by others, images of the official example."""
+    converted = json.loads((shared / "data/samples/aic/test_aic.json").read_text())
+    names = {image["id"]: image["file_name"][:-4] for image in converted["images"]}
+    raw = [image for image in golden["gt"] if image["image_id"] in names.values()]
+    assert raw
+    truths = AicAP(raw).truth, AicAP(converted, form="coco").truth
+
+    def people(truth, name):
+        return sorted(
+            (*p["keypoints"], *p["bbox"], p["area"], p["num_keypoints"])
+            for p in truth["annotations"]
+            if names.get(p["image_id"], p["image_id"]) == name
+        )
+
+    for name in (image["image_id"] for image in raw):
+        mine, theirs = (np.array(people(truth, name)) for truth in truths)
+        np.testing.assert_allclose(mine, theirs)
+
+
+def test_a_form_that_is_not_the_files_is_refused(golden):
+    converted = from_raw(golden["gt"], "aic.json")
+    with pytest.raises(ValueError, match=r"is of the form raw: set dataset.form"):
+        AicAP(golden["gt"], form="coco")
+    with pytest.raises(ValueError, match=r"is of the form coco: set dataset.form"):
+        AicOfficial(converted)
+    converted["annotations"][5]["keypoints"][2] = 3  # its own flag in COCO's form
+    with pytest.raises(ValueError, match=r"v of joint .* is 3"):
+        AicAP(converted, form="coco")
+    with pytest.raises(ValueError, match="raw or coco"):
+        AicAP(converted, form="json")
+
+
+@pytest.mark.parametrize(
+    ("breaking", "named"),
+    [
+        ({"keypoint_annotations": {"human1": [1, 2, 3]}}, "image a, human1: .*42 numbers"),
+        ({"keypoint_annotations": {"human1": [1, 2, 0] * 14}}, "image a, human1: v is 0"),
+        ({"human_annotations": {}}, "image a, human1: has no box"),
+        ({"image_id": "b"}, "image b stands there twice"),
+    ],
+)
+def test_every_error_names_the_image_and_the_person(breaking, named, tmp_path):
+    path = tmp_path / "aic.json"
+    path.write_text(json.dumps([image("a", person(1)) | breaking, image("b", person(1))]))
+    with pytest.raises(ValueError, match=rf"aic\.json: {named}"):
+        AicAP(path)
+
+
+def test_the_layout_is_the_right_side_first():
+    assert skeleton("aic14").joints[:2] == ("right_shoulder", "right_elbow")
+    assert AicAP([image("a", person(1))]).sigmas == AIC

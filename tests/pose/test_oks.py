@@ -1,0 +1,123 @@
+"""OKS and suppression against HRNet and mmpose (golden/oks_nms.npz), and in closed form."""
+
+import numpy as np
+import pytest
+import torch
+
+from posediff.pose.oks import (
+    check_rules,
+    decayed,
+    instance_scores,
+    likeness,
+    oks,
+    oks_nms,
+    soft_oks_nms,
+    suppress,
+)
+from posediff.pose.skeleton import COCO, CROWDPOSE
+
+THRESHOLDS = (0.5, 0.7, 0.9, 0.95)
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    with np.load(shared / "golden/oks_nms.npz", allow_pickle=False) as file:
+        return {key: torch.from_numpy(file[key]) for key in file}
+
+
+def close(a, b, atol=1e-6):
+    np.testing.assert_allclose(a, b, rtol=0, atol=atol)
+
+
+def test_likeness_of_people_is_that_of_the_references(golden):
+    points, areas = golden["keypoints"][..., :2], golden["area"]
+    close(likeness(points, areas, COCO), golden["oks"], 1e-9)
+    close(likeness(points, areas, COCO), golden["oks_mm"])
+    close(likeness(points[:, :14], areas, CROWDPOSE), golden["oks_crowdpose_sigma14"], 1e-9)
+
+
+def test_joints_may_be_counted_where_both_people_have_them(golden):
+    points, areas = golden["keypoints"][..., :2], golden["area"]
+    sure, mean = golden["keypoints"][..., 2] > 0.2, (areas[:, None] + areas) / 2
+    both = oks(points, points, mean, COCO, sure[:, None] & sure)
+    close(both, golden["oks_mm_visthr02"])
+    assert (both - golden["oks_hrnet_visthr02_LISTBUG"]).abs().max() > 0.1  # HRNet's slip
+
+
+def as_one(indices, pair):
+    """The tied pair are exact copies: which of the two stays is the reference's accident."""
+    return [min(pair) if i in pair else i for i in indices]
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_the_same_people_stay_as_in_the_references(golden, threshold):
+    pair = golden["tied_pair"].tolist()
+    for rule, nms in (("oks_nms", oks_nms), ("soft_oks_nms", soft_oks_nms)):
+        kept = nms(golden["oks"], golden["score"], threshold).tolist()
+        expected = golden[f"{rule}_{threshold}"].tolist()
+        assert as_one(kept, pair) == as_one(expected, pair)
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_who_stays_is_no_copy_and_who_goes_is_one_of_a_better(golden, threshold):
+    similar, scores = golden["oks"], golden["score"]
+    kept = oks_nms(similar, scores, threshold).tolist()
+    among = similar[kept][:, kept].fill_diagonal_(0)
+    assert among.max() <= threshold
+    for gone in set(range(len(scores))) - set(kept):
+        copies = [i for i in kept if similar[gone, i] > threshold]
+        assert max(scores[i] for i in copies) >= scores[gone]
+
+
+def test_of_equal_copies_the_first_stays():
+    similar, scores = torch.ones(40, 40), torch.full((40,), 0.5)
+    assert oks_nms(similar, scores, 0.9).tolist() == [0]
+    assert soft_oks_nms(torch.eye(40), scores, 0.9, limit=7).tolist() == list(range(7))
+
+
+def test_scores_decay_as_in_the_references(golden):
+    similar, scores = golden["rescore_ov"], golden["rescore_s"]
+    close(decayed(similar, scores, 0.9), golden["rescore_gauss_0.9"])
+    close(decayed(similar, scores, 0.5, "linear"), golden["rescore_lin_0.5"])
+
+
+def test_scores_of_people_are_made_as_in_the_references(golden):
+    boxes, joints = golden["rs_box"], golden["rs_kpt_scores"]
+    close(instance_scores(boxes, joints), golden["rs_bbox_keypoint_thr0.2"])
+    close(instance_scores(boxes, joints, "bbox_rle"), golden["rs_bbox_rle"])
+    close(instance_scores(boxes, joints, "keypoint"), joints.mean(-1))
+
+
+def test_a_person_without_a_sure_joint_scores_nothing():
+    weak = torch.full((1, 5), 0.2)  # at the threshold, not above
+    assert instance_scores(torch.ones(1), weak).tolist() == [0.0]
+    assert instance_scores(torch.ones(1), weak, threshold=0.1).tolist() == [pytest.approx(0.2)]
+
+
+def test_similarity_in_closed_form():
+    truth = torch.zeros(1, 2, 2, dtype=torch.float64)
+    moved = torch.tensor([[[3.0, 4.0], [0.0, 0.0]]], dtype=torch.float64)
+    area, sigmas = torch.tensor([400.0], dtype=torch.float64), (0.05, 0.1)
+    one = np.exp(-25 / (2 * 0.1**2 * 400))
+    close(oks(moved, truth, area, sigmas), torch.tensor([[(one + 1) / 2]]), 1e-12)
+    first, none = torch.tensor([[True, False]]), torch.tensor([[False, False]])
+    close(oks(moved, truth, area, sigmas, first), torch.tensor([[one]]), 1e-12)
+    assert oks(moved, truth, area, sigmas, none).item() == 0
+
+
+def test_rules_of_suppression_by_name(golden):
+    points, areas, scores = golden["keypoints"][..., :2], golden["area"], golden["score"]
+    how = (points, areas, scores, COCO)
+    assert suppress(*how, "none").tolist() == list(range(22))
+    assert suppress(*how).tolist() == oks_nms(golden["oks"], scores, 0.9).tolist()
+    assert (
+        suppress(*how, "soft_oks", 0.7).tolist()
+        == soft_oks_nms(golden["oks"], scores, 0.7).tolist()
+    )
+
+
+@pytest.mark.parametrize(("score", "nms", "named"), [("box", "oks", "bbox_keypoint, bbox_rle"),
+                                                     ("keypoint", "hard", "soft_oks")])  # fmt: skip
+def test_unknown_rules_are_refused_with_the_known_ones(score, nms, named):
+    with pytest.raises(ValueError, match=named):
+        check_rules(score, nms)
