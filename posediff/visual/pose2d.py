@@ -92,7 +92,7 @@ def _ellipses(
     scale: float,
 ) -> None:
     colours = _colours(skeleton)
-    for opacity, filled in ((0.22, True), (0.8, False)):
+    for opacity, filled in ((0.12, True), (0.8, False)):
         with canvas.translucent(opacity):
             for j in seen:
                 axes, angle = _axes(every[:, j] - at[j], float(radius[j]))
