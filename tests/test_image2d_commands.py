@@ -207,6 +207,53 @@ def test_crops_are_normalised_as_the_backbone_wants(name):
     assert list(network.std) == list(cfg.dataset.std)
 
 
+# --- files of the benchmarks
+
+
+def untrained(folder, skeleton):
+    """A model folder with fresh weights, for crops of 48 x 64."""
+    given = ["task=image2d", *SMALL, "dataset.size=[48,64]", f"dataset.skeleton={skeleton}"]
+    cfg = config.compose("train", given)
+    tree = config.model_tree(cfg)
+    made_for = {k: x for k, x in config.plain(cfg.dataset).items() if k in config.DATA_KEYS}
+    about = {"task": "image2d", "method": "sgdd", "skeleton": skeleton, "dataset": made_for}
+    weights = config.build_model(tree).state_dict()
+    checkpoint.save(folder, weights, {**about, "overrides": [], "model": tree})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("dataset", "metric", "skeleton", "detections"),
+    [
+        ("coco", "coco", "coco17", "test_coco_det_AP_H_56.json"),
+        ("crowdpose", "crowdpose", "crowdpose14", "test_crowdpose_det_AP_40.json"),
+        ("aic", "aic_coco", "aic14", "gt"),
+        ("aic", "aic_official", "aic14", "gt"),
+    ],
+)
+def test_benchmarks_are_scored_from_their_own_files(
+    shared, tmp_path, capsys, dataset, metric, skeleton, detections
+):
+    model = untrained(tmp_path / "model", skeleton)
+    root = shared / f"data/samples/{dataset}"
+    where = [f"dataset={dataset}", f"eval={metric}", f"dataset.root={root}", "dataset.images=."]
+    where += [f"dataset.annotations=test_{dataset}.json", f"dataset.boxes={detections}"]
+    where += ["dataset.form=coco"] * (dataset == "aic")
+    dials = ("task.flip=false", "sampler.steps=1", "device=cpu")
+    capsys.readouterr()
+    command("eval", "task=image2d", f"checkpoint={model}", *where, *dials)
+    *_, results, path = capsys.readouterr().out.strip().splitlines()
+    report = json.loads(Path(path).read_text())
+    assert report["evaluator"] == metric
+    assert report["boxes"] == detections
+    assert 0 <= report["metrics"][f"{'aic/' * ('aic' in metric)}{HEADLINE[metric]}/mean"] < 1
+    found = json.loads(Path(results).read_text())
+    assert len(found) == (3 if dataset == "aic" else report["metrics"]["people_kept/mean"])
+
+
+HEADLINE = {"coco": "AP", "crowdpose": "AP", "aic_coco": "AP", "aic_official": "mAP_official"}
+
+
 # --- predicting
 
 
