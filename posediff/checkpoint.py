@@ -40,6 +40,8 @@ KNOWN = {
     "posediff.nn.hrnet.HRNet",
     "posediff.nn.small.Small",
     "posediff.nn.vit.ViT",
+    "posediff.pose.rules.coord_mean",
+    "posediff.pose.rules.medoid",
     "posediff.tasks.image2d.Coarse",
     "posediff.tasks.image2d.Image2D",
     "posediff.tasks.lift3d.Encoder",

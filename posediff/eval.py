@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 
 from posediff import __version__, checkpoint, config, engine
+from posediff.data.result_files import write_aic, write_coco
+from posediff.metrics.aic import AicAP
+from posediff.metrics.coco import CocoAP
 
 
 @config.main("eval")
@@ -55,7 +59,19 @@ def main(cfg: Any) -> None:
     part.write_text(json.dumps(report, indent=1) + "\n")
     part.replace(path)
     print(table(figures))
-    print(f"{folder}\n{path}")
+    print("\n".join(map(str, [folder, *result_files(metric, names, run), path])))
+
+
+def result_files(metric: Any, names: Sequence[str], folder: Path) -> Iterator[Path]:
+    """The poses in the benchmark's own form, by rule, where the metric has one."""
+    if isinstance(metric, CocoAP):
+        category = metric.truth["categories"][0]["id"]
+        for name in names:
+            path, people = folder / f"results_{name}.json", metric.people(name)
+            if isinstance(metric, AicAP):
+                yield write_aic(path, *people)
+            else:
+                yield write_coco(path, *people, category)
 
 
 def table(figures: engine.Figures) -> str:

@@ -1,4 +1,4 @@
-"""Use a model: python -m posediff.predict task=lift3d input=2d.json image_size=[1920,1080]"""
+"""Use a model: python -m posediff.predict task=image2d input=photo.jpg"""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,9 @@ import torch
 from posediff import checkpoint, config
 from posediff.data.inputs import lifting_sample
 from posediff.data.keypoint_files import read_keypoints
+from posediff.data.photos import photos, read_boxes
 from posediff.data.results import write_poses
+from posediff.photos import Reader
 from posediff.pose.skeleton import skeleton
 from posediff.visual.pose3d import draw_pose3d, write_picture
 
@@ -17,6 +19,23 @@ PICTURES = 12  # of so many frames, evenly spaced
 
 @config.main("predict")
 def main(cfg: Any) -> None:
+    {"lift3d": lift, "image2d": find}[cfg.task.name](cfg)
+
+
+def find(cfg: Any) -> None:
+    """2D poses of the people in photos; a bad photo is listed at the end."""
+    paths = photos(cfg.input)
+    boxes = read_boxes(cfg.boxes) if isinstance(cfg.boxes, str) else cfg.boxes and list(cfg.boxes)
+    cfg, model, folder = config.trained(cfg, "predict")
+    reader = Reader(model, checkpoint.read_config(folder)["dataset"], cfg.seed, cfg.heatmaps)
+    written, bad = reader.read(paths, boxes, Path(cfg.output))
+    print("\n".join(map(str, written)))
+    if bad:
+        raise ValueError(f"{len(bad)} of {len(paths)} photos could not be used: {'; '.join(bad)}")
+
+
+def lift(cfg: Any) -> None:
+    """3D poses of 2D keypoints."""
     layout = skeleton(cfg.layout)
     size = image_size(cfg.image_size)
     points, scores, names = read_keypoints(cfg.input, len(layout.joints))

@@ -65,7 +65,7 @@ def main(cfg: Any) -> None:
 
 def begin(cfg: Any, model: Model) -> None:
     """Weights of others that training begins with, where the configuration names some."""
-    if cfg.backbone is not None and cfg.backbone.weights is not None:
+    if "backbone" in cfg and cfg.backbone.weights is not None:
         backbone = next(m for m in model.modules() if isinstance(m, Backbone))
         print(weights.load(backbone, cfg.backbone.weights))
     if cfg.task.get("coarse") is not None and isinstance(model.head, Image2D):

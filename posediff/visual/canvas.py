@@ -37,6 +37,16 @@ class Canvas:
 
         cv2.circle(self.fine, _fixed(centre), _length(radius), colour, FINE, cv2.LINE_AA, SHIFT)
 
+    def ellipse(
+        self, centre: Point, axes: Point, angle: float, colour: Colour, filled: bool
+    ) -> None:
+        """Half axes in pixels; the first lies at `angle` degrees, clockwise on the screen."""
+        import cv2
+
+        half, thick = (_length(float(axes[0])), _length(float(axes[1]))), -1 if filled else FINE
+        at = _fixed(centre)
+        cv2.ellipse(self.fine, at, half, angle, 0, 360, colour, thick, cv2.LINE_AA, SHIFT)
+
     def box(self, a: Point, b: Point, colour: Colour, fill: Colour) -> None:
         import cv2
 

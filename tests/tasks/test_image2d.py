@@ -685,11 +685,13 @@ def figures(n=8):
 
 
 def pck(poses, sample):
+    """Share of joints within 0.2 torsos."""
     torso = (sample["keypoints"][:, 0] - sample["keypoints"][:, 7]).norm(dim=-1)
     off = (poses.keypoints - sample["keypoints"]).norm(dim=-1)
-    return float((off <= 0.2 * torso[:, None]).float().mean()), float(off.mean())
+    return float((off <= 0.2 * torso[:, None]).float().mean())
 
 
+@pytest.mark.slow
 def test_eight_figures_are_learned_and_the_decoder_is_no_worse_than_its_coarse_head():
     torch.manual_seed(0)
     sample = figures()
@@ -701,9 +703,6 @@ def test_eight_figures_are_learned_and_the_decoder_is_no_worse_than_its_coarse_h
         model.loss(sample).backward()
         optimizer.step()
     model.eval()
-    (right, off), (coarse, coarse_off) = (
-        pck(m.predict(sample), sample) for m in (model, Regression(head.coarse))
-    )
-    print(right, off, coarse, coarse_off)
+    right, coarse = (pck(m.predict(sample), sample) for m in (model, Regression(head.coarse)))
     assert right > 0.95
     assert right >= coarse

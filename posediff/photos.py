@@ -1,0 +1,103 @@
+"""Photos of one's own through a 2D model: one result file, and a picture for every photo."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from posediff.data.photos import Boxes, crops
+from posediff.data.pictures import RGB
+from posediff.data.result_files import write_coco
+from posediff.diffusion import DiffusionModel, Model, Poses
+from posediff.engine import on
+from posediff.pose.oks import instance_scores
+from posediff.pose.skeleton import skeleton
+from posediff.visual.pose2d import draw_heatmaps, draw_pose2d
+from posediff.visual.pose3d import write_picture
+
+
+class Reader:
+    """`made_for` is the entry `dataset` of the model's config.json."""
+
+    def __init__(
+        self, model: Model, made_for: Mapping[str, Any], seed: int = 0, heatmaps: bool = False
+    ) -> None:
+        self.model, self.seed, self.heatmaps = model, seed, heatmaps
+        self.crop = {key: made_for[key] for key in ("size", "codec", "mean", "std")}
+        self.bones = skeleton(model.head.skeleton)
+        self.device = next(model.parameters()).device
+
+    def read(
+        self, paths: Sequence[Path], boxes: Boxes | list[float] | None, output: Path
+    ) -> tuple[list[Path], list[str]]:
+        """Poses of all photos -> the files written, and what was wrong with those left out.
+
+        boxes: by the names of photos, one xywh for every photo, or None, the whole photo.
+        """
+        output.mkdir(parents=True, exist_ok=True)
+        rows: list[tuple[str, Poses]] = []
+        pictures, bad = list[Path](), list[str]()
+        for path in paths:
+            own = boxes_of(path, boxes)
+            if own == []:
+                continue
+            try:
+                photo, sample = crops(path, own, **self.crop)
+            except (OSError, ValueError) as e:
+                bad.append(str(e))
+                continue
+            poses = self.model.predict(on(self.device, sample), seed=self.seed)
+            rows.append((path.name, poses))
+            pictures += self._draw(output / path.name, photo, sample, poses)
+        return ([*self._write(output, rows), *pictures] if rows else []), bad
+
+    def _write(self, output: Path, rows: Sequence[tuple[str, Poses]]) -> tuple[Path, Path]:
+        """COCO's result file, whose image ids are the names of the photos; and the spreads."""
+        names = [name for name, poses in rows for _ in poses.keypoints]
+        keypoints, scores, spread = (
+            torch.cat([getattr(poses, key) for _, poses in rows]).cpu()
+            for key in ("keypoints", "scores", "spread")
+        )
+        whole = instance_scores(torch.ones(len(names)), scores)
+        results = write_coco(output / "results.json", names, keypoints, scores, whole)
+        about = {
+            "skeleton": self.bones.name,
+            "joints": self.bones.joints,
+            "steps": getattr(getattr(self.model, "sampler", None), "steps", 1),
+            "K": self.model.hypotheses,
+            "seed": self.seed,
+            "spread": "pixels of the photo, RMS, by person of results.json and joint",
+            "people": [
+                {"image_id": name, "spread": [round(x, 3) for x in row]}
+                for name, row in zip(names, spread.tolist(), strict=True)
+            ],
+        }
+        path = output / "spread.json"
+        part = path.with_name("spread.json.part")
+        part.write_text(json.dumps(about, indent=1) + "\n")
+        part.replace(path)
+        return results, path
+
+    def _draw(self, at: Path, photo: RGB, sample: dict[str, Any], poses: Poses) -> list[Path]:
+        shown = (poses.keypoints, poses.scores, poses.hypotheses, poses.spread)
+        paths = [at.with_name(f"{at.stem}_pose.png")]
+        write_picture(paths[0], draw_pose2d(photo, *shown, self.bones))
+        if not self.heatmaps or not isinstance(self.model, DiffusionModel):
+            return paths
+        steps = list(self.model.trajectory(on(self.device, sample), 1, seed=self.seed))
+        mean, std = (np.array(self.crop[key]) for key in ("mean", "std"))
+        for n, image in enumerate(sample["image"]):
+            crop = (image.permute(1, 2, 0).numpy() * std + mean).clip(0, 255).astype(np.uint8)
+            rows = [(f"t = {step.t}", step.estimate[n]) for step in steps]
+            paths.append(at.with_name(f"{at.stem}_{n}_heatmaps.png"))
+            write_picture(paths[-1], draw_heatmaps(crop, rows, self.bones))
+        return paths
+
+
+def boxes_of(path: Path, boxes: Boxes | list[float] | None) -> list[list[float]] | None:
+    if isinstance(boxes, Mapping):
+        return boxes.get(path.name, [])
+    return None if boxes is None else [boxes]

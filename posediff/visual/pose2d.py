@@ -1,0 +1,132 @@
+"""People in a photo: skeletons, and how sure each joint is.
+
+The spread of a joint is drawn as an ellipse of one standard deviation along each of its axes: of
+the K hypotheses, or a circle where a single heatmap tells its second moment alone. Sides have the
+colours of the 3D pictures. The heatmaps of a reverse process are drawn over the crop that the
+network saw, a row for the start and one for every step.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from posediff.pose.skeleton import Skeleton
+from posediff.visual.canvas import FINE, Canvas, Colour, Picture
+from posediff.visual.pose3d import LEFT, MIDDLE, RIGHT
+
+Points = NDArray[np.float64]
+RGB = NDArray[np.uint8]
+
+WHITE: Colour = (255, 255, 255)
+SIDE = (480, 1280)  # the longer side of a picture is brought between these
+TILE = 128  # height of a crop among the heatmaps
+FAINT = 0.05  # a joint with a lower peak is not drawn
+
+
+def draw_pose2d(
+    photo: RGB,
+    keypoints: Tensor,
+    scores: Tensor,
+    hypotheses: Tensor,
+    spread: Tensor,
+    skeleton: Skeleton,
+) -> Picture:
+    """P people in a photo (h, w, 3), which is enlarged or reduced.
+
+    keypoints (P, J, 2), scores (P, J), hypotheses (P, K, J, 2) and spread (P, J), the RMS distance,
+    in pixels of the photo.
+    """
+    canvas, scale = _over(photo)
+    every, radii = _array(hypotheses), _array(spread)
+    for at, sure, drawn, radius in zip(
+        _array(keypoints), _array(scores), every, radii, strict=True
+    ):
+        seen = [j for j in range(len(at)) if np.isfinite(at[j]).all() and sure[j] >= FAINT]
+        _ellipses(canvas, at, drawn, radius, seen, skeleton, scale)
+        _bones(canvas, (at + 0.5) * scale - 0.5, seen, skeleton)
+    return canvas.finish()
+
+
+def draw_heatmaps(crop: RGB, steps: Sequence[tuple[str, Tensor]], skeleton: Skeleton) -> Picture:
+    """crop (H, W, 3) RGB, and for each named step its heatmaps (J, h, w): a row a step, a column a
+    joint, as far as a peak of 1 the brighter the surer."""
+    import cv2
+
+    height, width = TILE, round(TILE * crop.shape[1] / crop.shape[0])
+    dim = cv2.resize(crop[..., ::-1], (width, height)).astype(np.float32) * 0.45
+    rows = []
+    for name, maps in steps:
+        strip = Canvas(90, height)
+        strip.text((8, height / 2), name, (40, 40, 40), 11)
+        row = [strip.finish()]
+        for values, colour in zip(_array(maps), _colours(skeleton), strict=True):
+            glow = cv2.resize(values.astype(np.float32), (width, height)).clip(0, 1)[..., None]
+            light = np.array(colour, np.float32) * 0.4 + 150
+            row.append((dim + glow * light).clip(0, 255).astype(np.uint8))
+        rows.append(np.concatenate(row, 1))
+    return np.concatenate(rows, 0)
+
+
+def _over(photo: RGB) -> tuple[Canvas, float]:
+    """A canvas with the photo on it, and its pixels per pixel of the photo."""
+    import cv2
+
+    longer = max(photo.shape[:2])
+    scale = float(np.clip(longer, *SIDE)) / longer
+    height, width = (max(1, round(side * scale)) for side in photo.shape[:2])
+    canvas = Canvas(width, height)
+    fine = cv2.resize(photo[..., ::-1], (width * FINE, height * FINE))
+    canvas.fine = np.ascontiguousarray(fine)
+    return canvas, scale
+
+
+def _ellipses(
+    canvas: Canvas,
+    at: Points,
+    every: Points,
+    radius: Points,
+    seen: Sequence[int],
+    skeleton: Skeleton,
+    scale: float,
+) -> None:
+    colours = _colours(skeleton)
+    for opacity, filled in ((0.12, True), (0.8, False)):
+        with canvas.translucent(opacity):
+            for j in seen:
+                axes, angle = _axes(every[:, j] - at[j], float(radius[j]))
+                canvas.ellipse((at[j] + 0.5) * scale - 0.5, axes * scale, angle, colours[j], filled)
+
+
+def _axes(apart: Points, spread: float) -> tuple[Points, float]:
+    """Standard deviations along the two axes, and the angle of the first in degrees: of draws
+    (K, 2), or a circle of the same RMS distance where there is one."""
+    if len(apart) == 1:
+        return np.full(2, spread / np.sqrt(2)), 0.0
+    values, vectors = np.linalg.eigh(apart.T @ apart / len(apart))
+    return np.sqrt(values.clip(0)), float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
+
+
+def _bones(canvas: Canvas, at: Points, seen: Sequence[int], skeleton: Skeleton) -> None:
+    colours = _colours(skeleton)
+    extent = np.ptp(at[list(seen)], axis=0).max() if seen else 0.0
+    width = float(np.clip(extent / 90, 1.5, 4.0))
+    ends = [(a, b) for a, b in skeleton.edges if a in seen and b in seen]
+    for a, b in ends:
+        canvas.line(at[a], at[b], WHITE, width + 1.5)
+    for a, b in ends:
+        sides = {colours[a], colours[b]} - {MIDDLE}
+        canvas.line(at[a], at[b], sides.pop() if len(sides) == 1 else MIDDLE, width)
+    for j in seen:
+        canvas.disc(at[j], width * 1.1, WHITE)
+        canvas.disc(at[j], width * 0.8, colours[j])
+
+
+def _colours(skeleton: Skeleton) -> list[Colour]:
+    sides = {"left": LEFT, "right": RIGHT}
+    return [sides.get(joint.split("_")[0], MIDDLE) for joint in skeleton.joints]
+
+
+def _array(x: Tensor) -> Points:
+    return x.detach().double().cpu().numpy()

@@ -1,0 +1,34 @@
+"""Aggregation in pose space, on poses that were written down."""
+
+import torch
+
+from posediff.diffusion import Decoded, Hypotheses
+from posediff.diffusion.aggregate import mean
+from posediff.pose.rules import coord_mean, medoid
+
+
+def hypotheses():
+    """Three poses of two joints; the first joint of the last one is far off."""
+    x = torch.tensor([[[0.0, 0], [4, 0]], [[1, 0], [4, 1]], [[90, 0], [4, 2]]])[None]
+    scores = torch.tensor([[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]])
+    return Hypotheses(x, lambda x: Decoded(x, scores[:, : x.shape[1]]), {}, "none")
+
+
+def test_the_medoid_is_one_of_the_poses_and_no_outlier():
+    poses = medoid(hypotheses())
+    assert poses.keypoints.tolist() == [[[1, 0], [4, 1]]]
+    assert torch.allclose(poses.scores, torch.tensor([[0.3, 0.4]]))
+    assert torch.allclose(poses.spread[0, 1] ** 2, torch.tensor(2 / 3))
+
+
+def test_the_mean_of_coordinates_is_that_of_the_decoded_poses():
+    poses = coord_mean(hypotheses())
+    assert torch.allclose(poses.keypoints, mean(hypotheses()).keypoints)
+    assert torch.allclose(poses.scores, torch.tensor([[0.3, 0.4]]))
+
+
+def test_one_hypothesis_keeps_its_own_spread():
+    own = Decoded(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2), torch.full((1, 1, 2), 7.0))
+    for rule in (coord_mean, medoid):
+        h = Hypotheses(own.keypoints, lambda x: own, {}, "none")
+        assert (rule(h).spread == 7).all()

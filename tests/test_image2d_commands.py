@@ -1,0 +1,340 @@
+"""train, eval and predict of image2d as people call them, on a few drawn pictures."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import posediff
+from posediff import checkpoint, config
+from posediff.nn.backbone import Backbone
+
+TINY = (
+    "dataset=synthetic_pictures",
+    "dataset.pictures=6",
+    "dataset.size=[48,64]",
+    "debug=limit",
+    "trainer=people_minutes",
+    "trainer.recipe.batch_size=8",
+    "trainer.recipe.epoch_samples=16",
+    "device=cpu",
+)
+SMALL = ("task.head.channels=8", "task.head.blocks=1", "task.head.multipliers=[1,1]")
+SGDD = ("task=image2d", *SMALL, *TINY)
+COARSE = ("experiment=image2d_coarse", *TINY)
+
+
+def command(name, *arguments):
+    """python -m posediff.<name> arguments, in this process."""
+    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments]
+    try:
+        importlib.import_module(f"posediff.{name}").main()
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder of runs with a coarse head, and a diffusion that began with it."""
+    folder = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
+        command("train", *COARSE, "name=coarse")
+        begin = folder / "runs/image2d/synthetic_pictures/coarse/checkpoints/best"
+        command("train", *SGDD, f"task.coarse={begin}", "name=sgdd")
+    return folder / "runs/image2d/synthetic_pictures"
+
+
+@pytest.fixture(autouse=True)
+def inside(runs, monkeypatch):
+    monkeypatch.chdir(runs.parents[2])
+    monkeypatch.setenv("POSEDIFF_RUNS", str(runs.parents[1]))
+
+
+def scores(capsys, *arguments):
+    """What eval wrote into metrics.json."""
+    where = ("dataset=synthetic_pictures", "dataset.pictures=2", "device=cpu")
+    capsys.readouterr()
+    command("eval", *where, *arguments)
+    return json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
+
+
+def error_of(capsys, name, *arguments):
+    """The one line that a command ends with."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        command(name, *arguments)
+    assert stop.value.code == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+# --- training and scoring
+
+
+def test_a_run_says_what_it_was_trained_for_and_goes_on_from_a_coarse_head(runs):
+    saved = checkpoint.read_config(runs / "sgdd/checkpoints/best")
+    assert saved["dataset"]["size"] == [48, 64]
+    assert saved["dataset"]["mean"] == [123.675, 116.28, 103.53]
+    assert saved["model"]["head"]["backbone"]["_target_"] == "posediff.nn.small.Small"
+    log = [json.loads(line) for line in (runs / "sgdd/log.jsonl").read_text().splitlines()]
+    assert "synthetic_pictures/pck@0.2/mean" in log[-1]
+    begin = load_file(runs / "coarse/checkpoints/best/model.safetensors")
+    end = load_file(runs / "sgdd/checkpoints/best/model.safetensors")
+    name = "backbone.stem.0.0.weight"
+    far = (end[f"head.coarse.{name}"] - begin[f"head.{name}"]).norm() / begin[f"head.{name}"].norm()
+    assert far < 0.1  # fresh weights would be 1.4 away
+
+
+def test_scoring_takes_the_crops_of_training_and_says_what_it_did(runs, capsys):
+    report = scores(capsys, "task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best")
+    assert report["size"] == [48, 64]
+    assert (report["steps"], report["K"], report["flip"]) == (4, 1, True)
+    assert report["boxes"] == "gt"
+    assert report["evaluator"] == "pck"
+    assert report["metrics"]["synthetic_pictures/spread/mean"] > 0
+    report = scores(capsys, "experiment=image2d_coarse")
+    assert (report["method"], report["K"]) == ("coarse", 1)
+
+
+def test_start_steps_hypotheses_and_the_coarse_map_are_free_at_evaluation(runs, capsys):
+    where = ("task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best", "task.flip=false")
+    line = error_of(capsys, "eval", *where, "dataset.pictures=2", "task.hypotheses=2")
+    assert "prior.init=coarse+noise" in line
+    free = ("task.hypotheses=2", "task.prior.init=coarse+noise", "sampler.steps=2")
+    report = scores(capsys, *where, *free, "eval.aggregates=[mean,median]")
+    assert (report["steps"], report["K"]) == (2, 2)
+    assert "synthetic_pictures/pck@0.2/median" in report["metrics"]
+    alone = scores(capsys, "experiment=image2d_coarse", where[1], "task.flip=true")
+    assert (alone["method"], alone["steps"], alone["flip"]) == ("coarse", 1, True)
+
+
+def test_repeat_is_a_sampler_of_its_own(runs, capsys):
+    where = ("task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best", "sampler=repeat")
+    assert scores(capsys, *where, "sampler.steps=3", "sampler.start=250")["steps"] == 3
+
+
+# --- every choice is one key
+
+
+def head(*overrides):
+    return posediff.build("image2d", overrides=[*SMALL, "dataset.size=[48,64]", *overrides]).head
+
+
+@pytest.mark.parametrize(
+    ("override", "seen"),
+    [
+        ("task.head.condition=[]", lambda h: h.sgdd.stem.in_channels == 17),
+        ("task.head.condition=[kps]", lambda h: h.guide.condition == ["kps"]),
+        ("task.head.condition=[ske]", lambda h: h.guide.condition == ["ske"]),
+        ("task.head.attention.kind=none", lambda h: not h.guide.attention),
+        ("task.head.attention.kind=spatial", lambda h: list(h.guide.attention) == ["spatial"]),
+        ("task.head.attention.channel=davit", lambda h: h.guide.attention.channel.form == "davit"),
+        ("task.head.attention.window=5", lambda h: h.guide.attention.spatial.window == 5),
+        ("task.head.attention.heads=4", lambda h: h.guide.attention.spatial.heads == 4),
+        ("task.head.masks.form=soft", lambda h: h.masks.form == "soft"),
+        ("task.head.masks.kps=2", lambda h: h.masks.kps == 2),
+        ("task.head.masks.ske=2", lambda h: h.masks.ske == 2),
+        ("task.head.masks.refresh=false", lambda h: not h.masks.refresh),
+        ("task.head.time=none", lambda h: h.sgdd.time is None),
+        ("task.head.stride=2", lambda h: h.coarse.codec.shape == (32, 24)),
+        ("task.head.stride=8", lambda h: h.coarse.codec.shape == (8, 6)),
+        ("task.head.channels=16", lambda h: h.sgdd.stem.out_channels == 16),
+        ("task.head.blocks=2", lambda h: len(h.sgdd.down[0]) == 2),
+        ("task.head.multipliers=[1,2,2]", lambda h: len(h.sgdd.down) == 3),
+        ("task.head.scale=5", lambda h: h.space.scale == 5),
+        ("task.head.normalise=edges", lambda h: h.space.normalise == "edges"),
+        ("task.head.draw=rounded", lambda h: h.space.draw == "rounded"),
+        ("task.head.readout=global", lambda h: h.space.readout == "global"),
+        ("task.head.missing=mle", lambda h: h.poses is not None),
+        ("task.head.detach_coarse=false", lambda h: not h.detach_coarse),
+        ("task.prior.init=coarse+noise", lambda h: h.init == "coarse+noise"),
+        ("task.loss.weight=squared", lambda h: h.coarse.squared),
+        ("task.loss.half=true", lambda h: h.coarse.factor == 0.5),
+        ("dataset.codec=dark", lambda h: h.coarse.codec.name == "dark"),
+        ("backbone.network.features=32", lambda h: h.coarse.out.in_channels == 32),
+        ("backbone=hrnet_w32", lambda h: h.coarse.out.in_channels == 32),
+    ],
+)
+def test_a_key_turns_its_switch(override, seen):
+    if override != "backbone=hrnet_w32":
+        assert not seen(head())
+    assert seen(head(override))
+
+
+@pytest.mark.parametrize(
+    ("override", "seen"),
+    [
+        ("task.train_t=249", lambda m: m.process.train_t == 249),
+        ("task.hypotheses=5", lambda m: m.hypotheses == 5),
+        ("task.head.scale=5", lambda m: m.process.clip == 5),
+        ("sampler=repeat", lambda m: type(m.sampler).__name__ == "RepeatSampler"),
+        ("sampler.steps=8", lambda m: m.sampler.steps == 8),
+        ("sampler.eta=1", lambda m: m.sampler.eta == 1),
+        ("preset=sgdd_noise", lambda m: (m.head.init, m.sampler.start) == ("noise", None)),
+        ("preset=sgdd_hr", lambda m: m.head.coarse.codec.stride == 2),
+        ("preset=sgdd_light", lambda m: m.head.coarse.codec.stride == 8),
+        ("task.aggregate=median", lambda m: m.aggregate.func.__name__ == "median"),
+    ],
+)
+def test_a_key_turns_its_switch_of_the_process(override, seen):
+    overrides = [*SMALL, "dataset.size=[48,64]"]
+    assert not seen(posediff.build("image2d", overrides=overrides))
+    assert seen(posediff.build("image2d", overrides=[*overrides, override]))
+
+
+def test_training_at_one_timestep_draws_no_other():
+    model = posediff.build("image2d", overrides=["task.train_t=249"])
+    assert set(model.process.draw(100, None).tolist()) == {249}
+    with pytest.raises(ValueError, match="train_t"):
+        posediff.build("image2d", overrides=["task.train_t=1000"])
+
+
+@pytest.mark.parametrize("name", ["small", "efficientnet_lite0", "hrnet_w32", "vit_s"])
+def test_crops_are_normalised_as_the_backbone_wants(name):
+    cfg = config.compose("train", ["task=image2d", f"backbone={name}"])
+    model = posediff.build("image2d", overrides=[f"backbone={name}", "dataset.size=[192,256]"])
+    network = next(m for m in model.modules() if isinstance(m, Backbone))
+    assert list(network.mean) == list(cfg.dataset.mean)
+    assert list(network.std) == list(cfg.dataset.std)
+
+
+# --- files of the benchmarks
+
+
+def untrained(folder, skeleton):
+    """A model folder with fresh weights, for crops of 48 x 64."""
+    given = ["task=image2d", *SMALL, "dataset.size=[48,64]", f"dataset.skeleton={skeleton}"]
+    cfg = config.compose("train", given)
+    tree = config.model_tree(cfg)
+    made_for = {k: x for k, x in config.plain(cfg.dataset).items() if k in config.DATA_KEYS}
+    about = {"task": "image2d", "method": "sgdd", "skeleton": skeleton, "dataset": made_for}
+    weights = config.build_model(tree).state_dict()
+    checkpoint.save(folder, weights, {**about, "overrides": [], "model": tree})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("dataset", "metric", "skeleton", "detections"),
+    [
+        ("coco", "coco", "coco17", "test_coco_det_AP_H_56.json"),
+        ("crowdpose", "crowdpose", "crowdpose14", "test_crowdpose_det_AP_40.json"),
+        ("aic", "aic_coco", "aic14", "gt"),
+        ("aic", "aic_official", "aic14", "gt"),
+    ],
+)
+def test_benchmarks_are_scored_from_their_own_files(
+    shared, tmp_path, capsys, dataset, metric, skeleton, detections
+):
+    model = untrained(tmp_path / "model", skeleton)
+    root = shared / f"data/samples/{dataset}"
+    where = [f"dataset={dataset}", f"eval={metric}", f"dataset.root={root}", "dataset.images=."]
+    where += [f"dataset.annotations=test_{dataset}.json", f"dataset.boxes={detections}"]
+    where += ["dataset.form=coco"] * (dataset == "aic")
+    dials = ("task.flip=false", "sampler.steps=1", "device=cpu")
+    capsys.readouterr()
+    command("eval", "task=image2d", f"checkpoint={model}", *where, *dials)
+    *_, results, path = capsys.readouterr().out.strip().splitlines()
+    report = json.loads(Path(path).read_text())
+    assert report["evaluator"] == metric
+    assert report["boxes"] == detections
+    assert 0 <= report["metrics"][f"{'aic/' * ('aic' in metric)}{HEADLINE[metric]}/mean"] < 1
+    found = json.loads(Path(results).read_text())
+    assert len(found) == (3 if dataset == "aic" else report["metrics"]["people_kept/mean"])
+
+
+HEADLINE = {"coco": "AP", "crowdpose": "AP", "aic_coco": "AP", "aic_official": "mAP_official"}
+
+
+# --- predicting
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Photos of which two are bad."""
+    rng = np.random.default_rng(0)
+    for name in ("a.jpg", "b.png"):
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 255, (60, 80, 3), np.uint8))
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:400])
+    cv2.imwrite(str(tmp_path / "dot.png"), np.zeros((1, 1, 3), np.uint8))
+    return tmp_path
+
+
+def predict(runs, *arguments):
+    command("predict", "task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best", *arguments)
+
+
+def test_a_photo_gives_a_result_file_and_a_picture_with_heatmaps_on_request(runs, folder):
+    out = folder / "out"
+    box = "boxes=[10,5,30,50]"
+    predict(runs, f"input={folder}/a.jpg", box, "heatmaps=true", f"output={out}")
+    (person,) = json.loads((out / "results.json").read_text())
+    assert (person["image_id"], person["category_id"]) == ("a.jpg", 1)
+    assert len(person["keypoints"]) == 3 * 17
+    about = json.loads((out / "spread.json").read_text())
+    assert (about["skeleton"], about["steps"], about["K"]) == ("coco17", 4, 1)
+    assert len(about["people"][0]["spread"]) == 17
+    assert cv2.imread(str(out / "a_pose.png")).shape == (360, 480, 3)
+    maps = cv2.imread(str(out / "a_0_heatmaps.png"))
+    assert maps.shape == (4 * 128, 90 + 17 * 96, 3)
+
+
+def test_one_bad_photo_does_not_stop_the_others_and_is_listed_at_the_end(runs, folder, capsys):
+    out = folder / "out"
+    line = error_of(
+        capsys,
+        "predict",
+        "task=image2d",
+        f"checkpoint={runs}/sgdd/checkpoints/best",
+        f"input={folder}",
+        f"output={out}",
+    )
+    assert "2 of 4 photos" in line
+    assert "cut.jpg" in line
+    assert "dot.png" in line
+    people = json.loads((out / "results.json").read_text())
+    assert [person["image_id"] for person in people] == ["a.jpg", "b.png"]
+    assert (out / "b_pose.png").exists()
+
+
+def test_boxes_come_by_photo_and_bad_ones_are_named(runs, folder, capsys):
+    boxes = folder / "boxes.json"
+    boxes.write_text(json.dumps({"a.jpg": [[0, 0, 40, 60], [40, 0, 40, 60]]}))
+    where = (f"input={folder}", f"boxes={boxes}", f"output={folder}/out")
+    predict(runs, *where)
+    assert len(json.loads((folder / "out/results.json").read_text())) == 2
+    for bad in ([0, 0, 0, 9], [500, 0, 9, 9], [0, 0, float("nan"), 9], [1, 2, 3]):
+        boxes.write_text(json.dumps({"a.jpg": [bad], "b.png": [[0, 0, 80, 60]]}))
+        checkpoint_of = f"checkpoint={runs}/sgdd/checkpoints/best"
+        line = error_of(capsys, "predict", "task=image2d", checkpoint_of, *where)
+        assert "a.jpg: box 0" in line
+    boxes.write_text("[1, 2]")
+    assert "boxes.json" in error_of(capsys, "predict", "task=image2d", checkpoint_of, *where)
+    assert "nowhere" in error_of(capsys, "predict", "task=image2d", "input=nowhere.jpg")
+
+
+def test_a_photo_s_answer_does_not_depend_on_the_others(runs, folder):
+    predict(runs, f"input={folder}/b.png", f"output={folder}/one")
+    (folder / "cut.jpg").unlink()
+    (folder / "dot.png").unlink()
+    predict(runs, f"input={folder}", f"output={folder}/all")
+    one, every = (
+        json.loads((folder / name / "results.json").read_text()) for name in ("one", "all")
+    )
+    assert np.allclose(one[0]["keypoints"], every[1]["keypoints"], atol=1e-2)
+
+
+def test_a_model_folder_is_loaded_without_hydra(runs):
+    model = posediff.load(runs / "sgdd/checkpoints/best")
+    image = torch.zeros(1, 3, 64, 48)
+    affine = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
+    poses = model.predict({"id": ["x"], "image": image, "affine": affine})
+    assert poses.keypoints.shape == (1, 17, 2)

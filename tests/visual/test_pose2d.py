@@ -1,0 +1,70 @@
+"""Pictures of 2D poses: what is drawn where."""
+
+import numpy as np
+import torch
+
+from posediff.pose.skeleton import skeleton
+from posediff.visual.pose2d import TILE, _axes, draw_heatmaps, draw_pose2d
+from posediff.visual.pose3d import LEFT, RIGHT
+
+BONES = skeleton("crowdpose14")
+J = len(BONES.joints)
+
+
+def person(width=400, height=500):
+    """Joints on a grid, far from one another, left ones on the left of the picture."""
+    at = torch.tensor([[60.0 + 250 * (j % 2), 40.0 + 60 * (j // 2)] for j in range(J)])
+    return at[None], torch.ones(1, J)
+
+
+def drawn(scores=None, spread=0.0, shape=(500, 400)):
+    at, ones = person()
+    photo = np.full((*shape, 3), 128, np.uint8)
+    sure = ones if scores is None else scores
+    return draw_pose2d(photo, at, sure, at[:, None], torch.full((1, J), spread), BONES)
+
+
+def test_joints_are_drawn_at_their_pixels_in_the_colour_of_their_side():
+    picture, (at,) = drawn(), person()[0]
+    for j, joint in enumerate(BONES.joints[:12]):
+        x, y = at[j].int().tolist()
+        colour = LEFT if joint.startswith("left") else RIGHT
+        assert np.abs(picture[y, x].astype(int) - colour).max() < 25, joint
+
+
+def test_a_joint_of_no_peak_and_its_bones_are_not_drawn():
+    scores = torch.zeros(1, J)
+    assert (drawn(scores) == 128).all()
+
+
+def test_a_small_photo_is_enlarged_and_a_large_one_reduced():
+    assert max(drawn(shape=(60, 80)).shape) == 480
+    assert max(drawn(shape=(3000, 2000)).shape) == 1280
+
+
+def test_an_ellipse_has_the_axes_of_the_hypotheses():
+    g = np.random.default_rng(0)
+    turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
+    apart = (g.normal(size=(4000, 2)) * [2.0, 7.0]) @ turn.T
+    axes, angle = _axes(apart, 0.0)
+    assert np.allclose(axes, [2, 7], rtol=0.05)
+    assert abs((np.degrees(0.5) - angle + 90) % 180 - 90) < 2
+    assert np.allclose(_axes(apart[:1], 3.0)[0], 3 / np.sqrt(2))
+
+
+def test_a_wider_spread_colours_more_of_the_picture():
+    narrow, wide = ((drawn(spread=s) != 128).any(-1).mean() for s in (2.0, 40.0))
+    assert wide > 1.5 * narrow
+
+
+def test_heatmaps_are_a_row_a_step_and_glow_at_their_peak():
+    maps = torch.zeros(J, 32, 24)
+    maps[:, 8, 6] = 1
+    crop = np.full((128, 96, 3), 90, np.uint8)
+    picture = draw_heatmaps(crop, [("t = 249", maps), ("t = 61", 0 * maps)], BONES)
+    assert picture.shape == (2 * TILE, 90 + J * 96, 3)
+    first = picture[:TILE, 90:186].astype(int).sum(-1)
+    y, x = np.unravel_index(first.argmax(), first.shape)
+    assert abs(y / TILE - 8.5 / 32) < 0.02
+    assert abs(x / 96 - 6.5 / 24) < 0.02
+    assert picture[TILE:, 90:].max() < 60
