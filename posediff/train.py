@@ -68,8 +68,9 @@ def begin(cfg: Any, model: Model) -> None:
     if "backbone" in cfg and cfg.backbone.weights is not None:
         backbone = next(m for m in model.modules() if isinstance(m, Backbone))
         print(weights.load(backbone, cfg.backbone.weights))
-    if cfg.task.get("coarse") is not None and isinstance(model.head, Image2D):
-        checkpoint.load_part(model, "head.coarse", Path(cfg.task.coarse))
+    if cfg.task.get("coarse") is not None:
+        at = "head.coarse" if isinstance(model.head, Image2D) else "head"
+        checkpoint.load_part(model, at, Path(cfg.task.coarse))
 
 
 def calibrate(folder: Path, held_out: engine.Samples, batch_size: int) -> None:

@@ -41,14 +41,15 @@ def command(name, *arguments):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder of runs with a coarse head, and a diffusion that began with it."""
+    """A folder of runs with a coarse head, and a diffusion and a coarse head that began with it."""
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
         command("train", *COARSE, "name=coarse")
         begin = folder / "runs/image2d/synthetic_pictures/coarse/checkpoints/best"
-        command("train", *SGDD, f"task.coarse={begin}", "name=sgdd")
+        command("train", *SGDD, f"task.coarse={begin}", "seed=1", "name=sgdd")
+        command("train", *COARSE, f"task.coarse={begin}", "seed=1", "name=longer")
     return folder / "runs/image2d/synthetic_pictures"
 
 
@@ -80,17 +81,21 @@ def error_of(capsys, name, *arguments):
 # --- training and scoring
 
 
-def test_a_run_says_what_it_was_trained_for_and_goes_on_from_a_coarse_head(runs):
+def test_a_run_says_what_it_was_trained_for(runs):
     saved = checkpoint.read_config(runs / "sgdd/checkpoints/best")
     assert saved["dataset"]["size"] == [48, 64]
     assert saved["dataset"]["mean"] == [123.675, 116.28, 103.53]
     assert saved["model"]["head"]["backbone"]["_target_"] == "posediff.nn.small.Small"
     log = [json.loads(line) for line in (runs / "sgdd/log.jsonl").read_text().splitlines()]
     assert "synthetic_pictures/pck@0.2/mean" in log[-1]
+
+
+@pytest.mark.parametrize(("run", "at"), [("sgdd", "head.coarse"), ("longer", "head")])
+def test_training_goes_on_from_the_coarse_head_that_is_named(runs, run, at):
     begin = load_file(runs / "coarse/checkpoints/best/model.safetensors")
-    end = load_file(runs / "sgdd/checkpoints/best/model.safetensors")
+    end = load_file(runs / run / "checkpoints/best/model.safetensors")
     name = "backbone.stem.0.0.weight"
-    far = (end[f"head.coarse.{name}"] - begin[f"head.{name}"]).norm() / begin[f"head.{name}"].norm()
+    far = (end[f"{at}.{name}"] - begin[f"head.{name}"]).norm() / begin[f"head.{name}"].norm()
     assert far < 0.1  # fresh weights would be 1.4 away
 
 
