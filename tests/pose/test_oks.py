@@ -25,22 +25,22 @@ def golden(shared):
         return {key: torch.from_numpy(file[key]) for key in file}
 
 
-def close(a, b, atol=1e-6):
+def assert_close(a, b, atol=1e-6):
     np.testing.assert_allclose(a, b, rtol=0, atol=atol)
 
 
 def test_likeness_of_people_is_that_of_the_references(golden):
     points, areas = golden["keypoints"][..., :2], golden["area"]
-    close(likeness(points, areas, COCO), golden["oks"], 1e-9)
-    close(likeness(points, areas, COCO), golden["oks_mm"])
-    close(likeness(points[:, :14], areas, CROWDPOSE), golden["oks_crowdpose_sigma14"], 1e-9)
+    assert_close(likeness(points, areas, COCO), golden["oks"], 1e-9)
+    assert_close(likeness(points, areas, COCO), golden["oks_mm"])
+    assert_close(likeness(points[:, :14], areas, CROWDPOSE), golden["oks_crowdpose_sigma14"], 1e-9)
 
 
 def test_joints_may_be_counted_where_both_people_have_them(golden):
     points, areas = golden["keypoints"][..., :2], golden["area"]
     sure, mean = golden["keypoints"][..., 2] > 0.2, (areas[:, None] + areas) / 2
     both = oks(points, points, mean, COCO, sure[:, None] & sure)
-    close(both, golden["oks_mm_visthr02"])
+    assert_close(both, golden["oks_mm_visthr02"])
     assert (both - golden["oks_hrnet_visthr02_LISTBUG"]).abs().max() > 0.1  # HRNet's slip
 
 
@@ -77,15 +77,15 @@ def test_of_equal_copies_the_first_stays():
 
 def test_scores_decay_as_in_the_references(golden):
     similar, scores = golden["rescore_ov"], golden["rescore_s"]
-    close(decayed(similar, scores, 0.9), golden["rescore_gauss_0.9"])
-    close(decayed(similar, scores, 0.5, "linear"), golden["rescore_lin_0.5"])
+    assert_close(decayed(similar, scores, 0.9), golden["rescore_gauss_0.9"])
+    assert_close(decayed(similar, scores, 0.5, "linear"), golden["rescore_lin_0.5"])
 
 
 def test_scores_of_people_are_made_as_in_the_references(golden):
     boxes, joints = golden["rs_box"], golden["rs_kpt_scores"]
-    close(instance_scores(boxes, joints), golden["rs_bbox_keypoint_thr0.2"])
-    close(instance_scores(boxes, joints, "bbox_rle"), golden["rs_bbox_rle"])
-    close(instance_scores(boxes, joints, "keypoint"), joints.mean(-1))
+    assert_close(instance_scores(boxes, joints), golden["rs_bbox_keypoint_thr0.2"])
+    assert_close(instance_scores(boxes, joints, "bbox_rle"), golden["rs_bbox_rle"])
+    assert_close(instance_scores(boxes, joints, "keypoint"), joints.mean(-1))
 
 
 def test_a_person_without_a_sure_joint_scores_nothing():
@@ -99,9 +99,9 @@ def test_similarity_in_closed_form():
     moved = torch.tensor([[[3.0, 4.0], [0.0, 0.0]]], dtype=torch.float64)
     area, sigmas = torch.tensor([400.0], dtype=torch.float64), (0.05, 0.1)
     one = np.exp(-25 / (2 * 0.1**2 * 400))
-    close(oks(moved, truth, area, sigmas), torch.tensor([[(one + 1) / 2]]), 1e-12)
+    assert_close(oks(moved, truth, area, sigmas), torch.tensor([[(one + 1) / 2]]), 1e-12)
     first, none = torch.tensor([[True, False]]), torch.tensor([[False, False]])
-    close(oks(moved, truth, area, sigmas, first), torch.tensor([[one]]), 1e-12)
+    assert_close(oks(moved, truth, area, sigmas, first), torch.tensor([[one]]), 1e-12)
     assert oks(moved, truth, area, sigmas, none).item() == 0
 
 

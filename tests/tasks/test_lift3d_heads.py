@@ -200,6 +200,14 @@ def test_a_joint_without_2d_counts_by_its_3d_alone(sample):
     assert (head.loss(x, t, moved, context, sample) > loss + 1).all()
 
 
+def test_the_loss_of_the_paper_is_a_distance_in_2d_and_one_in_3d(sample):
+    head = paper().head.eval()
+    context, x, t = head.encode(sample), torch.zeros(5, 17, 5), torch.full((5,), 3)
+    seen = {**sample, "visible": torch.ones(5, 17)}
+    far = head.denoise(x, t, context).value + torch.tensor([0.3, 0.4, 2.0, 3.0, 6.0])
+    assert torch.allclose(head.loss(x, t, far, context, seen), torch.tensor(0.5 + 7.0), atol=1e-5)
+
+
 def test_an_encoder_without_a_residual_is_refused(sample):
     head = Lift3D(Encoder("h36m17", width=16, depth=1), width=16, depth=1)
     with pytest.raises(ValueError, match="experiment=lift3d_encoder"):

@@ -10,7 +10,7 @@ from torch import nn
 
 from posediff.nn.graph import ChebConv, normalised_graph, sinusoid
 from posediff.pose.skeleton import skeleton
-from posediff.tasks.lift3d.network import ContextDenoiser, GraphLifter, GraphRefiner
+from posediff.tasks.lift3d.network import ContextBlock, ContextDenoiser, GraphLifter, GraphRefiner
 from posediff.tasks.lift3d.released import DENOISER, LIFTER, Network, convert, translate
 
 ADJACENCY = skeleton("h36m17").adjacency()
@@ -181,6 +181,15 @@ def test_the_fusion_is_one_graph_convolution_over_state_features_and_time():
     h = denoiser.input(x.double(), basis)
     stacked = torch.cat([h, features.double(), embedded], -1)
     torch.testing.assert_close(seen[0], whole(stacked, basis), rtol=0, atol=1e-12)
+
+
+def test_a_block_has_a_residual_around_its_convolutions_and_one_around_its_attention():
+    block = moved(ContextBlock(16, 4, 0.1)).eval()
+    h, basis = torch.randn(3, 17, 16), ContextDenoiser(ADJACENCY).basis.float().expand(3, -1, -1)
+    convolved = h + block.conv2(block.conv1(h, basis).relu(), basis).relu()
+    attended = convolved + block.attention(block.norm(convolved))
+    torch.testing.assert_close(block(h, basis), attended, rtol=0, atol=1e-5)
+    assert (attended - convolved).abs().max() > 0.1
 
 
 def test_gradients_reach_every_parameter():
