@@ -11,7 +11,7 @@ A joint outside the picture or behind the camera is not visible: score 0, its pr
 Of own detections only a score of 0 says that a joint is missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -40,21 +40,24 @@ class Clip:
 
     name: str
     subject: str
-    action: str
+    action: str | Sequence[str]  # of the clip, or of every frame
     world: NDArray[np.float32]  # (F, J, 3) metres, z up
     cameras: list[Camera]
     camera_names: list[str]
     detections: list[NDArray[np.float32]] | None = None  # per camera (F, J, 2) pixels
     detection_scores: list[NDArray[np.float32]] | None = None  # per camera (F, J)
+    annotated: list[NDArray[np.float32]] | None = None  # per camera, true 2D that is no projection
+    valid: NDArray[np.bool_] | None = None  # (F,) the frames that count; None: all
 
 
 class View(NamedTuple):
-    """A clip in one camera; of the rows only those with enough visible joints."""
+    """A clip in one camera; of the rows only the valid ones with enough visible joints."""
 
     keypoints: Tensor  # (F, J, 3) camera metres
     target: Tensor  # (F, J, 2) pixels, the true projection
     visible: Tensor  # (F, J) bool
     frame: Tensor  # (F,) its number in the clip
+    action: Tensor  # (F,) its number among the data set's actions
     points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) where none are read
     scores: Tensor  # (F, J) of the detections; (F, 0)
 
@@ -97,11 +100,15 @@ class LiftingDataset(Dataset[Sample]):
         for clip in clips:
             _check(clip, len(self.skeleton.joints), keypoints)
         seen = [(clip, c) for clip in clips for c in range(len(clip.cameras))]
-        views = [_view(clip, c, keypoints == "detected", minimum_visible) for clip, c in seen]
+        self.actions = sorted({action for clip in clips for action in _actions(clip)})
+        number = {action: n for n, action in enumerate(self.actions)}
+        views = [
+            _view(clip, c, number, keypoints == "detected", minimum_visible) for clip, c in seen
+        ]
         lengths = torch.tensor([len(view.frame) for view in views], dtype=torch.long)
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
         self.view = torch.arange(len(views)).repeat_interleave(lengths)  # of every row
-        self.left_out = sum(len(clip.world) for clip, _ in seen) - len(self)
+        self.left_out = sum(_count(clip) for clip, _ in seen) - len(self)
 
         cameras = [clip.cameras[c] for clip, c in seen]
         self.intrinsics = torch.stack([camera.intrinsics.float() for camera in cameras])
@@ -109,7 +116,6 @@ class LiftingDataset(Dataset[Sample]):
         self.labels = [
             {
                 "subject": clip.subject,
-                "action": clip.action,
                 "camera": clip.camera_names[c],
                 "sequence": f"{clip.subject}/{clip.name}/{clip.camera_names[c]}",
             }
@@ -129,7 +135,8 @@ class LiftingDataset(Dataset[Sample]):
     def __getitems__(self, indices: Sequence[int]) -> Sample:
         """The batched sample of these rows."""
         rows = torch.as_tensor(indices)
-        keypoints, target, visible, frame, points, scores = (column[rows] for column in self.rows)
+        columns = (column[rows] for column in self.rows)
+        keypoints, target, visible, frame, action, points, scores = columns
         view = self.view[rows]
         labels = [self.labels[v] for v in view.tolist()]
         epoch = self.epoch if self.training else 0
@@ -143,7 +150,11 @@ class LiftingDataset(Dataset[Sample]):
             "visible": visible.float(),
             "camera": self.intrinsics[view],
             "image_size": size,
-            "meta": {k: [label[k] for label in labels] for k in self.labels[0]} | {"frame": frame},
+            "meta": {
+                **{k: [label[k] for label in labels] for k in self.labels[0]},
+                "action": [self.actions[a] for a in action.tolist()],
+                "frame": frame,
+            },
         }
         if self.training and self.mirror:
             heads = torch.from_numpy(random.uniform(random.keys(1, keys), 1)[:, 0] < 0.5)
@@ -203,6 +214,8 @@ def _check(clip: Clip, joints: int, source: Source) -> None:
         raise ValueError(f"{name}: world is {clip.world.shape}, the skeleton asks {(F, joints, 3)}")
     if len(clip.camera_names) != len(clip.cameras):
         raise ValueError(f"{name}: {len(clip.camera_names)} names for {len(clip.cameras)} cameras")
+    if len(_actions(clip)) != F:
+        raise ValueError(f"{name}: {len(_actions(clip))} actions for {F} frames")
     if source != "detected":
         return
     if clip.detections is None:
@@ -212,11 +225,25 @@ def _check(clip: Clip, joints: int, source: Source) -> None:
         raise ValueError(f"{name}: detections are {shapes}, need {(F, joints, 2)} per camera")
 
 
-def _view(clip: Clip, c: int, detected: bool, minimum_visible: int) -> View:
+def _actions(clip: Clip) -> Sequence[str]:
+    """One of every frame."""
+    return [clip.action] * len(clip.world) if isinstance(clip.action, str) else clip.action
+
+
+def _count(clip: Clip) -> int:
+    """The frames that count."""
+    return len(clip.world) if clip.valid is None else int(clip.valid.sum())
+
+
+def _view(
+    clip: Clip, c: int, number: Mapping[str, int], detected: bool, minimum_visible: int
+) -> View:
     """In float64, so that a projection is exact to the last bit of its float32."""
     camera = Camera(*(part.double() for part in clip.cameras[c]))
     keypoints = world_to_camera(torch.tensor(clip.world, dtype=torch.float64), camera)
     target = project(keypoints, camera.intrinsics)
+    if clip.annotated is not None:
+        target = torch.tensor(clip.annotated[c], dtype=torch.float64)
     F, J, _ = keypoints.shape
     if detected and clip.detections is not None:
         points = torch.tensor(clip.detections[c], dtype=torch.float32)
@@ -227,8 +254,11 @@ def _view(clip: Clip, c: int, detected: bool, minimum_visible: int) -> View:
         points, scores = torch.empty(F, 0, 2), torch.empty(F, 0)
         inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
         visible = inside & (keypoints[..., 2] > 0)
-    view = View(keypoints.float(), target.float(), visible, torch.arange(F), points, scores)
+    action = torch.tensor([number[action] for action in _actions(clip)])
+    view = View(keypoints.float(), target.float(), visible, torch.arange(F), action, points, scores)
     keep = visible.sum(-1) >= minimum_visible
+    if clip.valid is not None:
+        keep &= torch.from_numpy(clip.valid)
     return View(*(column[keep] for column in view))
 
 
