@@ -193,10 +193,11 @@ def load_part(model: nn.Module, at: str, folder: Path) -> None:
 
 
 def newest(
-    runs: Path | str, task: str, dataset: str, method: str, keypoints: str | None
+    runs: Path | str, task: str, dataset: str, method: str, kind: Mapping[str, Any]
 ) -> Path | None:
-    """The youngest best model of that kind among the run folders; `keypoints` is a kind of 2D."""
-    wanted = {"name": dataset} | ({} if keypoints is None else {"keypoints": keypoints})
+    """The youngest best model of that kind among the run folders; `kind` is what it was told of its
+    data, such as the `keypoints`."""
+    wanted = {"name": dataset, **kind}
     best = sorted(
         Path(runs).glob(f"{task}/{dataset}/*/checkpoints/best/config.json"),
         key=lambda path: path.stat().st_mtime,

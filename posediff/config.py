@@ -24,7 +24,8 @@ CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf
 FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
 # what a model folder says of the data that its model was made for
-DATA_KEYS = ("name", "keypoints", "noise", "size", "codec", "mean", "std")
+DATA_KEYS = ("name", "keypoints", "scale", "noise", "size", "codec", "mean", "std")
+KIND_KEYS = ("keypoints", "scale")  # and models that differ in these are of different kinds
 
 
 def compose(primary: str, overrides: Sequence[str]) -> Any:
@@ -78,15 +79,16 @@ def model_tree(cfg: Any) -> dict[str, Any]:
 
 def find(cfg: Any, method: str, key: str) -> Path:
     """The newest best model of a method for the task, data and 2D of a configuration."""
-    task, data, keypoints = cfg.task.name, cfg.dataset.name, cfg.dataset.get("keypoints")
-    found = checkpoint.newest(cfg.paths.runs, task, data, method, keypoints)
+    task, data = cfg.task.name, cfg.dataset.name
+    kind = {k: cfg.dataset[k] for k in KIND_KEYS if cfg.dataset.get(k)}
+    found = checkpoint.newest(cfg.paths.runs, task, data, method, kind)
     if found is None:
         alone = method in ("encoder", "coarse")
         how = f"experiment={task}_{method}" if alone else f"task={task} preset={method}"
-        seen = (f" with keypoints {keypoints}", f" dataset.keypoints={keypoints}")
-        kind, choice = seen if keypoints else ("", "")
+        told = " and ".join(f"{k} {x}" for k, x in kind.items())
+        choice = "".join(f" dataset.{k}={x}" for k, x in kind.items())
         raise ValueError(
-            f"no trained model ({method}) of {task} for {data}{kind} under "
+            f"no trained model ({method}) of {task} for {data}{told and f' with {told}'} under "
             f"{cfg.paths.runs}: name its folder by {key}=, or train one first: "
             f"python -m posediff.train {how} dataset={data}{choice}"
         )

@@ -25,9 +25,10 @@ def main(cfg: Any) -> None:
             f"{folder}: trained on the joints of {saved['skeleton']}, {cfg.dataset.name} has those "
             f"of {cfg.dataset.skeleton}; use a data set of the same skeleton"
         )
-    trained_on, seen = saved["dataset"].get("keypoints"), cfg.dataset.get("keypoints")
-    if trained_on != seen:
-        print(f"warning: trained on 2D of '{trained_on}', scored on '{seen}'")
+    for key, what in (("keypoints", "2D of "), ("scale", "3D of scale ")):
+        trained_on, seen = saved["dataset"].get(key), cfg.dataset.get(key)
+        if trained_on != seen:
+            print(f"warning: trained on {what}'{trained_on}', scored on '{seen}'")
     data = config.dataset(cfg, cfg.eval.split)
     names = list(cfg.eval.aggregates) if cfg.model._target_.endswith("DiffusionModel") else ["mean"]
     rules = {name: instantiate(cfg.aggregate[name]) for name in names}

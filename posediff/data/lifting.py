@@ -69,7 +69,7 @@ class LiftingDataset(Dataset[Sample]):
     training sample, drawn by (seed, id, epoch), in a mirror. minimum_visible: camera-frames with
     fewer visible joints are left out and counted in `left_out`. kernel: the 2D is the heaviest
     component of the mixture, the detection, or (the released lift3d) one drawn by weight. label:
-    what results call the 2D.
+    what results call the 2D; about: what else they have to say of the data.
     """
 
     def __init__(
@@ -84,13 +84,14 @@ class LiftingDataset(Dataset[Sample]):
         minimum_visible: int = 9,
         kernel: Literal["heaviest", "sample"] = "heaviest",
         label: str | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         if kernel not in ("heaviest", "sample"):
             raise ValueError(f"kernel must be heaviest or sample, got {kernel!r}")
         if keypoints not in ("gt", "noisy", "detected"):
             raise ValueError(f"keypoints must be gt, noisy or detected, got {keypoints!r}")
         self.skeleton = skeleton_named(skeleton)
-        self.source, self.label = keypoints, label or keypoints
+        self.source, self.label, self.about = keypoints, label or keypoints, dict(about or {})
         self.noise = noise or DetectorNoise()
         self.seed, self.training, self.mirror, self.kernel = seed, training, mirror, kernel
         self.epoch = 0
@@ -204,7 +205,7 @@ class LiftingDataset(Dataset[Sample]):
             "subjects": sorted({label["subject"] for label in self.labels}),
             "skeleton": self.skeleton.name,
             "keypoints": self.label,
-        } | source
+        } | {**self.about, **source}
 
 
 def _check(clip: Clip, joints: int, source: Source) -> None:
