@@ -1,5 +1,8 @@
 """Clips of 3D poses seen by cameras -> the samples of lift3d, one per camera and frame.
 
+For a video model a sample is a window of frames (posediff/data/windows.py), with a leading F in all
+its arrays. Its frames are those that single samples would be, down to the drawn noise.
+
 Which 2D a sample carries:
 
     gt        the true projection
@@ -23,6 +26,7 @@ from torch.utils.data import Dataset
 
 from posediff.data import random
 from posediff.data.detector import FLOOR, DetectorNoise, kernel, point_mixture
+from posediff.data.windows import Windows, folded
 from posediff.pose.camera import Camera, project, world_to_camera
 from posediff.pose.mirror import mirror_sample
 from posediff.pose.skeleton import skeleton as skeleton_named
@@ -49,7 +53,7 @@ class Clip:
 
 
 class View(NamedTuple):
-    """A clip in one camera; of the rows only those with enough visible joints."""
+    """A clip in one camera."""
 
     keypoints: Tensor  # (F, J, 3) camera metres
     target: Tensor  # (F, J, 2) pixels, the true projection
@@ -57,6 +61,7 @@ class View(NamedTuple):
     frame: Tensor  # (F,) its number in the clip
     points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) where none are read
     scores: Tensor  # (F, J) of the detections; (F, 0)
+    counts: Tensor  # (F,) bool, enough of its joints are visible
 
 
 class LiftingDataset(Dataset[Sample]):
@@ -66,7 +71,8 @@ class LiftingDataset(Dataset[Sample]):
     training sample, drawn by (seed, id, epoch), in a mirror. minimum_visible: camera-frames with
     fewer visible joints are left out and counted in `left_out`. kernel: the 2D is the heaviest
     component of the mixture, the detection, or (the released lift3d) one drawn by weight. label:
-    what results call the 2D.
+    what results call the 2D. frames: of a window; 1 is a single frame, without a leading F. A
+    window keeps the camera-frames that single frames leave out, but they are not valid in it.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class LiftingDataset(Dataset[Sample]):
         minimum_visible: int = 9,
         kernel: Literal["heaviest", "sample"] = "heaviest",
         label: str | None = None,
+        frames: int = 1,
     ) -> None:
         if kernel not in ("heaviest", "sample"):
             raise ValueError(f"kernel must be heaviest or sample, got {kernel!r}")
@@ -98,10 +105,11 @@ class LiftingDataset(Dataset[Sample]):
             _check(clip, len(self.skeleton.joints), keypoints)
         seen = [(clip, c) for clip in clips for c in range(len(clip.cameras))]
         views = [_view(clip, c, keypoints == "detected", minimum_visible) for clip, c in seen]
-        lengths = torch.tensor([len(view.frame) for view in views], dtype=torch.long)
+        if frames == 1:
+            views = [View(*(column[view.counts] for column in view)) for view in views]
+        self.windows = Windows.over([len(view.frame) for view in views], frames)
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
-        self.view = torch.arange(len(views)).repeat_interleave(lengths)  # of every row
-        self.left_out = sum(len(clip.world) for clip, _ in seen) - len(self)
+        self.left_out = sum(len(clip.world) for clip, _ in seen) - int(self.rows.counts.sum())
 
         cameras = [clip.cameras[c] for clip, c in seen]
         self.intrinsics = torch.stack([camera.intrinsics.float() for camera in cameras])
@@ -120,35 +128,50 @@ class LiftingDataset(Dataset[Sample]):
             raise ValueError("two clips of one subject have the same name: give each its own")
 
     def __len__(self) -> int:
-        return len(self.rows.frame)
+        return len(self.windows)
 
     def __getitem__(self, index: int) -> Sample:
         sample: Sample = _only(self.__getitems__([index]))
         return sample
 
     def __getitems__(self, indices: Sequence[int]) -> Sample:
-        """The batched sample of these rows."""
-        rows = torch.as_tensor(indices)
-        keypoints, target, visible, frame, points, scores = (column[rows] for column in self.rows)
-        view = self.view[rows]
-        labels = [self.labels[v] for v in view.tolist()]
+        """The batched sample of these frames or windows."""
+        F, index = self.windows.frames, torch.as_tensor(indices)
+        view = self.windows.sequence[index]
         epoch = self.epoch if self.training else 0
-        keys = random.keys(self.seed, self.keys[view.numpy()], frame.numpy(), epoch)
+        u = None
+        if self.training and F > 1:
+            place = random.keys(self.seed, self.keys[view.numpy()], self.windows.number[index], epoch)
+            u = torch.from_numpy(random.uniform(random.keys(3, place), 1)[:, 0])
+        rows, valid = self.windows.rows(index, u)
+        keys = self.keys[view.numpy()].repeat(F)
+        keys = random.keys(self.seed, keys, self.rows.frame[rows.flatten()].numpy(), epoch)
+        sample = self._frames(rows.flatten(), view.repeat_interleave(F), keys)
+        frame = self.rows.frame[rows[:, 0]]
+        if F > 1:
+            sample, frame = folded(sample, F), self.rows.frame[rows]
+            sample["frames_valid"] = (valid & self.rows.counts[rows]).float()
+        labels = [self.labels[v] for v in view.tolist()]
+        begin = self.rows.frame[rows[:, 0]].tolist()
+        sample["id"] = [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, begin, strict=True)]
+        sample["meta"] = {k: [x[k] for x in labels] for k in self.labels[0]} | {"frame": frame}
+        if self.training and self.mirror:
+            heads = torch.from_numpy(random.uniform(random.keys(1, keys[::F]), 1)[:, 0] < 0.5)
+            sample = _choose(heads, mirror_sample(sample, self.skeleton), sample)
+        return sample
+
+    def _frames(self, rows: Tensor, view: Tensor, keys: NDArray[np.uint64]) -> Sample:
+        """The tensors of single frames, by row, camera view and key (N,)."""
+        keypoints, target, visible, _, points, scores, _ = (column[rows] for column in self.rows)
         size = self.sizes[view]
-        sample = {
-            "id": [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, frame.tolist(), strict=True)],
+        return {
             "keypoints": keypoints,
             **self._evidence(target, visible, points, scores, size[:, 0], keys),
             "target_2d": target,
             "visible": visible.float(),
             "camera": self.intrinsics[view],
             "image_size": size,
-            "meta": {k: [label[k] for label in labels] for k in self.labels[0]} | {"frame": frame},
         }
-        if self.training and self.mirror:
-            heads = torch.from_numpy(random.uniform(random.keys(1, keys), 1)[:, 0] < 0.5)
-            sample = _choose(heads, mirror_sample(sample, self.skeleton), sample)
-        return sample
 
     def _evidence(
         self,
@@ -186,14 +209,16 @@ class LiftingDataset(Dataset[Sample]):
     def summary(self) -> dict[str, Any]:
         """What a result has to say about the data that it was measured on."""
         source = {"noise": asdict(self.noise)} if self.source == "noisy" else {}
+        F, counted = self.windows.frames, int(self.rows.counts.sum())
+        windows = {"window": F, "windows": len(self)} if F > 1 else {}
         return {
-            "frames": len(self),
-            "people": len(self),  # one in every frame
+            "frames": counted,
+            "people": counted,  # one in every frame
             "left_out": self.left_out,
             "subjects": sorted({label["subject"] for label in self.labels}),
             "skeleton": self.skeleton.name,
             "keypoints": self.label,
-        } | source
+        } | source | windows
 
 
 def _check(clip: Clip, joints: int, source: Source) -> None:
@@ -227,9 +252,8 @@ def _view(clip: Clip, c: int, detected: bool, minimum_visible: int) -> View:
         points, scores = torch.empty(F, 0, 2), torch.empty(F, 0)
         inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
         visible = inside & (keypoints[..., 2] > 0)
-    view = View(keypoints.float(), target.float(), visible, torch.arange(F), points, scores)
-    keep = visible.sum(-1) >= minimum_visible
-    return View(*(column[keep] for column in view))
+    counts = visible.sum(-1) >= minimum_visible
+    return View(keypoints.float(), target.float(), visible, torch.arange(F), points, scores, counts)
 
 
 def _choose(here: Tensor, yes: Any, no: Any) -> Any:
