@@ -14,7 +14,7 @@ A joint outside the picture or behind the camera is not visible: score 0, its pr
 Of own detections only a score of 0 says that a joint is missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -44,12 +44,14 @@ class Clip:
 
     name: str
     subject: str
-    action: str
+    action: str | Sequence[str]  # of the clip, or of every frame
     world: NDArray[np.float32]  # (F, J, 3) metres, z up
     cameras: list[Camera]
     camera_names: list[str]
     detections: list[NDArray[np.float32]] | None = None  # per camera (F, J, 2) pixels
     detection_scores: list[NDArray[np.float32]] | None = None  # per camera (F, J)
+    annotated: list[NDArray[np.float32]] | None = None  # per camera, true 2D that is no projection
+    valid: NDArray[np.bool_] | None = None  # (F,) the frames that count; None: all
 
 
 class View(NamedTuple):
@@ -59,6 +61,7 @@ class View(NamedTuple):
     target: Tensor  # (F, J, 2) pixels, the true projection
     visible: Tensor  # (F, J) bool
     frame: Tensor  # (F,) its number in the clip
+    action: Tensor  # (F,) its number among the data set's actions
     points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) where none are read
     scores: Tensor  # (F, J) of the detections; (F, 0)
     counts: Tensor  # (F,) bool, enough of its joints are visible
@@ -104,12 +107,17 @@ class LiftingDataset(Dataset[Sample]):
         for clip in clips:
             _check(clip, len(self.skeleton.joints), keypoints)
         seen = [(clip, c) for clip in clips for c in range(len(clip.cameras))]
-        views = [_view(clip, c, keypoints == "detected", minimum_visible) for clip, c in seen]
+        self.actions = sorted({action for clip in clips for action in _actions(clip)})
+        number = {action: n for n, action in enumerate(self.actions)}
+        views = [
+            _view(clip, c, number, keypoints == "detected", minimum_visible) for clip, c in seen
+        ]
         if frames == 1:
             views = [View(*(column[view.counts] for column in view)) for view in views]
-        self.windows = Windows.over([len(view.frame) for view in views], frames)
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
-        self.left_out = sum(len(clip.world) for clip, _ in seen) - int(self.rows.counts.sum())
+        windows = Windows.over([len(view.frame) for view in views], frames)
+        self.windows = windows.with_any(self.rows.counts)
+        self.left_out = sum(_count(clip) for clip, _ in seen) - int(self.rows.counts.sum())
 
         cameras = [clip.cameras[c] for clip, c in seen]
         self.intrinsics = torch.stack([camera.intrinsics.float() for camera in cameras])
@@ -117,7 +125,6 @@ class LiftingDataset(Dataset[Sample]):
         self.labels = [
             {
                 "subject": clip.subject,
-                "action": clip.action,
                 "camera": clip.camera_names[c],
                 "sequence": f"{clip.subject}/{clip.name}/{clip.camera_names[c]}",
             }
@@ -139,30 +146,38 @@ class LiftingDataset(Dataset[Sample]):
         F, index = self.windows.frames, torch.as_tensor(indices)
         view = self.windows.sequence[index]
         epoch = self.epoch if self.training else 0
-        u = None
-        if self.training and F > 1:
-            place = random.keys(self.seed, self.keys[view.numpy()], self.windows.number[index], epoch)
-            u = torch.from_numpy(random.uniform(random.keys(3, place), 1)[:, 0])
-        rows, valid = self.windows.rows(index, u)
+        rows, valid = self.windows.rows(index, self._places(index, epoch))
+        frame = self.rows.frame[rows]
         keys = self.keys[view.numpy()].repeat(F)
-        keys = random.keys(self.seed, keys, self.rows.frame[rows.flatten()].numpy(), epoch)
+        keys = random.keys(self.seed, keys, frame.flatten().numpy(), epoch)
         sample = self._frames(rows.flatten(), view.repeat_interleave(F), keys)
-        frame = self.rows.frame[rows[:, 0]]
+        actions = [[self.actions[a] for a in window] for window in self.rows.action[rows].tolist()]
         if F > 1:
-            sample, frame = folded(sample, F), self.rows.frame[rows]
+            sample = folded(sample, F)
             sample["frames_valid"] = (valid & self.rows.counts[rows]).float()
         labels = [self.labels[v] for v in view.tolist()]
-        begin = self.rows.frame[rows[:, 0]].tolist()
+        begin = frame[:, 0].tolist()
         sample["id"] = [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, begin, strict=True)]
-        sample["meta"] = {k: [x[k] for x in labels] for k in self.labels[0]} | {"frame": frame}
+        sample["meta"] = {k: [x[k] for x in labels] for k in self.labels[0]} | {
+            "action": actions if F > 1 else [action for (action,) in actions],
+            "frame": frame if F > 1 else frame[:, 0],
+        }
         if self.training and self.mirror:
             heads = torch.from_numpy(random.uniform(random.keys(1, keys[::F]), 1)[:, 0] < 0.5)
             sample = _choose(heads, mirror_sample(sample, self.skeleton), sample)
         return sample
 
+    def _places(self, index: Tensor, epoch: int) -> Tensor | None:
+        """Where windows begin in training, (B,) in [0, 1)."""
+        if not self.training or self.windows.frames == 1:
+            return None
+        sequence, number = self.windows.sequence[index], self.windows.number[index]
+        keys = random.keys(self.seed, self.keys[sequence.numpy()], number.numpy(), epoch)
+        return torch.from_numpy(random.uniform(random.keys(3, keys), 1)[:, 0])
+
     def _frames(self, rows: Tensor, view: Tensor, keys: NDArray[np.uint64]) -> Sample:
         """The tensors of single frames, by row, camera view and key (N,)."""
-        keypoints, target, visible, _, points, scores, _ = (column[rows] for column in self.rows)
+        keypoints, target, visible, _, _, points, scores, _ = (x[rows] for x in self.rows)
         size = self.sizes[view]
         return {
             "keypoints": keypoints,
@@ -211,14 +226,18 @@ class LiftingDataset(Dataset[Sample]):
         source = {"noise": asdict(self.noise)} if self.source == "noisy" else {}
         F, counted = self.windows.frames, int(self.rows.counts.sum())
         windows = {"window": F, "windows": len(self)} if F > 1 else {}
-        return {
-            "frames": counted,
-            "people": counted,  # one in every frame
-            "left_out": self.left_out,
-            "subjects": sorted({label["subject"] for label in self.labels}),
-            "skeleton": self.skeleton.name,
-            "keypoints": self.label,
-        } | source | windows
+        return (
+            {
+                "frames": counted,
+                "people": counted,  # one in every frame
+                "left_out": self.left_out,
+                "subjects": sorted({label["subject"] for label in self.labels}),
+                "skeleton": self.skeleton.name,
+                "keypoints": self.label,
+            }
+            | source
+            | windows
+        )
 
 
 def _check(clip: Clip, joints: int, source: Source) -> None:
@@ -228,6 +247,8 @@ def _check(clip: Clip, joints: int, source: Source) -> None:
         raise ValueError(f"{name}: world is {clip.world.shape}, the skeleton asks {(F, joints, 3)}")
     if len(clip.camera_names) != len(clip.cameras):
         raise ValueError(f"{name}: {len(clip.camera_names)} names for {len(clip.cameras)} cameras")
+    if len(_actions(clip)) != F:
+        raise ValueError(f"{name}: {len(_actions(clip))} actions for {F} frames")
     if source != "detected":
         return
     if clip.detections is None:
@@ -237,11 +258,25 @@ def _check(clip: Clip, joints: int, source: Source) -> None:
         raise ValueError(f"{name}: detections are {shapes}, need {(F, joints, 2)} per camera")
 
 
-def _view(clip: Clip, c: int, detected: bool, minimum_visible: int) -> View:
+def _actions(clip: Clip) -> Sequence[str]:
+    """One of every frame."""
+    return [clip.action] * len(clip.world) if isinstance(clip.action, str) else clip.action
+
+
+def _count(clip: Clip) -> int:
+    """The frames that count."""
+    return len(clip.world) if clip.valid is None else int(clip.valid.sum())
+
+
+def _view(
+    clip: Clip, c: int, number: Mapping[str, int], detected: bool, minimum_visible: int
+) -> View:
     """In float64, so that a projection is exact to the last bit of its float32."""
     camera = Camera(*(part.double() for part in clip.cameras[c]))
     keypoints = world_to_camera(torch.tensor(clip.world, dtype=torch.float64), camera)
     target = project(keypoints, camera.intrinsics)
+    if clip.annotated is not None:
+        target = torch.tensor(clip.annotated[c], dtype=torch.float64)
     F, J, _ = keypoints.shape
     if detected and clip.detections is not None:
         points = torch.tensor(clip.detections[c], dtype=torch.float32)
@@ -252,8 +287,12 @@ def _view(clip: Clip, c: int, detected: bool, minimum_visible: int) -> View:
         points, scores = torch.empty(F, 0, 2), torch.empty(F, 0)
         inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
         visible = inside & (keypoints[..., 2] > 0)
+    action = torch.tensor([number[action] for action in _actions(clip)])
     counts = visible.sum(-1) >= minimum_visible
-    return View(keypoints.float(), target.float(), visible, torch.arange(F), points, scores, counts)
+    if clip.valid is not None:
+        counts &= torch.from_numpy(clip.valid)
+    frame, keypoints, target = torch.arange(F), keypoints.float(), target.float()
+    return View(keypoints, target, visible, frame, action, points, scores, counts)
 
 
 def _choose(here: Tensor, yes: Any, no: Any) -> Any:

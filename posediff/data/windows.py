@@ -39,6 +39,13 @@ class Windows:
     def __len__(self) -> int:
         return len(self.number)
 
+    def with_any(self, counts: Tensor) -> "Windows":
+        """Without those in which no row counts; `counts` (N,) bool of all rows."""
+        rows, valid = self.rows(torch.arange(len(self)))
+        some = (valid & counts[rows]).any(1)
+        kept = (x[some] for x in (self.sequence, self.number, self.first, self.length))
+        return Windows(self.frames, *kept)
+
     def rows(self, indices: Tensor, u: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The rows of these windows and whether they are valid, both (B, F).
 

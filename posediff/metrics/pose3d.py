@@ -1,11 +1,16 @@
-"""Errors of 3D poses by the protocols of Human3.6M, and the metric that gathers them.
+"""Errors of 3D poses by the protocols of Human3.6M and MPI-INF-3DHP, and the metric of both.
 
     mpjpe      mean over joints of |p - g|                                      protocol 1
     p_mpjpe    the same after the similarity s, R, t that minimises |s p R + t - g|^2, det R = +1
     n_mpjpe    the same after the scale <p, g> / <p, p>                         protocol 3
     mpjve      the same of first differences in time
-    pck150     share of joints with |p - g| < 150 mm, of the joints that are not the root
+    pck150     share of joints with |p - g| < 150 mm                            (pck3d.py)
     auc        mean of such shares over the thresholds 0, 5, ... 150 mm
+
+What a headline averages over, and which joints pck150 and auc count, is the protocol's:
+
+    h36m       actions; all joints but the root
+    3dhp       test sequences, with a row for every activity; 14 joints of 3dhp17
 
 Poses are (..., J, 3) in any unit; errors are in the same. Only PoseError3D centres poses and knows
 metres from millimetres: metres go in, millimetres and percent come out.
@@ -20,9 +25,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
+from posediff.metrics.pck3d import COUNTED, auc, pck150, tables
 from posediff.pose.skeleton import skeleton as named_skeleton
 
 Columns = dict[str, NDArray[Any]]  # each (N, ...), one row per frame
+
+ROWS = {"h36m": ("action",), "3dhp": ("subject", "action")}  # the headline is of the first
+# what released code does otherwise; a table that was made with it is reproduced by setting it
+QUIRKS = ("p2_batch_mean", "p_best_over_batch")
 
 
 def distance(pred: Tensor, target: Tensor) -> Tensor:
@@ -80,14 +90,30 @@ class PoseError3D:
     Frames may come in any order and in batches of any size; the answer is the same. All joints
     count, also those with visible = 0: that says their 2D is missing, while their 3D truth, which
     is what is scored, is there. A frame whose 3D truth is not finite is left out and counted.
+
+    quirks: faults of released code to repeat, all off unless set; with one on, a figure may depend
+    on the batches. p2_batch_mean: every frame of a batch counts the batch's mean p_mpjpe, so that
+    actions in one batch share it. p_best_over_batch: the best hypothesis is chosen for a whole
+    batch.
     """
 
-    def __init__(self, skeleton: str, protocol: str = "h36m") -> None:
+    def __init__(
+        self, skeleton: str, protocol: str = "h36m", quirks: Mapping[str, bool] | None = None
+    ) -> None:
         self.skeleton = named_skeleton(skeleton)
-        if protocol != "h36m":
-            raise ValueError(f"protocol must be 'h36m', got {protocol!r}")
+        if protocol not in ROWS:
+            raise ValueError(f"protocol must be one of {', '.join(ROWS)}, got {protocol!r}")
         if self.skeleton.root is None:
             raise ValueError(f"3D poses are centred on a root, and skeleton {skeleton} has none")
+        if protocol == "3dhp" and skeleton != "3dhp17":
+            raise ValueError(f"eval=3dhp scores the joints of 3dhp17, not of {skeleton}")
+        for quirk in set(quirks or {}) - set(QUIRKS):
+            raise ValueError(f"eval.quirks knows {', '.join(QUIRKS)}, not {quirk!r}")
+        self.protocol = protocol
+        self.quirks = {quirk for quirk, on in (quirks or {}).items() if on}
+        limbs = [j for j in range(len(self.skeleton.joints)) if j != self.skeleton.root]
+        self.limbs = limbs  # all joints but the root, whose error is 0 by construction
+        self.counted = list(COUNTED) if protocol == "3dhp" else limbs
         self.batches: dict[str, list[Columns]] = {}  # by aggregation rule
         self.left_out: dict[str, int] = {}  # joints, likewise
 
@@ -107,10 +133,15 @@ class PoseError3D:
             broken = sample["id"][int(sound.logical_not().nonzero()[0])]
             raise ValueError(f"the pose of {broken} is not finite: check its 2D and the weights")
         columns = self._errors(pred[whole], truth[whole])
-        columns["spread"] = 1000 * self._limbs(poses.spread.cpu()[whole]).mean(-1)
+        if "p2_batch_mean" in self.quirks:
+            columns["p_mpjpe"] = columns["p_mpjpe"].mean().expand(len(columns["p_mpjpe"]))
+        columns["spread"] = 1000 * poses.spread.cpu()[whole][:, self.limbs].mean(-1)
         columns["unseen"] = (sample["visible"].cpu()[whole] == 0).sum(-1)
         if hypotheses.shape[1] > 1:
-            columns["p_best"] = mpjpe(hypotheses[whole], truth[whole, None]).amin(1)
+            each = mpjpe(hypotheses[whole], truth[whole, None])
+            if "p_best_over_batch" in self.quirks:
+                each = each.mean(0, keepdim=True).expand_as(each)
+            columns["p_best"] = each.amin(1)
         batch = {key: x.float().numpy() for key, x in columns.items()}
         batch |= {key: x[whole.numpy()] for key, x in _origin(sample["meta"]).items()}
         self.batches.setdefault(name, []).append(batch)
@@ -119,36 +150,56 @@ class PoseError3D:
     def compute(self) -> dict[str, float]:
         """Every figure by its key, `<metric>/<rule>`, `<metric>/<rule>:<which mean>`.
 
-        The headline is the mean of the actions' means, `:frames` the mean of all frames pooled,
-        `:<action>` that of one action; mm, for mpjve mm per frame, for pck150 and auc percent.
+        The headline is the mean of the actions' means (3dhp: of the sequences'), `:frames` the mean
+        of all frames pooled, `:<action>` that of one action; mm, for mpjve mm per frame, for pck150
+        and auc percent.
         """
         figures: dict[str, float] = {}
-        for name, batches in self.batches.items():
-            table = {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
-            order = np.lexsort((table["frame"], table["track"]))
-            table = {key: column[order] for key, column in table.items()}
+        for name in self.batches:
+            table = self._table(name)
+            rows = [table[kind] for kind in ROWS[self.protocol]]
             for metric in ("mpjpe", "p_mpjpe", "n_mpjpe", "pck150", "auc"):
-                figures |= _means(f"{metric}/{name}", table[metric], table["action"])
-            figures |= _means(f"mpjve/{name}", *_velocities(table))
+                figures |= _means(f"{metric}/{name}", table[metric], *rows)
+            next_to, errors = _velocities(table)
+            figures |= _means(f"mpjve/{name}", errors, *(row[1:][next_to] for row in rows))
             if "p_best" in table:  # of the hypotheses, which all rules share
-                figures |= _means("mpjpe/p_best@oracle", table["p_best"], table["action"])
-            if len(order):
+                figures |= _means("mpjpe/p_best@oracle", table["p_best"], *rows)
+            if len(table["frame"]):
                 figures[f"spread/{name}"] = table["spread"].mean(dtype=np.float64)
-            figures[f"frames/{name}"] = len(order)
+            figures[f"frames/{name}"] = len(table["frame"])
             figures[f"joints_unseen/{name}"] = table["unseen"].sum()
             figures[f"joints_left_out/{name}"] = self.left_out[name]
         return {key: float(x) for key, x in figures.items()}
 
+    def summary(self) -> dict[str, Any]:
+        """What a report says beside the figures: the protocol and, of 3dhp, its tables by rule."""
+        about: dict[str, Any] = {"protocol": self.protocol, "quirks": sorted(self.quirks)}
+        if self.protocol == "3dhp":
+            about["tables"] = {name: self._tables(name) for name in self.batches}
+        return about
+
+    def _tables(self, name: str) -> dict[str, Any]:
+        """The benchmark's tables by sequence and by activity."""
+        table = self._table(name)
+        errors = torch.from_numpy(table["offset"]).norm(dim=-1)
+        return {row: tables(errors, table[row].tolist()) for row in ROWS[self.protocol]}
+
+    def _table(self, name: str) -> Columns:
+        """All frames that a rule was scored on, sorted by track and frame."""
+        batches = self.batches[name]
+        table = {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
+        order = np.lexsort((table["frame"], table["track"]))
+        return {key: column[order] for key, column in table.items()}
+
     def _errors(self, pred: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Of every frame, in mm or percent."""
-        limbs = self._limbs(distance(pred, truth))
-        thresholds = torch.arange(0, 151, 5)
+        counted = distance(pred, truth)[..., self.counted]
         return {
             "mpjpe": mpjpe(pred, truth),
             "p_mpjpe": p_mpjpe(pred, truth),
             "n_mpjpe": n_mpjpe(pred, truth),
-            "pck150": 100 * (limbs < 150).double().mean(-1),
-            "auc": 100 * (limbs[..., None] < thresholds).double().mean((-2, -1)),
+            "pck150": pck150(counted),
+            "auc": auc(counted),
             "offset": pred - truth,
         }
 
@@ -156,10 +207,6 @@ class PoseError3D:
         """Metres (..., J, 3) -> millimetres from the root, in float64."""
         x = 1000 * x.detach().cpu().double()
         return x - x[..., [self.skeleton.root], :]
-
-    def _limbs(self, x: Tensor) -> Tensor:
-        """All joints but the root, whose error is 0 by construction. (..., J) -> (..., J - 1)."""
-        return x[..., [j for j in range(x.shape[-1]) if j != self.skeleton.root]]
 
 
 def _origin(meta: Mapping[str, Any]) -> Columns:
@@ -170,11 +217,13 @@ def _origin(meta: Mapping[str, Any]) -> Columns:
         "track": np.array(tracks, dtype=str),
         "frame": torch.as_tensor(meta["frame"]).cpu().numpy(),
         "action": np.array(meta["action"], dtype=str),
+        "subject": np.array(meta.get("subject", [""] * len(meta["action"])), dtype=str),
     }
 
 
 def _velocities(table: Columns) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Errors and actions of all pairs of consecutive frames, the table sorted by track and frame.
+    """Which rows follow the one before in their track, in a table sorted by track and frame, and
+    the errors of those pairs.
 
     The error of a velocity is the velocity of the error, so the offsets are all it takes.
     """
@@ -182,13 +231,21 @@ def _velocities(table: Columns) -> tuple[NDArray[Any], NDArray[Any]]:
     next_to = (track[1:] == track[:-1]) & (frame[1:] == frame[:-1] + 1)
     offset = torch.from_numpy(table["offset"])
     errors = mpjve(offset, torch.zeros_like(offset)).numpy()
-    return errors[next_to], table["action"][1:][next_to]
+    return next_to, errors[next_to]
 
 
-def _means(key: str, values: NDArray[Any], actions: NDArray[Any]) -> dict[str, float]:
-    """The mean of the actions' means, the mean of all, and every action's; nothing of nothing."""
+def _means(key: str, values: NDArray[Any], *labels: NDArray[Any]) -> dict[str, float]:
+    """The mean of the means of the first labels, the mean of all, and that of every label; nothing
+    of nothing."""
     if not len(values):
         return {}
-    rows = {str(a): values[actions == a].mean(dtype=np.float64) for a in np.unique(actions)}
-    means = {key: np.mean(list(rows.values())), f"{key}:frames": values.mean(dtype=np.float64)}
-    return means | {f"{key}:{action}": mean for action, mean in rows.items()}
+    kinds = [
+        {str(a): values[kind == a].mean(dtype=np.float64) for a in np.unique(kind)}
+        for kind in labels
+    ]
+    means = {
+        key: np.mean(list(kinds[0].values())),
+        f"{key}:frames": values.mean(dtype=np.float64),
+    }
+    rows = {f"{key}:{label}": mean for kind in kinds for label, mean in kind.items()}
+    return means | rows

@@ -123,7 +123,7 @@ class MixSTE(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, channels_out))
 
     def forward(self, x: Tensor, t: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        B, F, J, _ = x.shape
+        B, F = x.shape[:2]
         if self.Temporal_pos_embed.shape[1] != F:
             made = self.Temporal_pos_embed.shape[1]
             raise ValueError(f"a network of {made} frames was given windows of {F}")

@@ -183,6 +183,7 @@ def _vague(span: Tensor, width: float) -> Tensor:
 SPELLINGS = {
     "pelvis": "hip root midhip",
     "spine": "torso belly",
+    "thorax": "neck",  # MPI-INF-3DHP's; where a layout has both, the word is the other's
     "neck": "neckbase necknose",
     "upper_neck": "neck",
     "head_bottom": "neck",

@@ -110,6 +110,19 @@ SKELETONS = {
         _named("h36m17", JOINTS_17, BONES_17, root="pelvis"),
         # the order and graph of h36m17, but thorax, neck and head lie 5-10 cm elsewhere
         _named("mocap17", JOINTS_17, BONES_17, root="pelvis"),
+        # MPI-INF-3DHP's own order; what it calls neck lies at the neck's base, where Human3.6M has
+        # its thorax, and its head between neck and crown
+        _named(
+            "3dhp17",
+            "head_top thorax right_shoulder right_elbow right_wrist left_shoulder left_elbow "
+            "left_wrist right_hip right_knee right_ankle left_hip left_knee left_ankle pelvis "
+            "spine head",
+            "pelvis-right_hip-right_knee-right_ankle pelvis-left_hip-left_knee-left_ankle "
+            "pelvis-spine-thorax-head_top thorax-head "
+            "thorax-left_shoulder-left_elbow-left_wrist "
+            "thorax-right_shoulder-right_elbow-right_wrist",
+            root="pelvis",
+        ),
         _named(
             "coco17",
             HEAD_OF_COCO + BODY_OF_COCO,

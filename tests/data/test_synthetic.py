@@ -22,7 +22,7 @@ def test_every_clip_frame_and_camera_is_a_sample(train):
     assert train.left_out == 0
     assert train.summary()["subjects"] == ["train00", "train01"]
     assert train.skeleton.name == "h36m17"
-    assert {label["action"] for label in train.labels} == set(KINDS)
+    assert train.actions == sorted(KINDS)
 
 
 def test_people_stay_in_the_pictures_at_three_to_eight_metres(train):

@@ -80,6 +80,7 @@ def test_the_frames_of_a_window_are_the_single_frames_down_to_their_noise(keypoi
     assert video["id"][1] == "validation00/walking/cam0/000023"
     assert video["meta"]["sequence"][1] == "validation00/walking/cam0"
     assert video["meta"]["frame"][1].tolist() == list(range(23, 50))
+    assert video["meta"]["action"][1] == ["walking"] * 27
 
 
 def test_a_window_is_the_same_alone_and_in_any_batch():
@@ -130,10 +131,14 @@ def test_a_frame_that_few_joints_are_seen_in_stays_in_its_window_and_does_not_co
     video = LiftingDataset([clip], "h36m17", "gt", frames=20)
     batch = every(video)
     assert batch["meta"]["frame"].flatten().tolist() == list(range(40))
-    assert (batch["frames_valid"].flatten() == 0).nonzero().flatten().tolist() == list(range(10, 15))
+    assert (batch["frames_valid"].flatten() == 0).nonzero().flatten().tolist() == list(
+        range(10, 15)
+    )
     assert video.left_out == 5
     assert video.summary()["frames"] == 35
     assert (video.summary()["window"], video.summary()["windows"]) == (20, 2)
+    clip.world[0:20] += 100
+    assert every(LiftingDataset([clip], "h36m17", "gt", frames=20))["id"] == ["a/walk/cam/000020"]
     assert "window" not in data.summary()
 
 

@@ -149,8 +149,8 @@ def take(poses, sample, index):
     return chosen, {**{k: some(v) for k, v in sample.items() if k != "meta"}, "meta": meta}
 
 
-def score(*updates, name="mean", skeleton="h36m17"):
-    metric = PoseError3D(skeleton)
+def score(*updates, name="mean", skeleton="h36m17", **options):
+    metric = PoseError3D(skeleton, **options)
     for poses, sample in updates:
         metric.update(name, poses, sample)
     return metric.compute()
@@ -195,18 +195,55 @@ def test_the_headline_is_the_mean_of_the_means_of_the_actions():
     assert abs(figures["mpjpe/mean"] - figures["mpjpe/mean:frames"]) > 1e-3
 
 
-def test_rows_of_actions_agree_with_the_released_protocol_1_and_the_true_protocol_2(shared):
+def released(shared):
+    """The poses of a released evaluation as one batch, and its figures."""
     golden = np.load(shared / "golden/lift3d/metrics.npz", allow_pickle=False)
     P, G, actions = torch.tensor(golden["P"]), torch.tensor(golden["G"]), golden["actions"].tolist()
     poses = Poses(P, torch.ones(12, 17), P[:, None], torch.zeros(12, 17), "h36m17")
     meta = {"sequence": actions, "camera": ["0"] * 12, "action": actions, "frame": range(12)}
     sample = {"id": actions, "keypoints": G, "visible": torch.ones(12, 17), "meta": meta}
-    figures = score((poses, sample))
+    return poses, sample, golden
+
+
+def test_rows_of_actions_agree_with_the_released_protocol_1_and_the_true_protocol_2(shared):
+    *batch, golden = released(shared)
+    figures = score(batch)
     for i, action in enumerate(("Directions", "Photo", "Walking")):
         assert figures[f"mpjpe/mean:{action}"] == pytest.approx(golden["quirk_p1"][i], abs=1e-3)
         assert figures[f"p_mpjpe/mean:{action}"] == pytest.approx(golden["true_p2"][i], abs=1e-3)
     assert figures["mpjpe/mean"] == pytest.approx(golden["quirk_p1"].mean(), abs=1e-3)
     assert figures["p_mpjpe/mean"] == pytest.approx(golden["true_p2"].mean(), abs=1e-3)
+
+
+def test_the_quirk_of_protocol_2_gives_its_released_figures(shared):
+    *batch, golden = released(shared)
+    figures = score(batch, quirks={"p2_batch_mean": True})
+    for i, action in enumerate(("Directions", "Photo", "Walking")):
+        assert figures[f"mpjpe/mean:{action}"] == pytest.approx(golden["quirk_p1"][i], abs=1e-3)
+        assert figures[f"p_mpjpe/mean:{action}"] == pytest.approx(golden["quirk_p2"][i], abs=1e-3)
+    assert abs(golden["quirk_p2"] - golden["true_p2"]).max() > 1
+
+
+def test_the_quirk_of_the_best_hypothesis_chooses_it_for_a_whole_batch(shared):
+    golden = np.load(shared / "golden/lift3d/aggregate.npz", allow_pickle=False)
+    truth = torch.tensor(golden["gt"])
+    B, F = truth.shape[:2]
+    h = torch.tensor(golden["hypotheses"]).permute(0, 2, 1, 3, 4).flatten(0, 1)
+    poses = Poses(h.mean(1), torch.ones(B * F, 17), h, torch.zeros(B * F, 17), "h36m17")
+    meta = {"sequence": ["a"] * (B * F), "action": ["a"] * (B * F), "frame": range(B * F)}
+    truth = truth.flatten(0, 1)
+    sample = {"id": meta["sequence"], "keypoints": truth, "visible": torch.ones(B * F, 17)}
+    sample["meta"] = meta
+    figures = score((poses, sample), quirks={"p_best_over_batch": True})
+    want = 1000 * float(golden["p_best_over_batch"][0])
+    assert figures["mpjpe/p_best@oracle"] == pytest.approx(want, abs=1e-2)
+    assert score((poses, sample))["mpjpe/p_best@oracle"] < want - 1
+
+
+def test_a_quirk_that_nobody_has_is_refused():
+    with pytest.raises(ValueError, match="quirks knows p2_batch_mean"):
+        PoseError3D("h36m17", quirks={"p1_batch_mean": False})
+    assert PoseError3D("h36m17", quirks={"p2_batch_mean": False}).summary()["quirks"] == []
 
 
 def test_perfect_poses_score_zero_and_a_hundred():
@@ -325,7 +362,7 @@ def test_what_cannot_be_scored_is_refused():
         score((poses, sample), skeleton="mocap17")
     with pytest.raises(ValueError, match="skeleton coco17 has none"):
         PoseError3D("coco17")
-    with pytest.raises(ValueError, match="protocol must be 'h36m', got 'human36m'"):
+    with pytest.raises(ValueError, match="protocol must be one of h36m, 3dhp, got 'human36m'"):
         PoseError3D("h36m17", "human36m")
     poses.keypoints[2, 3] = torch.inf
     with pytest.raises(ValueError, match="the pose of frame 2 is not finite"):

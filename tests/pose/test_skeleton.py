@@ -10,10 +10,12 @@ from posediff.pose.skeleton import SKELETONS, Skeleton, skeleton
 def test_the_names_of_all_layouts():
     joints = {name: len(s.joints) for name, s in SKELETONS.items()}
     assert joints == {
-        "h36m17": 17, "mocap17": 17, "coco17": 17, "halpe26": 26,
+        "h36m17": 17, "mocap17": 17, "3dhp17": 17, "coco17": 17, "halpe26": 26,
         "mpii16": 16, "aic14": 14, "crowdpose14": 14, "posetrack15": 17,
     }  # fmt: skip
-    with pytest.raises(ValueError, match=r"unknown skeleton 'smpl'.*h36m17, mocap17, coco17"):
+    with pytest.raises(
+        ValueError, match=r"unknown skeleton 'smpl'.*h36m17, mocap17, 3dhp17, coco17"
+    ):
         skeleton("smpl")
 
 
@@ -27,6 +29,14 @@ def test_human36m_joints_bones_and_sides():
     assert [s.joints[j] for j in (3, 6, 13)] == ["right_ankle", "left_ankle", "left_wrist"]
     assert skeleton("mocap17").joints == s.joints
     assert skeleton("mocap17").edges == s.edges
+
+
+def test_mpi_inf_3dhp_has_its_own_order_root_and_bones():
+    s = skeleton("3dhp17")
+    assert s.root == 14
+    parents = [1, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, 14, 14, 1]
+    assert {b: a for a, b in s.edges} == {j: p for j, p in enumerate(parents) if j != 14}
+    assert [s.flip[j] for j in (5, 6, 7, 11, 12, 13)] == [2, 3, 4, 8, 9, 10]
 
 
 def test_the_joints_of_human36m_agree_with_the_golden_file(shared):
