@@ -13,7 +13,7 @@ import posediff
 from posediff import checkpoint, engine
 from posediff.data.synthetic import synthetic
 
-TINY = ("dataset=synthetic", "dataset.clips=2", "dataset.frames=20", "debug=limit", "device=cpu")
+TINY = ("dataset=synthetic", "dataset.clips=2", "dataset.length=20", "debug=limit", "device=cpu")
 ENCODER = ("experiment=lift3d_encoder", "model.head.width=16", "model.head.depth=1", *TINY)
 LIFT = ("task=lift3d", "task.head.width=16", "task.head.depth=1", *TINY)
 
@@ -175,7 +175,7 @@ def test_every_figure_that_read_the_truth_says_oracle_and_no_headline_does(runs,
 
 
 def keypoints(folder, frames=3):
-    sample = synthetic("test", keypoints="gt", clips=1, frames=10).__getitems__(list(range(frames)))
+    sample = synthetic("test", keypoints="gt", clips=1, length=10).__getitems__(list(range(frames)))
     path = folder / "keypoints.json"
     path.write_text(json.dumps({"keypoints": sample["keypoints_2d"].tolist()}))
     return path

@@ -1,5 +1,8 @@
 """Clips of 3D poses seen by cameras -> the samples of lift3d, one per camera and frame.
 
+For a video model a sample is a window of frames (posediff/data/windows.py), with a leading F in all
+its arrays. Its frames are those that single samples would be, down to the drawn noise.
+
 Which 2D a sample carries:
 
     gt        the true projection
@@ -23,6 +26,7 @@ from torch.utils.data import Dataset
 
 from posediff.data import random
 from posediff.data.detector import FLOOR, DetectorNoise, kernel, point_mixture
+from posediff.data.windows import Windows, folded
 from posediff.pose.camera import Camera, project, world_to_camera
 from posediff.pose.mirror import mirror_sample
 from posediff.pose.skeleton import skeleton as skeleton_named
@@ -51,7 +55,7 @@ class Clip:
 
 
 class View(NamedTuple):
-    """A clip in one camera; of the rows only the valid ones with enough visible joints."""
+    """A clip in one camera."""
 
     keypoints: Tensor  # (F, J, 3) camera metres
     target: Tensor  # (F, J, 2) pixels, the true projection
@@ -60,6 +64,7 @@ class View(NamedTuple):
     action: Tensor  # (F,) its number among the data set's actions
     points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) where none are read
     scores: Tensor  # (F, J) of the detections; (F, 0)
+    counts: Tensor  # (F,) bool, enough of its joints are visible
 
 
 class LiftingDataset(Dataset[Sample]):
@@ -69,7 +74,9 @@ class LiftingDataset(Dataset[Sample]):
     training sample, drawn by (seed, id, epoch), in a mirror. minimum_visible: camera-frames with
     fewer visible joints are left out and counted in `left_out`. kernel: the 2D is the heaviest
     component of the mixture, the detection, or (the released lift3d) one drawn by weight. label:
-    what results call the 2D; about: what else they have to say of the data.
+    what results call the 2D; about: what else they have to say of the data. frames: of a window; 1
+    is a single frame, without a leading F. A window keeps the camera-frames that single frames
+    leave out, but they are not valid in it.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class LiftingDataset(Dataset[Sample]):
         minimum_visible: int = 9,
         kernel: Literal["heaviest", "sample"] = "heaviest",
         label: str | None = None,
+        frames: int = 1,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         if kernel not in ("heaviest", "sample"):
@@ -106,10 +114,12 @@ class LiftingDataset(Dataset[Sample]):
         views = [
             _view(clip, c, number, keypoints == "detected", minimum_visible) for clip, c in seen
         ]
-        lengths = torch.tensor([len(view.frame) for view in views], dtype=torch.long)
+        if frames == 1:
+            views = [View(*(column[view.counts] for column in view)) for view in views]
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
-        self.view = torch.arange(len(views)).repeat_interleave(lengths)  # of every row
-        self.left_out = sum(_count(clip) for clip, _ in seen) - len(self)
+        windows = Windows.over([len(view.frame) for view in views], frames)
+        self.windows = windows.with_any(self.rows.counts)
+        self.left_out = sum(_count(clip) for clip, _ in seen) - int(self.rows.counts.sum())
 
         cameras = [clip.cameras[c] for clip, c in seen]
         self.intrinsics = torch.stack([camera.intrinsics.float() for camera in cameras])
@@ -127,40 +137,58 @@ class LiftingDataset(Dataset[Sample]):
             raise ValueError("two clips of one subject have the same name: give each its own")
 
     def __len__(self) -> int:
-        return len(self.rows.frame)
+        return len(self.windows)
 
     def __getitem__(self, index: int) -> Sample:
         sample: Sample = _only(self.__getitems__([index]))
         return sample
 
     def __getitems__(self, indices: Sequence[int]) -> Sample:
-        """The batched sample of these rows."""
-        rows = torch.as_tensor(indices)
-        columns = (column[rows] for column in self.rows)
-        keypoints, target, visible, frame, action, points, scores = columns
-        view = self.view[rows]
-        labels = [self.labels[v] for v in view.tolist()]
+        """The batched sample of these frames or windows."""
+        F, index = self.windows.frames, torch.as_tensor(indices)
+        view = self.windows.sequence[index]
         epoch = self.epoch if self.training else 0
-        keys = random.keys(self.seed, self.keys[view.numpy()], frame.numpy(), epoch)
+        rows, valid = self.windows.rows(index, self._places(index, epoch))
+        frame = self.rows.frame[rows]
+        keys = self.keys[view.numpy()].repeat(F)
+        keys = random.keys(self.seed, keys, frame.flatten().numpy(), epoch)
+        sample = self._frames(rows.flatten(), view.repeat_interleave(F), keys)
+        actions = [[self.actions[a] for a in window] for window in self.rows.action[rows].tolist()]
+        if F > 1:
+            sample = folded(sample, F)
+            sample["frames_valid"] = (valid & self.rows.counts[rows]).float()
+        labels = [self.labels[v] for v in view.tolist()]
+        begin = frame[:, 0].tolist()
+        sample["id"] = [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, begin, strict=True)]
+        sample["meta"] = {k: [x[k] for x in labels] for k in self.labels[0]} | {
+            "action": actions if F > 1 else [action for (action,) in actions],
+            "frame": frame if F > 1 else frame[:, 0],
+        }
+        if self.training and self.mirror:
+            heads = torch.from_numpy(random.uniform(random.keys(1, keys[::F]), 1)[:, 0] < 0.5)
+            sample = _choose(heads, mirror_sample(sample, self.skeleton), sample)
+        return sample
+
+    def _places(self, index: Tensor, epoch: int) -> Tensor | None:
+        """Where windows begin in training, (B,) in [0, 1)."""
+        if not self.training or self.windows.frames == 1:
+            return None
+        sequence, number = self.windows.sequence[index], self.windows.number[index]
+        keys = random.keys(self.seed, self.keys[sequence.numpy()], number.numpy(), epoch)
+        return torch.from_numpy(random.uniform(random.keys(3, keys), 1)[:, 0])
+
+    def _frames(self, rows: Tensor, view: Tensor, keys: NDArray[np.uint64]) -> Sample:
+        """The tensors of single frames, by row, camera view and key (N,)."""
+        keypoints, target, visible, _, _, points, scores, _ = (x[rows] for x in self.rows)
         size = self.sizes[view]
-        sample = {
-            "id": [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, frame.tolist(), strict=True)],
+        return {
             "keypoints": keypoints,
             **self._evidence(target, visible, points, scores, size[:, 0], keys),
             "target_2d": target,
             "visible": visible.float(),
             "camera": self.intrinsics[view],
             "image_size": size,
-            "meta": {
-                **{k: [label[k] for label in labels] for k in self.labels[0]},
-                "action": [self.actions[a] for a in action.tolist()],
-                "frame": frame,
-            },
         }
-        if self.training and self.mirror:
-            heads = torch.from_numpy(random.uniform(random.keys(1, keys), 1)[:, 0] < 0.5)
-            sample = _choose(heads, mirror_sample(sample, self.skeleton), sample)
-        return sample
 
     def _evidence(
         self,
@@ -198,14 +226,21 @@ class LiftingDataset(Dataset[Sample]):
     def summary(self) -> dict[str, Any]:
         """What a result has to say about the data that it was measured on."""
         source = {"noise": asdict(self.noise)} if self.source == "noisy" else {}
-        return {
-            "frames": len(self),
-            "people": len(self),  # one in every frame
-            "left_out": self.left_out,
-            "subjects": sorted({label["subject"] for label in self.labels}),
-            "skeleton": self.skeleton.name,
-            "keypoints": self.label,
-        } | {**self.about, **source}
+        F, counted = self.windows.frames, int(self.rows.counts.sum())
+        windows = {"window": F, "windows": len(self)} if F > 1 else {}
+        return (
+            {
+                "frames": counted,
+                "people": counted,  # one in every frame
+                "left_out": self.left_out,
+                "subjects": sorted({label["subject"] for label in self.labels}),
+                "skeleton": self.skeleton.name,
+                "keypoints": self.label,
+            }
+            | self.about
+            | source
+            | windows
+        )
 
 
 def _check(clip: Clip, joints: int, source: Source) -> None:
@@ -256,11 +291,11 @@ def _view(
         inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
         visible = inside & (keypoints[..., 2] > 0)
     action = torch.tensor([number[action] for action in _actions(clip)])
-    view = View(keypoints.float(), target.float(), visible, torch.arange(F), action, points, scores)
-    keep = visible.sum(-1) >= minimum_visible
+    counts = visible.sum(-1) >= minimum_visible
     if clip.valid is not None:
-        keep &= torch.from_numpy(clip.valid)
-    return View(*(column[keep] for column in view))
+        counts &= torch.from_numpy(clip.valid)
+    frame, keypoints, target = torch.arange(F), keypoints.float(), target.float()
+    return View(keypoints, target, visible, frame, action, points, scores, counts)
 
 
 def _choose(here: Tensor, yes: Any, no: Any) -> Any:

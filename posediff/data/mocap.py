@@ -33,11 +33,13 @@ def mocap(
     seed: int = 0,
     mirror: bool = False,
     kernel: Literal["heaviest", "sample"] = "heaviest",
+    frames: int = 1,
 ) -> LiftingDataset:
     """The samples of a split. Test is what the files mark so; of what they mark train,
     `validation` is the subject to select models on (None: nobody), and train all the others.
 
     sources: train on these alone, names of files or of clips' sources such as HDM05 (None: all).
+    frames: of a window; 1 gives single frames.
     FileNotFoundError or ValueError, in one line, says what the folder lacks.
     """
     root = Path(root)
@@ -64,6 +66,7 @@ def mocap(
         training=split == "train",
         mirror=mirror,
         kernel=kernel,
+        frames=frames,
     )
 
 

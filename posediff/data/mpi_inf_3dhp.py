@@ -67,11 +67,13 @@ def mpi_inf_3dhp(
     seed: int = 0,
     mirror: bool = False,
     kernel: Literal["heaviest", "sample"] = "heaviest",
+    frames: int = 1,
 ) -> LiftingDataset:
     """The samples of a split: train S1 .. S8 without `validation`, which is one of them to select
     models on (None: train on all), test the valid frames of TS1 .. TS6.
 
-    scale: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy.
+    scale: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy. frames: of a
+    window, in which all frames are seen and the valid ones are scored; 1 gives single frames.
     """
     path, people = Path(root) / "mpi_inf_3dhp.h5", subjects(split, validation)
     if scale not in SCALES:
@@ -88,6 +90,7 @@ def mpi_inf_3dhp(
         mirror=mirror,
         minimum_visible=0,
         kernel=kernel,
+        frames=frames,
         about={"scale": scale},
     )
 

@@ -33,10 +33,11 @@ def synthetic(
     mirror: bool = False,
     kernel: Literal["heaviest", "sample"] = "heaviest",
     clips: int | None = None,
-    frames: int = 100,
+    length: int = 100,
+    frames: int = 1,
 ) -> LiftingDataset:
     """The samples of a split: `clips` clips (None: 208 of train, 39 of validation, 52 of test),
-    each of `frames` frames at 50 Hz before four cameras.
+    each of `length` frames at 50 Hz before four cameras. frames: of a window.
 
     seed: of the people, what they do and their cameras, and of the detector noise.
     """
@@ -46,7 +47,7 @@ def synthetic(
     if number < 1:
         raise ValueError(f"clips must be at least 1, got {clips}")
     return LiftingDataset(
-        list(islice(people(split, seed, frames), number)),
+        list(islice(people(split, seed, length), number)),
         skeleton="h36m17",
         keypoints=keypoints,
         noise=noise,
@@ -54,10 +55,11 @@ def synthetic(
         training=split == "train",
         mirror=mirror,
         kernel=kernel,
+        frames=frames,
     )
 
 
-def people(split: str, seed: int, frames: int) -> Iterator[Clip]:
+def people(split: str, seed: int, length: int) -> Iterator[Clip]:
     """Clips of one subject after another, without end."""
     for subject in count():
         key = seed, list(CLIPS).index(split), subject
@@ -65,7 +67,7 @@ def people(split: str, seed: int, frames: int) -> Iterator[Clip]:
         build = body.build(rng)
         studio = [camera(rng, angle, height) for angle, height in zip(AROUND, HEIGHTS, strict=True)]
         for number, kind in enumerate(KINDS, start=1):  # to numpy (*key, 0) is key
-            moves = motion(kind, build, frames, np.random.default_rng((*key, number)))
+            moves = motion(kind, build, length, np.random.default_rng((*key, number)))
             yield Clip(
                 name=kind,
                 subject=f"{split}{subject:02d}",

@@ -152,11 +152,7 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, width: int, channels_out: int) -> None:
         super().__init__()
-        if width < 4 or width % 2:
-            raise ValueError(f"the width of a time embedding must be even and >= 4, got {width}")
-        k = torch.arange(width // 2, dtype=torch.float64)
-        frequencies = torch.exp(k * (-math.log(1e4) / (width // 2 - 1)))
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.register_buffer("frequencies", frequencies(width), persistent=False)
         self.fc1, self.fc1_bias = linear(width, 4 * width)
         self.fc2, self.fc2_bias = linear(4 * width, channels_out)
 
@@ -167,6 +163,14 @@ class TimeEmbedding(nn.Module):
             t = t[:1]
         h = functional.linear(sinusoid(t, self.frequencies).to(fc1.dtype), fc1, fc1_bias)
         return functional.linear(functional.silu(h), fc2, fc2_bias)
+
+
+def frequencies(width: int) -> Tensor:
+    """w_k = 1e4^(-k / (width/2 - 1)) of a time embedding, float64 (width / 2,)."""
+    if width < 4 or width % 2:
+        raise ValueError(f"the width of a time embedding must be even and >= 4, got {width}")
+    k = torch.arange(width // 2, dtype=torch.float64)
+    return torch.exp(k * (-math.log(1e4) / (width // 2 - 1)))
 
 
 def sinusoid(t: Tensor, frequencies: Tensor) -> Tensor:

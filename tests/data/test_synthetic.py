@@ -14,7 +14,7 @@ def some(number, split="train", seed=0, frames=30):
 
 @pytest.fixture(scope="module")
 def train():
-    return synthetic("train", keypoints="gt", clips=2 * len(KINDS), frames=60)
+    return synthetic("train", keypoints="gt", clips=2 * len(KINDS), length=60)
 
 
 def test_every_clip_frame_and_camera_is_a_sample(train):
@@ -22,7 +22,7 @@ def test_every_clip_frame_and_camera_is_a_sample(train):
     assert train.left_out == 0
     assert train.summary()["subjects"] == ["train00", "train01"]
     assert train.skeleton.name == "h36m17"
-    assert {label["action"] for label in train.labels} == set(KINDS)
+    assert train.actions == sorted(KINDS)
 
 
 def test_people_stay_in_the_pictures_at_three_to_eight_metres(train):
@@ -85,7 +85,7 @@ def test_splits_and_seeds_share_no_clip():
 
 
 def test_the_same_seed_gives_the_same_data_however_much_is_asked_for():
-    few, more = synthetic("test", clips=2, frames=20), synthetic("test", clips=5, frames=20)
+    few, more = synthetic("test", clips=2, length=20), synthetic("test", clips=5, length=20)
     rows = list(range(0, len(few), 7))
     a, b = few.__getitems__(rows), more.__getitems__(rows)
     assert a["id"] == b["id"]
@@ -113,7 +113,7 @@ def test_cameras_are_like_those_of_human36m():
 
 def test_training_draws_differ_by_epoch_and_tests_do_not():
     for split, differ in ("train", True), ("test", False):
-        data = synthetic(split, clips=1, frames=5)
+        data = synthetic(split, clips=1, length=5)
         first = data[3]["keypoints_2d"]
         data.set_epoch(1)
         assert data[3]["keypoints_2d"].equal(first) != differ
@@ -125,7 +125,7 @@ def test_wrong_splits_and_sizes_are_refused():
     with pytest.raises(ValueError, match="clips must be at least 1"):
         synthetic("train", clips=0)
     with pytest.raises(ValueError, match="frames=0"):
-        synthetic("train", clips=1, frames=0)
+        synthetic("train", clips=1, length=0)
 
 
 def test_whole_subjects_fill_every_split():

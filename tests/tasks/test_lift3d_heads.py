@@ -61,7 +61,7 @@ both = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 
 @pytest.fixture(scope="module")
 def sample():
-    data = synthetic("validation", "noisy", clips=3, frames=20)
+    data = synthetic("validation", "noisy", clips=3, length=20)
     return data.__getitems__([3, 40, 77, 150, 200])
 
 
@@ -230,7 +230,7 @@ def test_the_released_start_is_what_the_lifter_reads_and_says_without_noise_or_s
 
 def test_target_encoder_and_prior_of_the_released_model_read_the_same_drawn_2d():
     noise = DetectorNoise(swap=0.4, outlier=0.3)
-    data = synthetic("train", "noisy", noise, clips=2, frames=10, kernel="sample")
+    data = synthetic("train", "noisy", noise, clips=2, length=10, kernel="sample")
     sample = data.__getitems__(list(range(40)))
     heaviest = sample["mixture"]["loc"][:, :, 0]
     assert (sample["keypoints_2d"] != heaviest).any()

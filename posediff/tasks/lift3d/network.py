@@ -55,9 +55,9 @@ class GraFormer(nn.Module):
         channels_out: int,
         width: int,
         depth: int,
-        heads: int,
         dropout: float,
-        residual_dropout: float,
+        residual_dropout: float = 0.25,
+        heads: int = 4,
     ) -> None:
         super().__init__()
         self.register_buffer("basis", chebyshev_basis(adjacency), persistent=False)
@@ -82,17 +82,11 @@ class GraphLifter(nn.Module):
     """Screen-normalised keypoints (B, J, 2) -> pose (B, J, 3), features (B, J, width)."""
 
     def __init__(
-        self,
-        adjacency: Tensor,
-        width: int = 96,
-        depth: int = 5,
-        heads: int = 4,
-        dropout: float = 0.1,
-        residual_dropout: float = 0.25,
+        self, adjacency: Tensor, width: int = 96, depth: int = 5, dropout: float = 0.1
     ) -> None:
         super().__init__()
         self.width = width
-        self.body = GraFormer(adjacency, 2, 3, width, depth, heads, dropout, residual_dropout)
+        self.body = GraFormer(adjacency, 2, 3, width, depth, dropout)
 
     def forward(self, uv: Tensor) -> tuple[Tensor, Tensor]:
         xyz, features = in_chunks(self.body, uv)
@@ -103,16 +97,10 @@ class GraphRefiner(nn.Module):
     """State (B, J, 5), t (B,) -> (B, J, 5): in the released preset, the noise times its scale."""
 
     def __init__(
-        self,
-        adjacency: Tensor,
-        width: int = 96,
-        depth: int = 5,
-        heads: int = 4,
-        dropout: float = 0.1,
-        residual_dropout: float = 0.25,
+        self, adjacency: Tensor, width: int = 96, depth: int = 5, dropout: float = 0.1
     ) -> None:
         super().__init__()
-        self.body = GraFormer(adjacency, 5, 5, width, depth, heads, dropout, residual_dropout)
+        self.body = GraFormer(adjacency, 5, 5, width, depth, dropout)
         self.time = TimeEmbedding(width, 4 * width)
         self.time_in_block = nn.Linear(4 * width, depth * width)  # of all blocks in one product
 

@@ -1,0 +1,88 @@
+"""Windows of F consecutive frames: what a video model reads.
+
+A window has a leading F in all its arrays and `frames_valid` (F), 0 where a frame counts neither in
+the loss nor in a score. At test the windows of a sequence follow each other, and the last one ends
+with the sequence: what it shows for the second time is not valid there, so that every frame is
+scored once. In training a window begins anywhere. A sequence that is shorter than a window is
+padded on the right by its last frame, and the padding is not valid.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Of sequences whose frames lie below each other as rows; one entry a window."""
+
+    frames: int  # F
+    sequence: Tensor  # (W,) which sequence
+    number: Tensor  # (W,) which window of it
+    first: Tensor  # (W,) the row of the sequence's first frame
+    length: Tensor  # (W,) frames in the sequence
+
+    @classmethod
+    def over(cls, lengths: Sequence[int], frames: int) -> "Windows":
+        if frames < 1:
+            raise ValueError(f"dataset.frames must be at least 1, got {frames}")
+        length = torch.tensor(lengths, dtype=torch.long)
+        count = (length + frames - 1) // frames
+        sequence = torch.arange(len(length)).repeat_interleave(count)
+        number = torch.arange(len(sequence)) - (count.cumsum(0) - count)[sequence]
+        first = (length.cumsum(0) - length)[sequence]
+        return cls(frames, sequence, number, first, length[sequence])
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def with_any(self, counts: Tensor) -> "Windows":
+        """Without those in which no row counts; `counts` (N,) bool of all rows."""
+        rows, valid = self.rows(torch.arange(len(self)))
+        some = (valid & counts[rows]).any(1)
+        kept = (x[some] for x in (self.sequence, self.number, self.first, self.length))
+        return Windows(self.frames, *kept)
+
+    def rows(self, indices: Tensor, u: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The rows of these windows and whether they are valid, both (B, F).
+
+        u (B,) in [0, 1): begin somewhere instead, as in training.
+        """
+        number, first, length = (x[indices] for x in (self.number, self.first, self.length))
+        own = number * self.frames
+        room = (length - self.frames).clamp(min=0)
+        begin = torch.minimum(own, room) if u is None else (u * (room + 1)).long()
+        frame = begin[:, None] + torch.arange(self.frames)
+        valid = frame < length[:, None]
+        if u is None:
+            valid &= frame >= own[:, None]
+        return first[:, None] + torch.minimum(frame, length[:, None] - 1), valid
+
+
+def windowed(sample: Mapping[str, Any], frames: int) -> dict[str, Any]:
+    """Consecutive frames of one person, one a row, as windows of `frames`: a batch for a video
+    model. Of the entries that are neither tensors nor mappings only `id` is kept.
+    """
+    windows = Windows.over([len(sample["id"])], frames)
+    rows, valid = windows.rows(torch.arange(len(windows)))
+    ids = [sample["id"][row] for row in rows[:, 0].tolist()]
+    return {"id": ids, **_taken(sample, rows), "frames_valid": valid.float()}
+
+
+def _taken(tree: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
+    return {
+        key: _taken(x, rows) if isinstance(x, Mapping) else x[rows]
+        for key, x in tree.items()
+        if isinstance(x, Mapping | Tensor)
+    }
+
+
+def folded(tree: Mapping[str, Any], frames: int) -> dict[str, Any]:
+    """Tensors (B F, ...) as (B, F, ...), also those in mappings."""
+    return {
+        key: folded(x, frames) if isinstance(x, Mapping) else x.unflatten(0, (-1, frames))
+        for key, x in tree.items()
+    }
