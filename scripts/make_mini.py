@@ -1,6 +1,7 @@
 """Small synthetic data sets in the real file formats, to try out commands and readers.
 
     python scripts/make_mini.py h36m FOLDER         Human3.6M as VideoPose3D's npz files hold it
+    python scripts/make_mini.py h36m_cdf FOLDER     Human3.6M as it is distributed
     python scripts/make_mini.py 3dhp FOLDER         MPI-INF-3DHP as it is distributed
     python scripts/make_mini.py keypoints FOLDER    2D detections in pictures of 1000 x 1000
     python scripts/make_mini.py coco FOLDER         pictures with people; crowdpose, aic, lsp, lspet
@@ -32,7 +33,7 @@ from posediff.pose.camera import project, world_to_camera
 from posediff.pose.skeleton import skeleton
 
 sys.path.append(str(Path(__file__).parent))
-from mini_lift3d import mpi_inf_3dhp
+from mini_lift3d import h36m_cdf, mpi_inf_3dhp
 
 FRAMES = 50
 CLIPS = {  # of Human3.6M, and what the body does in them
@@ -50,7 +51,12 @@ CPN_ERROR = 5.0  # pixels per axis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    makers = {"h36m": h36m, "3dhp": mpi_inf_3dhp, "keypoints": keypoints}
+    makers = {
+        "h36m": h36m,
+        "h36m_cdf": h36m_cdf,
+        "3dhp": mpi_inf_3dhp,
+        "keypoints": keypoints,
+    }
     drawers = {"coco": coco, "crowdpose": crowdpose, "aic": aic, "lsp": lsp, "lspet": lspet}
     parser.add_argument("dataset", choices=[*makers, *drawers])
     parser.add_argument("folder", type=Path)

@@ -1,10 +1,11 @@
-"""The stand-ins of make_mini.py for MPI-INF-3DHP: small, in the data set's own files.
+"""The stand-ins of make_mini.py for data sets of 3D poses, in the data sets' own files.
 
-Training sequences are MATLAB 5 files, 14 cells of (F, 28 axes); the test sequences are HDF5, as
-MATLAB 7.3 writes them, (F, 1, 17, axes) when read by others. The poses are those of the synthetic
-body.
+MPI-INF-3DHP: training sequences are MATLAB 5 files, 14 cells of (F, 28 axes); the test sequences
+are HDF5, as MATLAB 7.3 writes them, (F, 1, 17, axes) when read by others. Human3.6M: a .cdf per
+clip, 32 joints in world millimetres. The poses are those of the synthetic body.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from posediff.data import h36m
 from posediff.data.actions import motion
 from posediff.data.body import build
 from posediff.data.mpi_inf_3dhp import ACTIVITIES, JOINTS, TRAIN, VALID, lens
@@ -22,6 +24,12 @@ from posediff.pose.skeleton import skeleton
 Array = NDArray[np.float64]
 
 FRAMES = 20
+CDF_CLIPS = {
+    "Directions": "talking",
+    "Directions 1": "talking",
+    "TakingPhoto": "lifting",
+    "Walking 1": "walking",
+}
 MOTIONS = ("walking", "waving", "sitting", "lifting", "talking")
 TRAINING_LENS = np.array([1500.0, 1500, 1024, 1024, 0, 0, 0, 0, 0]), (2048, 2048)
 
@@ -40,6 +48,32 @@ def mpi_inf_3dhp(folder: Path) -> None:
         f"wrote {folder}: MPI-INF-3DHP in small, {2 * len(TRAIN)} sequences of {FRAMES} frames in "
         f"14 cameras and {len(VALID)} to test on"
     )
+
+
+def h36m_cdf(folder: Path) -> None:
+    """Human3.6M's own files of some clips, with the names that they are recorded under."""
+    try:
+        from cdflib.cdfwrite import CDF
+    except ImportError:
+        sys.exit("error: .cdf files are written by cdflib: pip install 'posediff[prepare]'")
+    rng = np.random.default_rng(63)
+    for subject in (*h36m.TRAIN, *h36m.TEST):
+        body, home = build(rng), folder / subject / "MyPoseFeatures/D3_Positions"
+        home.mkdir(parents=True, exist_ok=True)
+        for name, kind in CDF_CLIPS.items():
+            if (subject, name) == h36m.BROKEN:
+                continue
+            world = motion(kind, body, FRAMES, rng)
+            world -= [*world[:, 0, :2].mean(0), 0]
+            every = np.searchsorted(h36m.KEPT, range(32), side="right") - 1
+            pose = 1000 * world[:, every].reshape(1, FRAMES, 96)
+            path = home / f"{name}.cdf"
+            path.unlink(missing_ok=True)
+            file = CDF(path)
+            about = {"Variable": "Pose", "Data_Type": 44, "Num_Elements": 1, "Rec_Vary": True}
+            file.write_var(about | {"Dim_Sizes": [FRAMES, 96]}, var_data=pose.astype(np.float32))
+            file.close()
+    print(f"wrote {folder}: Human3.6M in small, .cdf files of {len(CDF_CLIPS)} clips a subject")
 
 
 def _training(folder: Path, world: Array, universal: float) -> None:

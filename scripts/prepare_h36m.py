@@ -1,11 +1,16 @@
-"""Human3.6M as VideoPose3D keeps it (pickled npz files) -> one h36m.h5 without pickles.
+"""Human3.6M, as it is distributed or as VideoPose3D keeps it, -> one h36m.h5 without pickles.
 
     python scripts/prepare_h36m.py FOLDER [--out data/h36m]
 
-FOLDER holds data_3d_h36m.npz and 2D sources, data_2d_h36m_<name>.npz; a source goes by the first
-word of its name (cpn_ft_h36m_dbb: cpn). Of the 32 joints 17 are kept, 2D that is longer than its 3D
-is cut. The true 2D is not stored, since it is the projection of the 3D; data_2d_h36m_gt.npz is only
-compared with that. The pickles are read without being executed.
+FOLDER holds the 3D poses: data_3d_h36m.npz (VideoPose3D), or the data set's own files, by subject
+as S1/MyPoseFeatures/D3_Positions/*.cdf, packed as Poses_D3_Positions_S1.tgz, converted as *.cdf.mat
+or as S1/MyPoses/3D_positions/*.h5. Beside them 2D sources, data_2d_h36m_<name>.npz; a source goes
+by the first word of its name (cpn_ft_h36m_dbb: cpn), and one of COCO's or MPII's joints is
+converted by their names.
+
+Of the 32 joints 17 are kept, 2D that is longer than its 3D is cut. The true 2D is not stored, since
+it is the projection of the 3D; data_2d_h36m_gt.npz is only compared with that. Pickles are read
+without being executed.
 """
 
 import argparse
@@ -19,12 +24,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from posediff.data import h36m_archives
 from posediff.data.h36m import ACTIONS, BROKEN, KEPT, TEST, TRAIN, action, clip_name, write
 from posediff.data.h36m_cameras import SIZES, cameras
 from posediff.data.pickles import read_npz
 from posediff.pose.camera import project, world_to_camera
+from posediff.pose.layout import convert
+from posediff.pose.skeleton import skeleton
 
 Clips = dict[tuple[str, str], NDArray[np.float32]]  # by subject and clip
+
+LAYOUTS = {("h36m", 17): "h36m17", ("coco", 17): "coco17", ("mpii", 16): "mpii16"}  # of 2D files
 
 FULL = {"training": (TRAIN, 1_559_752), "test": (TEST, 543_344)}  # poses of the whole data set
 ROOM = 20.0  # metres: nobody is further from the world's origin
@@ -33,7 +43,7 @@ EXACT = 1.0  # pixels: what true 2D may differ from the projection
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="holds data_3d_h36m.npz, data_2d_h36m_*.npz")
+    parser.add_argument("folder", type=Path, help="holds 3D poses and data_2d_h36m_*.npz")
     home = Path(os.environ.get("POSEDIFF_DATA") or "data") / "h36m"
     parser.add_argument("--out", type=Path, default=home, help="default: %(default)s")
     args = parser.parse_args()
@@ -44,7 +54,7 @@ def main() -> None:
 
 
 def prepare(folder: Path, out: Path) -> None:
-    world = read_3d(folder / "data_3d_h36m.npz")
+    world = read_3d(folder)
     sources = read_sources(folder, world)
     detected = [source for source in sources if source != "gt"]
     write(
@@ -68,7 +78,7 @@ def read_sources(folder: Path, world: Clips) -> dict[str, Clips]:
         source = path.stem.removeprefix("data_2d_h36m_").split("_")[0]
         points = read_2d(path, world)
         if points is None:
-            print(f"{path}: left out, not 17 points in the order of Human3.6M")
+            print(f"{path}: left out, not points in the joints of Human3.6M, COCO or MPII")
             continue
         if source in sources:
             raise ValueError(f"{folder}: two files of 2D source {source}: keep one of them")
@@ -83,11 +93,11 @@ def read_sources(folder: Path, world: Clips) -> dict[str, Clips]:
     return sources
 
 
-def read_3d(path: Path) -> Clips:
+def read_3d(folder: Path) -> Clips:
     """The 17 joints of every clip but the broken one, (F, 17, 3) metres."""
-    clips = {}
-    for subject, recorded, poses in recordings(path, read(path), "positions_3d"):
-        name, place = clip_name(recorded), f"{path}: {subject}/{recorded}"
+    clips: Clips = {}
+    for subject, recorded, poses, place in recorded_3d(folder):
+        name = clip_name(recorded)
         if subject not in (*TRAIN, *TEST) or action(name) not in ACTIONS:
             raise ValueError(f"{place} is none of the subjects S1 .. S11 or of the actions")
         if (subject, name) == BROKEN:
@@ -100,40 +110,66 @@ def read_3d(path: Path) -> Clips:
     return clips
 
 
+def recorded_3d(folder: Path) -> Iterator[tuple[str, str, Any, str]]:
+    """Subject, name, (F, 32, 3) and place of every recording, of VideoPose3D's file if there is."""
+    path = folder / "data_3d_h36m.npz"
+    if path.is_file():
+        for subject, recorded, poses in recordings(path, read_npz(path), "positions_3d"):
+            yield subject, recorded, poses, f"{path}: {subject}/{recorded}"
+        return
+    count: dict[str, int] = {}
+    for subject, recorded, poses in h36m_archives.recordings(folder):
+        count[subject] = count.get(subject, int(subject == BROKEN[0])) + 1
+        yield subject, recorded, poses, f"{folder}: {subject}/{recorded}"
+    if not count:
+        raise FileNotFoundError(
+            f"{path} is missing, and so are S1/MyPoseFeatures/D3_Positions/*.cdf and what else "
+            "FOLDER may hold (--help); `python scripts/make_mini.py h36m FOLDER` writes small ones"
+        )
+    clips = h36m_archives.CLIPS
+    few = [f"{subject} {count.get(subject, 0)}" for subject in (*TRAIN, *TEST)]
+    if set(count.values()) != {clips} or len(count) < len(few):
+        print(f"{folder}: clips of {', '.join(few)}, where everybody has {clips}")
+
+
 def read_2d(path: Path, world: Clips) -> Clips | None:
     """Every clip's (4, F, 17, 2) pixels, cut to the length of its 3D; None for another layout."""
-    content = read(path)
+    content = read_npz(path)
     about = {"layout_name": "h36m", "num_joints": 17} | content.get("metadata", {})
-    if (about["layout_name"], about["num_joints"]) != ("h36m", 17) or path.stem.endswith("_gmm"):
+    layout = LAYOUTS.get((about["layout_name"], about["num_joints"]))
+    if layout is None or path.stem.endswith("_gmm"):
         return None
     found = {
         (subject, clip_name(recorded)): views
         for subject, recorded, views in recordings(path, content, "positions_2d")
     }
-    return {clip: cut(path, clip, found.get(clip, ()), len(world[clip])) for clip in world}
+    return {
+        clip: in_order(cut(path, clip, found.get(clip, ()), len(poses), layout), layout)
+        for clip, poses in world.items()
+    }
 
 
-def cut(path: Path, clip: tuple[str, str], views: Any, frames: int) -> NDArray[np.float32]:
-    place = f"{path}: {'/'.join(clip)}"
+def in_order(views: NDArray[np.float32], layout: str) -> NDArray[np.float32]:
+    """(4, F, J, 2) in the joints of a layout -> (4, F, 17, 2) in those of Human3.6M."""
+    points = torch.from_numpy(views)
+    ones = torch.ones(points.shape[:-1])
+    return convert(points, ones, skeleton(layout), skeleton("h36m17")).points.numpy()
+
+
+def cut(
+    path: Path, clip: tuple[str, str], views: Any, frames: int, layout: str
+) -> NDArray[np.float32]:
+    place, joints = f"{path}: {'/'.join(clip)}", len(skeleton(layout).joints)
     if len(views) != len(SIZES):
         raise ValueError(f"{place} is seen by {len(views)} cameras, expected {len(SIZES)}")
     for view in views:
-        if np.shape(view) != (len(view), 17, 2):
-            raise ValueError(f"{place} has shape {np.shape(view)}, expected (frames, 17, 2)")
+        if np.shape(view) != (len(view), joints, 2):
+            raise ValueError(f"{place} has shape {np.shape(view)}, expected (frames, {joints}, 2)")
         if len(view) < frames:
             raise ValueError(f"{place} has 2D of {len(view)} frames for 3D of {frames}")
         if not np.isfinite(view).all():
             raise ValueError(f"{place} holds 2D that is not finite")
     return np.stack([view[:frames] for view in views]).astype(np.float32)
-
-
-def read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing: FOLDER holds VideoPose3D's data_3d_h36m.npz and its "
-            "data_2d_h36m_*.npz; `python scripts/make_mini.py h36m FOLDER` writes small ones"
-        )
-    return read_npz(path)
 
 
 def recordings(path: Path, content: dict[str, Any], key: str) -> Iterator[tuple[str, str, Any]]:

@@ -1,16 +1,20 @@
 """VideoPose3D's files, written small by make_mini, through prepare_h36m to samples."""
 
 import importlib.util
+import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 
 from posediff.data.h36m import KEPT, TEST, TRAIN, h36m
 from posediff.data.h36m_cameras import cameras
 from posediff.pose.camera import world_to_camera
+from posediff.pose.skeleton import skeleton
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 GT, CPN = "data_2d_h36m_gt.npz", "data_2d_h36m_cpn_ft_h36m_dbb.npz"
@@ -131,9 +135,143 @@ def test_the_broken_clip_is_left_out_and_recorded_names_become_the_fields(
     assert "S11/TakingPhoto" not in {"/".join(n) for n in names}
 
 
+# --- the data set's own files
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """.cdf files, and what they hold as {subject: {name: (F, 32, 3) metres}}."""
+    cdflib = pytest.importorskip("cdflib")
+    folder = tmp_path_factory.mktemp("cdf")
+    with pytest.MonkeyPatch.context() as patch:
+        run(patch, "make_mini", "h36m_cdf", folder)
+    held = {}
+    for path in folder.glob("S*/MyPoseFeatures/D3_Positions/*.cdf"):
+        pose = cdflib.CDF(str(path)).varget("Pose")
+        assert pose.shape == (1, pose.shape[1], 96)
+        held.setdefault(path.parents[2].name, {})[path.stem] = pose.reshape(-1, 32, 3) / 1000
+    return folder, held
+
+
+def as_cdf(folder, held, recorded):
+    for subject in held:
+        (folder / subject).symlink_to(recorded / subject)
+
+
+def as_tgz(folder, held, recorded):
+    for subject in held:
+        with tarfile.open(folder / f"Poses_D3_Positions_{subject}.tgz", "w:gz") as tar:
+            tar.add(recorded / subject, subject)
+
+
+def as_mat(folder, held, recorded):
+    for subject, clips in held.items():
+        home = folder / "h36m" / subject / "MyPoseFeatures/D3_Positions"
+        home.mkdir(parents=True)
+        for name, poses in clips.items():
+            cell = np.empty((1, 1), dtype=object)
+            cell[0, 0] = 1000 * poses.reshape(-1, 96)
+            savemat(home / f"{name}.cdf.mat", {"data": cell})
+
+
+def as_h5(folder, held, recorded):
+    import h5py
+
+    for subject, clips in held.items():
+        home = folder / "h36m" / subject / "MyPoses/3D_positions"
+        home.mkdir(parents=True)
+        for name, poses in clips.items():
+            with h5py.File(home / f"{name}.h5", "w") as file:
+                file["3D_positions"] = 1000 * poses.reshape(-1, 96).T
+
+
+@pytest.mark.parametrize("form", [as_cdf, as_tgz, as_mat, as_h5])
+def test_every_form_of_the_data_set_gives_the_same_samples(
+    form, recorded, tmp_path, monkeypatch, capsys
+):
+    source, held = recorded
+    form(tmp_path, held, source)
+    run(monkeypatch, "prepare_h36m", tmp_path, "--out", tmp_path / "out")
+    told = capsys.readouterr().out
+    assert "training: 20 clips, 1,600 poses" in told
+    assert "test: 7 clips" in told  # without the broken one
+    assert "clips of S1 4, " in told
+    data = h36m(tmp_path / "out", "test", keypoints="gt")
+    renamed = {"Photo": "TakingPhoto"}
+    for i in range(0, len(data), 41):
+        subject, clip, serial, frame = data[i]["id"].split("/")
+        world = torch.tensor(held[subject][renamed.get(clip, clip)][int(frame), KEPT]).float()
+        camera = cameras(subject)[["54138969", "55011271", "58860488", "60457274"].index(serial)]
+        xyz = world_to_camera(world, camera)
+        torch.testing.assert_close(data[i]["keypoints"], xyz, atol=1e-5, rtol=0)
+
+
+def test_broken_files_of_the_data_set_are_one_line(recorded, tmp_path, monkeypatch, capsys):
+    source, _ = recorded
+    clip = "S1/MyPoseFeatures/D3_Positions/Walking 1.cdf"
+    shutil.copytree(source / "S1", tmp_path / "S1")
+    whole = (tmp_path / clip).read_bytes()
+    for length in (0, 300, len(whole) - 500):
+        (tmp_path / clip).write_bytes(whole[:length])
+        line = fails(monkeypatch, capsys, tmp_path)
+        assert "Walking 1.cdf: cannot be read as a .cdf file with the variable Pose" in line
+    monkeypatch.setitem(sys.modules, "cdflib", None)
+    assert "pip install 'posediff[prepare]'" in fails(monkeypatch, capsys, tmp_path)
+    shutil.rmtree(tmp_path / "S1")
+
+    archive = tmp_path / "Poses_D3_Positions_S1.tgz"
+    archive.write_bytes(b"no archive")
+    assert f"{archive}: cannot be read as a packed folder: copy it again" in fails(
+        monkeypatch, capsys, tmp_path
+    )
+    archive.unlink()
+
+    home = tmp_path / "S1/MyPoses/3D_positions"
+    home.mkdir(parents=True)
+    (home / "Walking.h5").write_bytes(b"torn")
+    assert "Walking.h5: cannot be read as an HDF5 file" in fails(monkeypatch, capsys, tmp_path)
+    (home / "Walking.h5").rename(tmp_path / "S1/Walking.cdf.mat")
+    (tmp_path / "S1/MyPoseFeatures/D3_Positions").mkdir(parents=True)
+    mat = tmp_path / "S1/MyPoseFeatures/D3_Positions/Walking.cdf.mat"
+    (tmp_path / "S1/Walking.cdf.mat").rename(mat)
+    assert "Walking.cdf.mat: cannot be read as a MATLAB" in fails(monkeypatch, capsys, tmp_path)
+    savemat(mat, {"data": np.array([[np.zeros((5, 90))]], dtype=object)})
+    assert "no cell `data` of one array" in fails(monkeypatch, capsys, tmp_path)
+    cell = np.empty((1, 1), dtype=object)
+    cell[0, 0] = np.zeros((5, 90))
+    savemat(mat, {"data": cell})
+    assert "has shape (5, 90), expected 96 numbers" in fails(monkeypatch, capsys, tmp_path)
+
+
+def test_detections_of_cocos_joints_are_converted_by_name(folder, monkeypatch, capsys):
+    path = folder / "data_2d_h36m_detectron_pt_coco.npz"
+    path.symlink_to(folder / CPN)
+    coco, bones = skeleton("coco17"), skeleton("h36m17").joints
+
+    def as_coco(people):
+        for clips in people.values():
+            for views in clips.values():
+                for c, view in enumerate(views):
+                    limbs = [j for j in coco.joints if j in bones]
+                    face = np.repeat(view[:, [bones.index("neck")]], 17, axis=1)
+                    order = [coco.joints.index(j) for j in limbs]
+                    face[:, order] = view[:, [bones.index(j) for j in limbs]]
+                    views[c] = face
+
+    rewrite(path, "positions_2d", as_coco)
+    rewrite(path, "metadata", lambda m: m.update(layout_name="coco"))
+    run(monkeypatch, "prepare_h36m", folder, "--out", folder / "out")
+    assert "with 2D sources gt, noisy, cpn, detectron" in capsys.readouterr().out
+    mine = h36m(folder / "out", "test", keypoints="detectron")[77]["keypoints_2d"]
+    cpn = h36m(folder / "out", "test", keypoints="cpn")[77]["keypoints_2d"]
+    limbs = [j for j, name in enumerate(bones) if name in coco.joints]
+    torch.testing.assert_close(mine[limbs], cpn[limbs])
+    torch.testing.assert_close(mine[0], (cpn[1] + cpn[4]) / 2)  # the pelvis between the hips
+
+
 def test_other_layouts_and_mixture_files_are_passed_over(folder, monkeypatch, capsys):
     (folder / "data_2d_h36m_sh_pt_mpii.npz").symlink_to(folder / GT)
-    rewrite(folder / "data_2d_h36m_sh_pt_mpii.npz", "metadata", lambda m: m.update(num_joints=16))
+    rewrite(folder / "data_2d_h36m_sh_pt_mpii.npz", "metadata", lambda m: m.update(num_joints=15))
     (folder / "data_2d_h36m_cpn_ft_h36m_dbb_gmm.npz").symlink_to(folder / CPN)
     run(monkeypatch, "prepare_h36m", folder, "--out", folder / "out")
     out = capsys.readouterr().out
