@@ -44,9 +44,11 @@ KNOWN = {
     "posediff.pose.rules.medoid",
     "posediff.tasks.image2d.Coarse",
     "posediff.tasks.image2d.Image2D",
+    "posediff.tasks.lift3d.D3DP",
     "posediff.tasks.lift3d.Encoder",
     "posediff.tasks.lift3d.Lift3D",
-    "posediff.tasks.lift3d.OfficialFrame",
+    "posediff.tasks.lift3d.Official",
+    "posediff.tasks.lift3d.VideoEncoder",
 }
 
 
@@ -193,9 +195,11 @@ def load_part(model: nn.Module, at: str, folder: Path) -> None:
 
 
 def newest(
-    runs: Path | str, task: str, dataset: str, method: str, keypoints: str | None
+    runs: Path | str, task: str, dataset: str, method: str, keypoints: str | None, frames: int = 1
 ) -> Path | None:
-    """The youngest best model of that kind among the run folders; `keypoints` is a kind of 2D."""
+    """The youngest best model of that kind among the run folders; `keypoints` is a kind of 2D,
+    `frames` the length of its windows.
+    """
     wanted = {"name": dataset} | ({} if keypoints is None else {"keypoints": keypoints})
     best = sorted(
         Path(runs).glob(f"{task}/{dataset}/*/checkpoints/best/config.json"),
@@ -203,6 +207,7 @@ def newest(
     )
     for folder in (path.parent for path in reversed(best)):
         config = read_config(folder)
-        if config["method"] == method and wanted.items() <= config["dataset"].items():
+        fits = config["method"] == method and config["dataset"].get("frames", 1) == frames
+        if fits and wanted.items() <= config["dataset"].items():
             return folder
     return None

@@ -24,7 +24,7 @@ CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf
 FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
 # what a model folder says of the data that its model was made for
-DATA_KEYS = ("name", "keypoints", "noise", "size", "codec", "mean", "std")
+DATA_KEYS = ("name", "keypoints", "frames", "noise", "size", "codec", "mean", "std")
 
 
 def compose(primary: str, overrides: Sequence[str]) -> Any:
@@ -79,12 +79,16 @@ def model_tree(cfg: Any) -> dict[str, Any]:
 def find(cfg: Any, method: str, key: str) -> Path:
     """The newest best model of a method for the task, data and 2D of a configuration."""
     task, data, keypoints = cfg.task.name, cfg.dataset.name, cfg.dataset.get("keypoints")
-    found = checkpoint.newest(cfg.paths.runs, task, data, method, keypoints)
+    frames = cfg.dataset.get("frames", 1)
+    found = checkpoint.newest(cfg.paths.runs, task, data, method, keypoints, frames)
     if found is None:
         alone = method in ("encoder", "coarse")
+        method = "video_encoder" if method == "encoder" and frames > 1 else method
         how = f"experiment={task}_{method}" if alone else f"task={task} preset={method}"
         seen = (f" with keypoints {keypoints}", f" dataset.keypoints={keypoints}")
         kind, choice = seen if keypoints else ("", "")
+        if frames > 1:
+            kind, choice = f"{kind}, windows of {frames}", f"{choice} dataset.frames={frames}"
         raise ValueError(
             f"no trained model ({method}) of {task} for {data}{kind} under "
             f"{cfg.paths.runs}: name its folder by {key}=, or train one first: "
@@ -126,7 +130,8 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     given = overrides_given()
     keys = {o.split("=")[0] for o in given}
     cfg = compose(primary, [o for o in saved["overrides"] if o.split("=")[0] not in keys] + given)
-    for key in ("size", "codec", "mean", "std"):  # the crops that the network was trained on
+    # the windows and the crops that the network was trained on
+    for key in ("frames", "size", "codec", "mean", "std"):
         if key in saved["dataset"]:
             cfg.dataset[key] = saved["dataset"][key]
     model = checkpoint.load(folder)
@@ -154,6 +159,11 @@ def dataset(cfg: Any, split: str) -> Any:
     takes = signature(get_method(reader["_target_"])).parameters
     named = {k: x for k, x in reader.items() if k not in ("name", "skeleton") or k in takes}
     return instantiate(named, split=split, _convert_="all")
+
+
+def batch_size(cfg: Any) -> int:
+    """Samples in a batch of an evaluation: eval.batch_size counts the frames of windows."""
+    return max(1, int(cfg.eval.batch_size) // int(cfg.dataset.get("frames", 1)))
 
 
 def metric(cfg: Any, data: Any, split: str) -> Any:
