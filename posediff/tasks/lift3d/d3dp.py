@@ -6,7 +6,7 @@
 The network, a MixSTE that is told t, reads the 2D beside x_t clamped to +-1.1 m, and says x_0.
 The process clamps that alike (`task.clip`), so a joint further from the root cannot be said.
 Equal to paTRICK-swk/D3DP with converted weights; its flip test is `FlipTest`, its start and steps
-those of DDIM with eta 1. No joint of the root is special before `decode` sets it to 0.
+those of DDIM with eta 1. The root is noised and denoised like all others; `decode` sets it to 0.
 """
 
 import torch
@@ -61,7 +61,10 @@ class D3DP(TaskHead):
         return pose.of_samples(error.mean(-1), sample)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
-        return pose.decode(estimates, sample, self.bones)
+        """Whatever the root is said to be, it is 0; the other joints stay, as released."""
+        others = estimates.new_ones(len(self.bones.joints), 1)
+        others[self.bones.root] = 0
+        return pose.decode(estimates * others, sample, self.bones)
 
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return pose.by_frame(estimates, sample)
