@@ -44,9 +44,11 @@ KNOWN = {
     "posediff.pose.rules.medoid",
     "posediff.tasks.image2d.Coarse",
     "posediff.tasks.image2d.Image2D",
+    "posediff.tasks.lift3d.D3DP",
     "posediff.tasks.lift3d.Encoder",
     "posediff.tasks.lift3d.Lift3D",
-    "posediff.tasks.lift3d.OfficialFrame",
+    "posediff.tasks.lift3d.Official",
+    "posediff.tasks.lift3d.VideoEncoder",
 }
 
 
@@ -196,14 +198,16 @@ def newest(
     runs: Path | str, task: str, dataset: str, method: str, kind: Mapping[str, Any]
 ) -> Path | None:
     """The youngest best model of that kind among the run folders; `kind` is what it was told of its
-    data, such as the `keypoints`."""
-    wanted = {"name": dataset, **kind}
+    data, such as the `keypoints`. A model that was told no `frames` is one of single frames.
+    """
+    wanted = {"name": dataset, "frames": 1, **kind}
     best = sorted(
         Path(runs).glob(f"{task}/{dataset}/*/checkpoints/best/config.json"),
         key=lambda path: path.stat().st_mtime,
     )
     for folder in (path.parent for path in reversed(best)):
         config = read_config(folder)
-        if config["method"] == method and wanted.items() <= config["dataset"].items():
+        told = {"frames": 1, **config["dataset"]}
+        if config["method"] == method and wanted.items() <= told.items():
             return folder
     return None

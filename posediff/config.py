@@ -24,8 +24,8 @@ CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf
 FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
 # what a model folder says of the data that its model was made for
-DATA_KEYS = ("name", "keypoints", "scale", "noise", "size", "codec", "mean", "std")
-KIND_KEYS = ("keypoints", "scale")  # and models that differ in these are of different kinds
+DATA_KEYS = ("name", "keypoints", "scale", "frames", "noise", "size", "codec", "mean", "std")
+KIND_KEYS = ("keypoints", "scale", "frames")  # models that differ in these are of different kinds
 
 
 def compose(primary: str, overrides: Sequence[str]) -> Any:
@@ -84,6 +84,9 @@ def find(cfg: Any, method: str, key: str) -> Path:
     found = checkpoint.newest(cfg.paths.runs, task, data, method, kind)
     if found is None:
         alone = method in ("encoder", "coarse")
+        frames = kind.get("frames", 1)
+        method = "video_encoder" if method == "encoder" and frames > 1 else method
+        kind = {k: x for k, x in kind.items() if (k, x) != ("frames", 1)}
         how = f"experiment={task}_{method}" if alone else f"task={task} preset={method}"
         told = " and ".join(f"{k} {x}" for k, x in kind.items())
         choice = "".join(f" dataset.{k}={x}" for k, x in kind.items())
@@ -128,7 +131,8 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     given = overrides_given()
     keys = {o.split("=")[0] for o in given}
     cfg = compose(primary, [o for o in saved["overrides"] if o.split("=")[0] not in keys] + given)
-    for key in ("size", "codec", "mean", "std"):  # the crops that the network was trained on
+    # the windows and the crops that the network was trained on
+    for key in ("frames", "size", "codec", "mean", "std"):
         if key in saved["dataset"]:
             cfg.dataset[key] = saved["dataset"][key]
     model = checkpoint.load(folder)
@@ -156,6 +160,11 @@ def dataset(cfg: Any, split: str) -> Any:
     takes = signature(get_method(reader["_target_"])).parameters
     named = {k: x for k, x in reader.items() if k not in ("name", "skeleton") or k in takes}
     return instantiate(named, split=split, _convert_="all")
+
+
+def batch_size(cfg: Any) -> int:
+    """Samples in a batch of an evaluation: eval.batch_size counts the frames of windows."""
+    return max(1, int(cfg.eval.batch_size) // int(cfg.dataset.get("frames", 1)))
 
 
 def metric(cfg: Any, data: Any, split: str) -> Any:

@@ -185,7 +185,7 @@ def evaluate(
     for sample in progress(loader(data, rows, workers), len(rows), label, {}):
         hypotheses = model.sample(on(device, sample), seed=seed)
         for name, rule in rules.items():
-            metric.update(name, rule(hypotheses), sample)
+            metric.update(name, rule(hypotheses), hypotheses.sample)
     return metric.compute()
 
 
@@ -257,6 +257,11 @@ def on(device: torch.device, value: Any) -> Any:
 def log(folder: Path, figures: Mapping[str, Any]) -> None:
     with (folder / "log.jsonl").open("a") as file:
         file.write(json.dumps(dict(figures)) + "\n")
+
+
+def exponential(done: float, last: float) -> float:
+    """An even decay down to the part `last`: that of r per epoch, over n epochs, is r ** n."""
+    return math.pow(last, done)
 
 
 def constant(done: float) -> float:

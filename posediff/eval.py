@@ -34,7 +34,7 @@ def main(cfg: Any) -> None:
     rules = {name: instantiate(cfg.aggregate[name]) for name in names}
     begin = time.perf_counter()
     metric = config.metric(cfg, data, cfg.eval.split)
-    figures = engine.evaluate(model, data, metric, rules, cfg.eval.batch_size, cfg.seed)
+    figures = engine.evaluate(model, data, metric, rules, config.batch_size(cfg), cfg.seed)
     seconds = time.perf_counter() - begin
     report = {
         "checkpoint": str(folder),

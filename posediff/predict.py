@@ -10,6 +10,7 @@ from posediff.data.inputs import lifting_sample
 from posediff.data.keypoint_files import read_keypoints
 from posediff.data.photos import photos, read_boxes
 from posediff.data.results import write_poses
+from posediff.data.windows import windowed
 from posediff.photos import Reader
 from posediff.pose.skeleton import skeleton
 from posediff.visual.pose3d import draw_pose3d, write_picture
@@ -50,7 +51,8 @@ def lift(cfg: Any) -> None:
         saved["dataset"],
         names,
     )
-    poses = model.predict(sample, seed=cfg.seed)
+    frames = saved["dataset"].get("frames", 1)
+    poses = model.predict(windowed(sample, frames) if frames > 1 else sample, seed=cfg.seed)
     meta = {
         "input": str(cfg.input),
         "layout": layout.name,

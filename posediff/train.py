@@ -42,7 +42,7 @@ def main(cfg: Any) -> None:
     def score(candidate: Model) -> engine.Figures:
         metric = config.metric(cfg, whole, "validation")
         rules = {cfg.task.aggregate: candidate.aggregate}
-        size = cfg.eval.batch_size
+        size = config.batch_size(cfg)
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
     best = engine.fit(
@@ -58,7 +58,7 @@ def main(cfg: Any) -> None:
         cfg.resume,
         cfg.eval.better,
     )
-    calibrate(folder / "checkpoints/best", held_out, cfg.eval.batch_size)
+    calibrate(folder / "checkpoints/best", held_out, config.batch_size(cfg))
     monitor = cfg.eval.monitor
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
 

@@ -44,6 +44,12 @@ class TaskHead(nn.Module, ABC):
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         """Keypoints and scores of (B, K, ...)."""
 
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        """The answers (B, K, ...) and their samples as they are aggregated, scored and shown, one a
+        row. A head over windows gives the frames that count, as if each had come alone.
+        """
+        return estimates, sample
+
     @abstractmethod
     def mirror(self, x: Tensor) -> Tensor:
         """A state, its noise or its evidence as a mirror shows it: reflected, sides swapped."""
@@ -70,6 +76,9 @@ class RegressionHead(Protocol):
         """The loss of every sample, (B,)."""
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded: ...
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        """As that of a TaskHead."""
+
     def calibrate(self, samples: Iterable[Sample]) -> None:
         """After training, on held-out samples: what the head wants to know about its errors."""
 
@@ -105,6 +114,9 @@ class FlipTest(TaskHead):
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return self.head.decode(estimates, sample)
+
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return self.head.rows(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:
         return self.head.mirror(x)

@@ -56,11 +56,15 @@ class Model(nn.Module, ABC):
 
     def _draws(self, estimates: Tensor, sample: Sample) -> Hypotheses:
         head = self.head
-        return Hypotheses(estimates, lambda x: head.decode(x, sample), sample, head.skeleton)
+        estimates, rows = head.rows(estimates, sample)
+        return Hypotheses(estimates, lambda x: head.decode(x, rows), rows, head.skeleton)
 
 
 class DiffusionModel(Model):
-    """A task head on the shared process."""
+    """A task head on the shared process.
+
+    squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
+    """
 
     head: TaskHead
 
@@ -71,9 +75,11 @@ class DiffusionModel(Model):
         sampler: Sampler,
         aggregate: Rule = mean,
         hypotheses: int = 1,
+        squared: bool = False,
     ) -> None:
         super().__init__()
         self.head, self.process, self.sampler = head, process, sampler
+        self.squared = squared
         self.aggregate, self.hypotheses = aggregate, hypotheses
 
     def loss(self, sample: Sample, noise: Noise | None = None) -> Tensor:
@@ -84,7 +90,8 @@ class DiffusionModel(Model):
         e = prior.noise(noise)
         x_t = self.process.diffuse(x_0, e, t, prior)
         goal = x_0 if self.process.predicts == "x_0" else e
-        return (self.process.weight(t) * self.head.loss(x_t, t, goal, context, sample)).mean()
+        loss = (self.process.weight(t) * self.head.loss(x_t, t, goal, context, sample)).mean()
+        return loss.square() / 2 if self.squared else loss
 
     @torch.no_grad()
     def trajectory(

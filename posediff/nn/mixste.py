@@ -142,8 +142,6 @@ class MixSTE(nn.Module):
 
     def embed(self, t: Tensor) -> Tensor:
         """What all tokens of a clip at timestep t are told. (B,) -> (B, width)"""
-        wave, *layers = self.time_mlp
-        h = wave(t).to(self.Spatial_pos_embed.dtype)
-        for layer in layers:
-            h = layer(h)
-        return h
+        wave, fc1, gelu, fc2 = self.time_mlp
+        y: Tensor = fc2(gelu(fc1(wave(t).to(self.Spatial_pos_embed.dtype))))
+        return y

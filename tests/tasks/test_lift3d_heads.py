@@ -20,7 +20,7 @@ from posediff.diffusion import (
 from posediff.diffusion.schedule import cosine, linear
 from posediff.pose.camera import normalise
 from posediff.pose.mirror import mirror_pose, mirror_sample
-from posediff.tasks.lift3d import Encoder, Lift3D, OfficialFrame
+from posediff.tasks.lift3d import Encoder, Lift3D, Official
 
 LEADING = DDIMSampler(2, start=24, spacing="leading")
 
@@ -41,7 +41,7 @@ def paper(K=5):
 
 def official():
     torch.manual_seed(0)
-    head = OfficialFrame(encoder(), width=16, depth=1)
+    head = Official(encoder(), width=16, depth=1)
     process = Process(linear(51, 1e-4, 1e-3), "noise", antithetic=True)
     return stirred(DiffusionModel(head, process, LEADING))
 

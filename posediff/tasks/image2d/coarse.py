@@ -99,6 +99,9 @@ class Coarse(nn.Module):
             seen["visible"] = sample["visible"][..., self.bones.flip]
         return seen
 
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return estimates, sample
+
     def calibrate(self, samples: Iterable[Sample]) -> None:
         """A heatmap tells its own uncertainty."""
 
@@ -120,6 +123,9 @@ class BothViews(nn.Module):
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return self.head.decode(estimates, sample)
+
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return estimates, sample
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         self.head.calibrate(samples)

@@ -1,5 +1,7 @@
-"""lift3d: one 3D pose, with its uncertainty, from the 2D keypoints of one frame."""
+"""lift3d: 3D poses, with their uncertainty, from the 2D keypoints of a frame or of a window."""
 
+from posediff.tasks.lift3d.d3dp import D3DP as D3DP
 from posediff.tasks.lift3d.encoder import Encoder as Encoder
+from posediff.tasks.lift3d.encoder import VideoEncoder as VideoEncoder
 from posediff.tasks.lift3d.head import Lift3D as Lift3D
-from posediff.tasks.lift3d.official import OfficialFrame as OfficialFrame
+from posediff.tasks.lift3d.official import Official as Official

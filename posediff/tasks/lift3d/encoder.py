@@ -1,7 +1,10 @@
-"""The deterministic lifter: one 2D pose to one 3D pose, GraFormer-style.
+"""The deterministic lifters: from 2D to 3D in one call.
 
-Alone it is the baseline of every table; frozen it is the context encoder of `Lift3D` and the start
-of `OfficialFrame`.
+    Encoder        one frame at a time, GraFormer-style
+    VideoEncoder   a window of frames at once, MixSTE
+
+Alone they are the baselines of every table; frozen they are the context encoder of `Lift3D` and the
+start of `Official`.
 """
 
 from collections.abc import Iterable
@@ -12,13 +15,16 @@ from torch import Tensor, nn
 
 from posediff.diffusion import Decoded
 from posediff.diffusion.head import Sample
+from posediff.nn.mixste import MixSTE
+from posediff.pose.mirror import mirror_pose
 from posediff.pose.skeleton import skeleton as named
 from posediff.tasks.lift3d import pose
 from posediff.tasks.lift3d.network import GraphLifter
 
 
-class Encoder(nn.Module):
-    """A `RegressionHead`. `lift` is the network on plain tensors.
+class Lifter(nn.Module):
+    """A `RegressionHead` on a `network` of plain tensors: screen units (..., J, 2) -> metres
+    (..., J, 3), features (..., J, network.width).
 
     `residual` (J, 3) is the RMS error in metres per joint and axis on held-out samples; `calibrate`
     writes it at the end of training, and until then it is zero.
@@ -27,12 +33,9 @@ class Encoder(nn.Module):
     residual: Tensor
     frozen = False
 
-    def __init__(
-        self, skeleton: str, width: int = 96, depth: int = 5, dropout: float = 0.1
-    ) -> None:
+    def __init__(self, skeleton: str, network: GraphLifter | MixSTE) -> None:
         super().__init__()
-        self.skeleton, self.bones = skeleton, named(skeleton)
-        self.network = GraphLifter(self.bones.adjacency(), width, depth, dropout=dropout)
+        self.skeleton, self.bones, self.network = skeleton, named(skeleton), network
         self.register_buffer("residual", torch.zeros(len(self.bones.joints), 3))
 
     def freeze(self) -> Self:
@@ -44,9 +47,13 @@ class Encoder(nn.Module):
         return super().train(mode and not self.frozen)
 
     def lift(self, uv: Tensor) -> tuple[Tensor, Tensor]:
-        """Screen units (B, J, 2) -> root-relative metres (B, J, 3), features (B, J, width)."""
+        """Screen units (..., J, 2) -> root-relative metres (..., J, 3) and features."""
         xyz, features = self.network(uv)
         return pose.rooted(xyz, self.bones), features
+
+    def start(self, uv: Tensor) -> Tensor:
+        """The pose that the released refiner begins with."""
+        return self.lift(uv)[0]
 
     def forward(self, sample: Sample) -> Tensor:
         return self.lift(pose.screen(sample))[0]
@@ -54,13 +61,50 @@ class Encoder(nn.Module):
     def loss(self, estimate: Tensor, sample: Sample) -> Tensor:
         """MPJPE in metres of every sample, (B,)."""
         truth = pose.rooted(sample["keypoints"], self.bones)
-        errors: Tensor = (estimate - truth).norm(dim=-1)
-        return errors.mean(-1)
+        return pose.of_samples((estimate - truth).norm(dim=-1).mean(-1), sample)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return pose.decode(estimates, sample, self.bones)
 
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return pose.by_frame(estimates, sample)
+
     @torch.no_grad()
     def calibrate(self, samples: Iterable[Sample]) -> None:
-        errors = [self(s) - pose.rooted(s["keypoints"], self.bones) for s in samples]
+        errors = []
+        for sample in samples:
+            lifted, frames = self.rows(self(sample)[:, None], sample)
+            errors.append(lifted[:, 0] - pose.rooted(frames["keypoints"], self.bones))
         self.residual.copy_(torch.cat(errors).square().mean(0).sqrt())
+
+
+class Encoder(Lifter):
+    def __init__(
+        self, skeleton: str, width: int = 96, depth: int = 5, dropout: float = 0.1
+    ) -> None:
+        super().__init__(
+            skeleton, GraphLifter(named(skeleton).adjacency(), width, depth, dropout=dropout)
+        )
+
+
+class VideoEncoder(Lifter):
+    """`frames` is the length of the windows; all of them are lifted at once."""
+
+    def __init__(
+        self,
+        skeleton: str,
+        frames: int,
+        width: int = 512,
+        depth: int = 8,
+        heads: int = 8,
+        drop_path: float = 0.1,
+    ) -> None:
+        joints = len(named(skeleton).joints)
+        super().__init__(skeleton, MixSTE(joints, frames, width, depth, heads, drop_path=drop_path))
+
+    def start(self, uv: Tensor) -> Tensor:
+        """As released: the mean of both views, and not yet relative to the root."""
+        seen, _ = self.network(uv)
+        mirrored, _ = self.network(mirror_pose(uv, self.bones))
+        both: Tensor = (seen + mirror_pose(mirrored, self.bones)) / 2
+        return both

@@ -1,4 +1,4 @@
-"""lift3d as published: DiffPose, Gong et al., CVPR 2023 (arXiv 2211.16940), frame version.
+"""lift3d as published: DiffPose, Gong et al., CVPR 2023 (arXiv 2211.16940), frame and video.
 
     x_0   = [u, v of the true projection; x, y, z relative to the root]         (J, 5)
     x_t   = mu_G + alpha[t] (x_0 - mu_G) + sigma[t] eps_G,   eps_G ~ N(0, sigma_G^2)
@@ -8,6 +8,9 @@
 A component of the 2D mixture is drawn per joint and hypothesis. The denoiser sees x_t, t and the
 encoder's features, and says x_0 as a correction of the detection and of the encoder's pose. Where
 the paper is silent the choices are ours; ARCHITECTURE.md lists what differs from the released code.
+
+In the video version the encoder reads a window of frames at once. Time is its affair alone: all
+frames are denoised together, each with its own draw and its own features.
 """
 
 import torch
@@ -17,15 +20,15 @@ from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead, draw_com
 from posediff.diffusion.head import Context, Sample
 from posediff.pose.camera import normalise
 from posediff.tasks.lift3d import pose
-from posediff.tasks.lift3d.encoder import Encoder
-from posediff.tasks.lift3d.network import ContextDenoiser
+from posediff.tasks.lift3d.encoder import Lifter
+from posediff.tasks.lift3d.network import ContextDenoiser, framewise
 
 
 class Lift3D(TaskHead):
     """`encoder` is frozen; only the denoiser learns."""
 
     def __init__(
-        self, encoder: Encoder, width: int = 96, depth: int = 3, dropout: float = 0.1
+        self, encoder: Lifter, width: int = 96, depth: int = 3, dropout: float = 0.1
     ) -> None:
         super().__init__()
         self.encoder = encoder.freeze()
@@ -44,14 +47,19 @@ class Lift3D(TaskHead):
         uv, mixture = pose.screen(sample), sample["mixture"]
         with torch.no_grad():
             xyz, features = self.encoder.lift(uv)
-        loc = normalise(mixture["loc"].flatten(1, 2), sample["image_size"])
+        loc = normalise(mixture["loc"].flatten(-3, -2), sample["image_size"])
         return {
             "detected": torch.cat([uv, xyz], -1),
-            "features": self.denoiser.project(features),
+            "features": self.project(features),
             "weights": mixture["weights"],
             "loc": loc.view_as(mixture["loc"]),
             "scale": pose.screen_scale(mixture["scale"], sample),
         }
+
+    def project(self, features: Tensor) -> Tensor:
+        """Once per sample, the share of the features in the denoiser's first layer."""
+        J, C = features.shape[-2:]
+        return self.denoiser.project(features.reshape(-1, J, C)).view(*features.shape[:-1], -1)
 
     def prior(self, context: Context, noise: Noise) -> Prior:
         """eq. 5 of the paper: one Gaussian of the mixture for every joint and hypothesis."""
@@ -61,7 +69,8 @@ class Lift3D(TaskHead):
         return Prior(loc, torch.cat([drawn.scale, self.encoder.residual.expand_as(xyz)], -1))
 
     def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
-        return Output(context["detected"] + self.denoiser(x_t, t, context["features"]))
+        correction = framewise(self.denoiser, x_t, t, context["features"])
+        return Output(context["detected"] + correction)
 
     def target(self, sample: Sample) -> Tensor:
         return pose.clean_state(sample, "target_2d", self.bones)
@@ -76,10 +85,13 @@ class Lift3D(TaskHead):
         error = self.denoise(x_t, t, context).value - goal
         uv = error[..., :2].norm(dim=-1) * sample["visible"]
         distance: Tensor = uv + error[..., 2:].norm(dim=-1)
-        return distance.mean(-1)
+        return pose.of_samples(distance.mean(-1), sample)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return pose.decode(estimates[..., 2:], sample, self.bones)
+
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return pose.by_frame(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:
         return pose.mirror_state(x, self.bones)

@@ -1,11 +1,15 @@
 """The graph networks of lift3d. B batch, J joints; t (B,) counts timesteps.
 
+They take single poses. `framewise` calls one on windows, (B, F, J, C), every frame for itself.
+
     GraphLifter      2D -> 3D and features: GraFormer, the released GCNpose without its dead parts
     GraphRefiner     the released denoiser GCNdiff, which sees x_t and t only
     ContextDenoiser  the denoiser of the paper, which also sees the features of a frozen lifter
 
 Their graph basis is float64 and follows the dtype of the input, so `.double()` is exact throughout.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +26,14 @@ from posediff.nn.graph import (
     in_chunks,
     normalised_graph,
 )
+
+
+def framewise(network: Callable[..., Tensor], x: Tensor, t: Tensor, *more: Tensor) -> Tensor:
+    """network(x, t, *more) on windows (B, F, J, C), t (B,), as on single poses (B F, J, C)."""
+    if x.ndim == 3:
+        return network(x, t, *more)
+    y = network(x.flatten(0, 1), t.repeat_interleave(x.shape[1]), *(m.flatten(0, 1) for m in more))
+    return y.view(*x.shape[:-1], -1)
 
 
 class GraFormerBlock(nn.Module):

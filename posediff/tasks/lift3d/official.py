@@ -1,10 +1,12 @@
-"""lift3d as released (GONGJIA0208/Diffpose): refine a lifter's pose by a few steps from a small t.
+"""lift3d as released (GONGJIA0208/Diffpose, Diffpose_video): refine a lifter's pose by few steps.
 
     x_0  = [u, v that the lifter reads; x, y, z relative to the root]
     x_t  = alpha[t] x_0 + sigma[t] eps * scale,    scale = [s_u, s_v, 1, 1, 1]
     start: [u, v; the lifter's pose] taken as x_t as it is, without noise
 
-No context enters the denoiser, and as nothing is drawn at test all hypotheses are equal.
+No context enters the denoiser, and as nothing is drawn at test all hypotheses are equal. The video
+version has a lifter of windows (its pose is the mean of both views, not yet relative to the root)
+and refines every frame for itself.
 """
 
 import torch
@@ -13,21 +15,29 @@ from torch import Tensor
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
 from posediff.diffusion.head import Context, Sample
 from posediff.tasks.lift3d import pose
-from posediff.tasks.lift3d.encoder import Encoder
-from posediff.tasks.lift3d.network import GraphRefiner
+from posediff.tasks.lift3d.encoder import Lifter
+from posediff.tasks.lift3d.network import GraphRefiner, framewise
 
 
-class OfficialFrame(TaskHead):
+class Official(TaskHead):
     """On plain tensors, after `posediff.load` of a converted checkpoint:
 
     model.head.refiner(x (B, J, 5), t (B,)) is the released denoiser and says the scaled noise;
     model.head.encoder.network(uv (B, J, 2))[0] is the released lifter, in metres.
+
+    uv_scale: the scale of the noise of u and v, in place of s_u and s_v (video: 0.5).
     """
 
     def __init__(
-        self, encoder: Encoder, width: int = 96, depth: int = 5, dropout: float = 0.1
+        self,
+        encoder: Lifter,
+        width: int = 96,
+        depth: int = 5,
+        dropout: float = 0.1,
+        uv_scale: float | None = None,
     ) -> None:
         super().__init__()
+        self.uv_scale = uv_scale
         self.encoder = encoder.freeze()
         self.skeleton, self.bones = encoder.skeleton, encoder.bones
         self.refiner = GraphRefiner(self.bones.adjacency(), width, depth, dropout=dropout)
@@ -35,8 +45,10 @@ class OfficialFrame(TaskHead):
     def encode(self, sample: Sample) -> Context:
         uv = pose.screen(sample)
         with torch.no_grad():
-            xyz, _ = self.encoder.lift(uv)
+            xyz = self.encoder.start(uv)
         scale = pose.screen_scale(sample["keypoints_2d_scale"], sample)
+        if self.uv_scale is not None:
+            scale = torch.full_like(scale, self.uv_scale)
         return {
             "start": torch.cat([uv, xyz], -1),
             "scale": torch.cat([scale, torch.ones_like(xyz)], -1),  # 1 m: as released
@@ -47,7 +59,7 @@ class OfficialFrame(TaskHead):
         return Prior(torch.zeros_like(start), context["scale"], init=start, init_is="x_t")
 
     def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
-        return Output(self.refiner(x_t, t))
+        return Output(framewise(self.refiner, x_t, t))
 
     def target(self, sample: Sample) -> Tensor:
         return pose.clean_state(sample, "keypoints_2d", self.bones)
@@ -55,11 +67,15 @@ class OfficialFrame(TaskHead):
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
     ) -> Tensor:
-        """Squared error, summed over joints and channels as released."""
-        return (self.denoise(x_t, t, context).value - goal).square().flatten(1).sum(1)
+        """Squared error of a frame, summed over joints and channels as released."""
+        error = self.denoise(x_t, t, context).value - goal
+        return pose.of_samples(error.square().sum((-2, -1)), sample)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return pose.decode(estimates[..., 2:], sample, self.bones)
+
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return pose.by_frame(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:
         return pose.mirror_state(x, self.bones)

@@ -1,8 +1,12 @@
 """What the heads of lift3d share: the units of their inputs and outputs.
 
 2D is read in screen units (`posediff.pose.camera.normalise`), 3D is metres relative to the root.
-The state of a diffusion head is both together, (..., J, 5) = u, v, x, y, z.
+The state of a diffusion head is both together, (..., J, 5) = u, v, x, y, z. Leading dimensions are
+(B) of single frames and (B, F) of windows, which also have frames_valid (B, F).
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from einops import repeat
@@ -16,14 +20,14 @@ from posediff.pose.skeleton import Skeleton
 
 
 def screen(sample: Sample, key: str = "keypoints_2d") -> Tensor:
-    """The 2D keypoints of a sample in screen units. (B, J, 2)"""
+    """The 2D keypoints of a sample in screen units. (B, J, 2), of windows (B, F, J, 2)"""
     return normalise(sample[key], sample["image_size"])
 
 
 def screen_scale(scale: Tensor, sample: Sample) -> Tensor:
-    """Standard deviations in pixels (B, J, ..., 2) -> screen units."""
-    width: Tensor = sample["image_size"][:, 0]
-    return scale * (2 / width).view(-1, *[1] * (scale.ndim - 1))
+    """Standard deviations in pixels ([B, F], J, ..., 2) -> screen units."""
+    width: Tensor = sample["image_size"][..., 0]
+    return scale * (2 / width).view(width.shape + (1,) * (scale.ndim - width.ndim))
 
 
 def rooted(keypoints: Tensor, skeleton: Skeleton) -> Tensor:
@@ -33,7 +37,7 @@ def rooted(keypoints: Tensor, skeleton: Skeleton) -> Tensor:
 
 
 def clean_state(sample: Sample, uv: str, skeleton: Skeleton) -> Tensor:
-    """x_0 of both diffusion heads: the 2D named `uv` and the true pose. (B, J, 5)"""
+    """x_0 of most diffusion heads: the 2D named `uv` and the true pose. (..., J, 5)"""
     return torch.cat([screen(sample, uv), rooted(sample["keypoints"], skeleton)], -1)
 
 
@@ -50,3 +54,41 @@ def decode(poses: Tensor, sample: Sample, skeleton: Skeleton) -> Decoded:
     """Poses (B, K, J, 3) relative to the root, with the scores of the 2D they were lifted from."""
     scores = repeat(sample["scores"], "b j -> b k j", k=poses.shape[1])
     return Decoded(rooted(poses, skeleton), scores)
+
+
+def of_samples(loss: Tensor, sample: Sample) -> Tensor:
+    """The loss of every frame, (B) or (B, F), as one of every sample, (B,), such that the mean of a
+    batch is the mean of the frames in it that count.
+    """
+    if "frames_valid" not in sample:
+        return loss
+    valid: Tensor = sample["frames_valid"]
+    return (loss * valid).sum(1) * (len(valid) / valid.sum().clamp(min=1))
+
+
+def by_frame(estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+    """Answers (B, K, F, ...) over windows as those of the N frames that count, (N, K, ...), with a
+    sample of as many single frames; answers of single frames as they are.
+    """
+    if "frames_valid" not in sample:
+        return estimates, sample
+    at = sample["frames_valid"].nonzero()
+    frames = _frames({k: x for k, x in sample.items() if k not in ("id", "frames_valid")}, at)
+    frames["id"] = [f"{sample['id'][window]}+{place}" for window, place in at.tolist()]
+    return estimates.transpose(1, 2)[at[:, 0], at[:, 1]], frames
+
+
+def _frames(tree: Mapping[str, Any], at: Tensor) -> dict[str, Any]:
+    """The frames `at` (N, 2), window and place, of tensors (B, F, ...), of lists of B and of lists
+    of B lists of F.
+    """
+
+    def taken(x: Any) -> Any:
+        if isinstance(x, Mapping):
+            return _frames(x, at)
+        if isinstance(x, Tensor):
+            return x[at[:, 0], at[:, 1]]
+        chosen = ((x[window], place) for window, place in at.tolist())
+        return [one[place] if isinstance(one, list) else one for one, place in chosen]
+
+    return {key: taken(x) for key, x in tree.items()}

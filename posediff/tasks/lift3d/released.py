@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
 class Network(NamedTuple):
     name: str
-    prefix: str  # where it stands in a model with an OfficialFrame head
+    prefix: str  # where it stands in a model with an Official head
     entries: tuple[Entry, ...]
 
 
@@ -86,7 +86,7 @@ LIFTER = Network("GCNpose", "head.encoder.network.", tuple(_entries(2, 3, timed=
 def convert(
     paths: Sequence[Path | str], weights: str = "model"
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights of released files under the names of a model with an OfficialFrame head.
+    """The weights of released files under the names of a model with an Official head.
 
     `weights` is "model", what the released evaluation loads, or "ema", the average over training;
     a lifter without an average gives its model weights then. The second result says, line by line,

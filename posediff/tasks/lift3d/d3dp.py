@@ -1,0 +1,76 @@
+"""D3DP (Shan et al., ICCV 2023): 3D poses of a window of frames, diffused as they are.
+
+    x_0 = [x, y, z relative to the root] of all frames                              (F, J, 3) metres
+    x_t = alpha[t] x_0 + sigma[t] eps,   eps ~ N(0, 1);  the reverse process begins with a draw
+
+The network, a MixSTE that is told t, reads the 2D beside x_t clamped to +-1.1 m, and says x_0.
+The process clamps that alike (`task.clip`), so a joint further from the root cannot be said.
+Equal to paTRICK-swk/D3DP with converted weights; its flip test is `FlipTest`, its start and steps
+those of DDIM with eta 1. The root is noised and denoised like all others; `decode` sets it to 0.
+"""
+
+import torch
+from torch import Tensor
+
+from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
+from posediff.diffusion.head import Context, Sample
+from posediff.nn.mixste import MixSTE
+from posediff.pose.mirror import mirror_pose
+from posediff.pose.skeleton import skeleton as named
+from posediff.tasks.lift3d import pose
+
+REACH = 1.1  # metres, the largest coordinate that the network is shown
+
+
+class D3DP(TaskHead):
+    def __init__(
+        self,
+        skeleton: str,
+        frames: int,
+        width: int = 512,
+        depth: int = 8,
+        heads: int = 8,
+        drop_path: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.skeleton, self.bones = skeleton, named(skeleton)
+        joints = len(self.bones.joints)
+        self.denoiser = MixSTE(
+            joints, frames, width, depth, heads, channels_in=5, timed=True, drop_path=drop_path
+        )
+
+    def encode(self, sample: Sample) -> Context:
+        return {"uv": pose.screen(sample)}
+
+    def prior(self, context: Context, noise: Noise) -> Prior:
+        uv = context["uv"]
+        return Prior.standard(uv.new_empty(*uv.shape[:-1], 3))
+
+    def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
+        seen = torch.cat([context["uv"], x_t.clamp(-REACH, REACH)], -1)
+        return Output(self.denoiser(seen, t)[0])
+
+    def target(self, sample: Sample) -> Tensor:
+        return pose.rooted(sample["keypoints"], self.bones)
+
+    def loss(
+        self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
+    ) -> Tensor:
+        """MPJPE in metres, of all joints alike."""
+        error = (self.denoise(x_t, t, context).value - goal).norm(dim=-1)
+        return pose.of_samples(error.mean(-1), sample)
+
+    def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
+        """Whatever the root is said to be, it is 0; the other joints stay, as released."""
+        others = estimates.new_ones(len(self.bones.joints), 1)
+        others[self.bones.root] = 0
+        return pose.decode(estimates * others, sample, self.bones)
+
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return pose.by_frame(estimates, sample)
+
+    def mirror(self, x: Tensor) -> Tensor:
+        return mirror_pose(x, self.bones)
+
+    def mirror_sample(self, sample: Sample) -> Sample:
+        return pose.mirrored(sample, self.bones)
