@@ -1,7 +1,7 @@
 """Diffusion models for human pose: 2D from an image, 2D from video, 3D from 2D.
 
 model = posediff.load("runs/lift3d/synthetic/<name>/checkpoints/best")
-poses = model.predict(posediff.lifting_sample(points, layout="coco17", image_size=(1000, 1000)))
+poses = posediff.lift(model, points)    # (F, 17, 2) pixels: COCO's joints in successive frames
 poses.keypoints, poses.hypotheses, poses.spread
 """
 
@@ -11,6 +11,7 @@ from posediff.data.inputs import lifting_sample as lifting_sample
 from posediff.diffusion import Hypotheses as Hypotheses
 from posediff.diffusion import Model as Model
 from posediff.diffusion import Poses as Poses
+from posediff.keypoints import lift as lift
 from posediff.pose.skeleton import Skeleton as Skeleton
 from posediff.pose.skeleton import skeleton as skeleton
 

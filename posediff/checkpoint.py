@@ -149,6 +149,7 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
     config = read_config(folder)
     model: Model = build(config["model"], classes or {}, f"{folder}/config.json")
     load_weights(model, read_weights(folder), Path(folder) / WEIGHTS)
+    model.trained_on = config["dataset"]
     return model.eval()
 
 

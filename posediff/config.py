@@ -147,6 +147,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
             model.head = FlipTest(model.head)
     elif cfg.task.flip and isinstance(model.head, Coarse):
         model.head = BothViews(model.head)
+    model.trained_on = saved["dataset"]
     return cfg, model.eval().to(device(cfg.device)), folder
 
 

@@ -6,21 +6,23 @@ from typing import Any
 import torch
 
 from posediff import checkpoint, config
-from posediff.data.inputs import lifting_sample
+from posediff.data.inputs import intrinsics
 from posediff.data.keypoint_files import read_keypoints
 from posediff.data.photos import photos, read_boxes
 from posediff.data.results import write_poses
-from posediff.data.windows import windowed
+from posediff.keypoints import SIDE, alone, lift
 from posediff.photos import Reader
+from posediff.pose.layout import convert
 from posediff.pose.skeleton import skeleton
 from posediff.visual.pose3d import draw_pose3d, write_picture
 
+LISTED = 10  # frames without anybody, by name
 PICTURES = 12  # of so many frames, evenly spaced
 
 
 @config.main("predict")
 def main(cfg: Any) -> None:
-    {"lift3d": lift, "image2d": find}[cfg.task.name](cfg)
+    {"lift3d": lift_file, "image2d": find}[cfg.task.name](cfg)
 
 
 def find(cfg: Any) -> None:
@@ -35,54 +37,56 @@ def find(cfg: Any) -> None:
         raise ValueError(f"{len(bad)} of {len(paths)} photos could not be used: {'; '.join(bad)}")
 
 
-def lift(cfg: Any) -> None:
-    """3D poses of 2D keypoints."""
+def lift_file(cfg: Any) -> None:
+    """3D poses of 2D keypoints; frames without anybody are listed at the end."""
     layout = skeleton(cfg.layout)
-    size = image_size(cfg.image_size)
-    points, scores, names = read_keypoints(cfg.input, len(layout.joints))
+    size = None if cfg.image_size is None else image_size(cfg.image_size)
+    camera = None if cfg.camera is None else intrinsics(list(cfg.camera)).tolist()
+    rows = read_keypoints(cfg.input, len(layout.joints))
+    points, scores, tracks = (torch.from_numpy(x) for x in (rows.points, rows.scores, rows.tracks))
     cfg, model, folder = config.trained(cfg, "predict")
-    saved, bones = checkpoint.read_config(folder), skeleton(model.head.skeleton)
-    sample = lifting_sample(
-        torch.from_numpy(points),
-        size,
-        torch.from_numpy(scores),
-        layout.name,
-        bones.name,
-        saved["dataset"],
-        names,
+    bones, frames = skeleton(model.head.skeleton), torch.from_numpy(rows.frames)
+    poses = lift(
+        model, points, size, scores, layout.name, camera, tracks, frames, rows.names, seed=cfg.seed
     )
-    frames = saved["dataset"].get("frames", 1)
-    poses = model.predict(windowed(sample, frames) if frames > 1 else sample, seed=cfg.seed)
     meta = {
         "input": str(cfg.input),
         "layout": layout.name,
         "image_size": size,
+        "camera": camera,
         "checkpoint": str(folder),
-        "method": saved["method"],
+        "method": checkpoint.read_config(folder)["method"],
         "steps": getattr(getattr(model, "sampler", None), "steps", 1),
         "K": model.hypotheses,
         "seed": cfg.seed,
+        "empty_frames": rows.empty,
     }
-    output = Path(cfg.output)
-    paths = [*write_poses(output, poses, names, bones, meta)]
-    every = max(1, -(-len(names) // PICTURES))
-    seen = torch.where(sample["visible"][..., None] > 0, sample["keypoints_2d"], torch.nan)
-    for i in range(0, len(names), every):
-        picture = draw_pose3d(
-            seen[i],
-            sample["image_size"][i],
+    output, N = Path(cfg.output), len(rows.names)
+    paths = [*write_poses(output, poses, rows.names, bones, meta, rows.tracks, rows.frames)]
+    if size is None:
+        points, _ = alone(points, scores, tracks)
+    width, height = size or (SIDE, SIDE)
+    seen = convert(points, scores, layout, bones, width=width)
+    for i in range(0, N, max(1, -(-N // PICTURES))):
+        drawn = draw_pose3d(
+            torch.where(seen.visible[i, :, None] > 0, seen.points[i], torch.nan),
+            torch.tensor([width, height]),
             poses.keypoints[i],
             poses.hypotheses[i],
             poses.spread[i],
             bones,
         )
-        paths.append(output / f"{safe(names[i])}.png")
-        write_picture(paths[-1], picture)
-    spread = 1000 * float(poses.spread.mean())
+        paths.append(output / f"{safe(rows.names[i])}.png")
+        write_picture(paths[-1], drawn)
+    people, spread = len(set(tracks.tolist())), 1000 * float(poses.spread.mean())
     print(
-        f"{len(names)} poses of {bones.name}, {model.hypotheses} hypotheses, spread {spread:.1f} mm"
+        f"{N} poses of {bones.name} in {people} track{'s' * (people > 1)}, {model.hypotheses} "
+        f"hypotheses, spread {spread:.1f} mm"
     )
     print("\n".join(map(str, paths)))
+    if rows.empty:
+        more = f" and {len(rows.empty) - LISTED} more" if len(rows.empty) > LISTED else ""
+        print(f"nobody in {len(rows.empty)} frames: {', '.join(rows.empty[:LISTED])}{more}")
 
 
 def image_size(given: Any) -> tuple[float, float]:

@@ -214,6 +214,45 @@ def test_the_library_predicts_what_the_command_writes(runs, tmp_path):
     poses = model.predict(sample, hypotheses=5, steps=5, seed=0)
     written = np.load(tmp_path / "out/poses.npz")["keypoints"]
     assert np.allclose(poses.keypoints.numpy(), written, atol=1e-5)
+    same = posediff.lift(model, points, (1000, 1002), layout="h36m17", ids=sample["id"])
+    assert np.allclose(same.keypoints.numpy(), written, atol=1e-5)
+
+
+def test_the_example_of_the_library_runs(runs):
+    lines = posediff.__doc__.splitlines()
+    example = "\n".join(lines[next(i for i, x in enumerate(lines) if x.startswith("model =")) :])
+    example = example.replace("runs/lift3d/synthetic/<name>", f"{runs}/paper")
+    assert "posediff.lift(model, points)" in example
+    names = {"posediff": posediff, "points": 300 + 50 * torch.rand(4, 17, 2)}
+    exec(example, names)
+    assert names["poses"].keypoints.shape == (4, 17, 3)
+    assert names["poses"].hypotheses.shape == (4, 5, 17, 3)
+
+
+def test_a_video_of_tracks_is_predicted_and_its_empty_frames_are_listed(runs, tmp_path, capsys):
+    people = [
+        {"image_id": n, "track_id": t, "keypoints": (100 + 50 * torch.rand(51)).tolist()}
+        for t in (3, 8)
+        for n in range(30)
+        if n not in (4, 5) and (n, t) != (9, 8)
+    ]
+    images = [{"id": n, "file_name": f"{n:03d}.jpg"} for n in range(30)]
+    path = tmp_path / "video.json"
+    path.write_text(json.dumps({"images": images, "annotations": people}))
+    capsys.readouterr()
+    where = (f"input={path}", "layout=coco17", f"output={tmp_path}/out", "camera=[900,900,320,240]")
+    command("predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", *where)
+    said = capsys.readouterr().out.strip().splitlines()
+    assert said[0].startswith("55 poses of h36m17 in 2 tracks")
+    assert said[-1] == "nobody in 2 frames: 004.jpg, 005.jpg"
+    arrays = np.load(tmp_path / "out/poses.npz", allow_pickle=False)
+    assert arrays["track"].tolist() == [0] * 28 + [1] * 27
+    assert arrays["number"][28:].tolist() == [n for n in range(30) if n not in (4, 5, 9)]
+    assert arrays["frames"][[0, 54]].tolist() == ["000.jpg#3", "029.jpg#8"]
+    text = json.loads((tmp_path / "out/poses.json").read_text())
+    assert (text["poses"][54]["track"], text["poses"][54]["number"]) == (1, 29)
+    assert text["meta"]["empty_frames"] == ["004.jpg", "005.jpg"]
+    assert len(list((tmp_path / "out").glob("*.png"))) == 11
 
 
 def test_building_gives_fresh_weights_by_the_command_line_s_names(runs):
@@ -301,6 +340,8 @@ def test_an_unknown_layout_or_size_is_one_line(runs, capsys, tmp_path):
     where = ("predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", f"input={path}")
     assert "coco17" in error_of(capsys, *where, "layout=coco18", "image_size=[1000,1000]")
     assert "image_size" in error_of(capsys, *where, "layout=h36m17", "image_size=[1000]")
+    line = error_of(capsys, *where, "layout=h36m17", "camera=[0,900,500,500]")
+    assert "the focal length must be above 0 pixels" in line
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ def lifting_sample(
     skeleton: str = "h36m17",
     detector: Mapping[str, Any] | None = None,
     ids: Sequence[str] | None = None,
+    camera: Tensor | None = None,
 ) -> dict[str, Any]:
     """A batch for `model.predict`, one person in one frame a row.
 
@@ -26,7 +27,7 @@ def lifting_sample(
     image_size width and height; `skeleton` that of the model (`model.head.skeleton`). `detector`
     says how the 2D that the model was trained on was described (`dataset` in its config.json);
     without it every detection counts as one Gaussian of 5 pixels at a width of 1000. The answers
-    depend on `ids`: by default the number of the row.
+    depend on `ids`: by default the number of the row. `camera`: intrinsics (9,) or (B, 9).
 
     Raises ValueError where the number of joints is not the layout's.
     """
@@ -36,9 +37,11 @@ def lifting_sample(
     width, target = float(image_size[0]), named(skeleton)
     found = convert(points, scores, named(layout), target, width=width)
     described = detector or {"keypoints": "detected"}
-    scale = torch.full_like(found.scale, FLOOR) if described["keypoints"] == "gt" else found.scale
+    scale = (
+        torch.full_like(found.scale, FLOOR) if described.get("keypoints") == "gt" else found.scale
+    )
     mixture = point_mixture(found.points, torch.where(found.visible > 0, scale, found.scale))
-    if described["keypoints"] == "noisy":
+    if described.get("keypoints") == "noisy":
         noise = {k: x for k, x in described["noise"].items() if k != "_target_"}
         seen = DetectorNoise(**noise).posterior(found.points, found.scores, size[:, 0], target)
         here = found.visible[..., None] > 0
@@ -46,6 +49,7 @@ def lifting_sample(
             k: torch.where(here.view(*here.shape, *[1] * (x.ndim - 3)), seen[k], x)
             for k, x in mixture.items()
         }
+    lens = {} if camera is None else {"camera": camera.expand(len(points), 9)}
     return {
         "id": list(ids or map(str, range(len(points)))),
         **kernel(mixture),
@@ -53,4 +57,18 @@ def lifting_sample(
         "visible": found.visible,
         "mixture": mixture,
         "image_size": size,
+        **lens,
     }
+
+
+def intrinsics(camera: Sequence[float]) -> Tensor:
+    """(9,) of f_x, f_y, c_x, c_y alone or with three radial and two tangential terms."""
+    try:
+        numbers = torch.tensor([float(x) for x in camera])
+    except (TypeError, ValueError):
+        numbers = torch.empty(0)
+    if len(numbers) not in (4, 9) or not numbers.isfinite().all():
+        raise ValueError(f"camera must be [f_x,f_y,c_x,c_y] or 9 numbers in pixels, got {camera}")
+    if not (numbers[:2] > 0).all():
+        raise ValueError(f"camera: the focal length must be above 0 pixels, got {camera}")
+    return torch.cat([numbers, numbers.new_zeros(9 - len(numbers))])

@@ -6,14 +6,18 @@ says that the joint is missing, then its coordinates may be anything, NaN too; a
 
     .npy   an array (J, 2), (J, 3), (F, J, 2) or (F, J, 3)
     .npz   such an array, alone or as `keypoints`, with an optional `scores` (J,) or (F, J)
-    .json  such an array as nested lists, or {"keypoints": ..., "scores": ...} (null is NaN);
-           COCO results [{"image_id": ..., "keypoints": [x, y, score] * J}, ...];
-           a COCO annotation file: the people of "annotations" with at least one labelled joint
+    .json  such an array as nested lists, or {"keypoints": ..., "scores": ...} (null is NaN); or a
+           list of people: results and annotations of COCO and PoseTrack, what image2d and video2d
+           write, mmpose's and AlphaPose's (keypoint_json.py)
     .csv   a line per frame, split by commas: x1,y1,x2,y2,... or x1,y1,s1,x2,...; one more column
            in front names the frames; an empty cell is NaN. A header is optional and must show the
            order: its words for x begin or end with x, those for y with y (x1, nose_y)
 
-Every person of a COCO file is a frame of its own, named after the image ("12.jpg#1": its second).
+An array is one person in successive frames. In a list of people every entry is a row, named after
+its image and its track ("12.jpg#3"), or its number in the image where the file has no tracks and
+the image has several ("12.jpg#1": the second). Rows of one track belong together, in order; without
+tracks a person who is alone in every frame is one track, and all others are each on their own. A
+row without any joint is no row: where its frame holds nobody else, the frame is told to be empty.
 """
 
 import csv
@@ -21,24 +25,38 @@ import json
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from posediff.data.keypoint_json import (
+    People,
+    empty_frames,
+    miscounted,
+    names_of,
+    numbers_of,
+    numeric,
+    read_people,
+)
+
 Values = NDArray[np.float64]  # (F, J, 2 or 3), as the file has them
 
 
 class Keypoints2D(NamedTuple):
-    points: NDArray[np.float32]  # (F, J, 2) pixels; (0, 0) where a joint is missing
-    scores: NDArray[np.float32]  # (F, J) in 0..1; 0 = missing
-    names: list[str]  # of the F frames
+    """N rows: a person in a frame each, all frames of a track in a row."""
+
+    points: NDArray[np.float32]  # (N, J, 2) pixels; (0, 0) where a joint is missing
+    scores: NDArray[np.float32]  # (N, J) in 0..1; 0 = missing
+    names: list[str]  # of the rows
+    tracks: NDArray[np.int64]  # (N,) who it is
+    frames: NDArray[np.int64]  # (N,) when: successive numbers are successive frames
+    empty: list[str]  # frames without anybody
 
 
 def read_keypoints(path: str | Path, joints: int) -> Keypoints2D:
-    """The 2D keypoints of a file whose layout has that many joints.
+    """The 2D keypoints of a file whose layout has that many joints; at least one row.
 
     FileNotFoundError, or ValueError with one line that says which entry is wrong and what to do.
     """
@@ -52,9 +70,66 @@ def read_keypoints(path: str | Path, joints: int) -> Keypoints2D:
         raise FileNotFoundError(f"{path}: no such file; name the file of 2D keypoints")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty; write the keypoints again")
-    values, names = readers[kind](path, joints)
+    found = readers[kind](path, joints)
+    if isinstance(found, People):
+        return _sorted(path, found, joints)
+    values, names = found
     values = _frames(path, values, joints)
-    return _checked(path, values, names or [f"{i:06d}" for i in range(len(values))])
+    names = names or [f"{i:06d}" for i in range(len(values))]
+    points, scores = _checked(path, values, names)
+    track, frame = np.zeros(len(values), dtype=np.int64), np.arange(len(values))
+    return _without_empty(path, Keypoints2D(points, scores, names, track, frame, []))
+
+
+def _sorted(path: Path, people: People, joints: int) -> Keypoints2D:
+    """The rows track by track, each in the order of time."""
+    if not people.values:
+        raise ValueError(f"{path}: holds no keypoints; write at least one frame")
+    names, numbers = names_of(people), numbers_of(people)
+    values = np.array(people.values).reshape(-1, joints, 3)
+    points, scores = _checked(path, values, names)
+    alone = len(set(people.frames)) == len(people.frames)
+    labels = [
+        "" if track is None and alone else name if track is None else f"#{track}"
+        for name, track in zip(names, people.tracks, strict=True)
+    ]
+    order_of = {label: n for n, label in enumerate(dict.fromkeys(labels))}
+    track = np.array([order_of[label] for label in labels], dtype=np.int64)
+    frame = np.array([numbers[name] for name in people.frames], dtype=np.int64)
+    twice = Counter(zip(track.tolist(), frame.tolist(), strict=True)).most_common(1)
+    if twice and twice[0][1] > 1:
+        row = int(np.flatnonzero((track == twice[0][0][0]) & (frame == twice[0][0][1]))[0])
+        raise ValueError(f"{path}: {names[row]} is in its frame twice; give every track one person")
+    order = np.lexsort((frame, track))
+    rows = Keypoints2D(
+        points[order],
+        scores[order],
+        [names[i] for i in order],
+        track[order],
+        frame[order],
+        empty_frames(people),
+    )
+    return _without_empty(path, rows)
+
+
+def _without_empty(path: Path, rows: Keypoints2D) -> Keypoints2D:
+    """Rows without any joint become empty frames, if nobody else is in them."""
+    there = (rows.scores > 0).any(1)
+    if not there.any():
+        raise ValueError(f"{path}: nobody in any frame; give at least one joint a score above 0")
+    others = set(rows.frames[there].tolist())
+    gone = [i for i in np.flatnonzero(~there) if rows.frames[i] not in others]
+    empty = dict.fromkeys(
+        [*rows.empty, *(rows.names[i].rpartition("#")[0] or rows.names[i] for i in gone)]
+    )
+    return Keypoints2D(
+        rows.points[there],
+        rows.scores[there],
+        [rows.names[i] for i in np.flatnonzero(there)],
+        rows.tracks[there],
+        rows.frames[there],
+        list(empty),
+    )
 
 
 def _numpy(path: Path, joints: int) -> tuple[Values, list[str]]:
@@ -75,7 +150,7 @@ def _numpy(path: Path, joints: int) -> tuple[Values, list[str]]:
     if key not in arrays:
         found = ", ".join(arrays) or "no array"
         raise ValueError(f"{path}: holds {found}; call the array of 2D keypoints `keypoints`")
-    return _with_scores(path, _array(f"{path}: {key}", arrays[key]), arrays.get("scores")), []
+    return _with_scores(path, numeric(f"{path}: {key}", arrays[key]), arrays.get("scores")), []
 
 
 def _needed(archive: Any) -> dict[str, Any]:
@@ -85,42 +160,22 @@ def _needed(archive: Any) -> dict[str, Any]:
         return {k: archive[k] for k in archive.files if k not in unread or k == "keypoints"}
 
 
-def _json(path: Path, joints: int) -> tuple[Values, list[str]]:
+def _json(path: Path, joints: int) -> People | tuple[Values, list[str]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path}: cut short or no JSON ({error}); write it again") from error
-    if isinstance(data, list) and data and isinstance(data[0], dict):
-        return _coco(path, data, joints, {})
+    people = read_people(path, data, joints)
+    if people is not None:
+        return people
     if isinstance(data, list):
         return _stack(path, data), []
-    if isinstance(data, dict) and isinstance(data.get("annotations"), list):
-        people = [p for p in data["annotations"] if any(p.get("keypoints", [])[2::3])]
-        files = {image["id"]: str(image["file_name"]) for image in data.get("images", [])}
-        return _coco(path, people, joints, files)
     if isinstance(data, dict) and "keypoints" in data:
         return _with_scores(path, _stack(path, data["keypoints"]), data.get("scores")), []
     raise ValueError(
         f"{path}: neither a list nor an object with `keypoints` or `annotations`; "
         'write {"keypoints": [frame][joint][x, y, score]}'
     )
-
-
-def _coco(
-    path: Path, people: Sequence[Any], joints: int, files: dict[Hashable, str]
-) -> tuple[Values, list[str]]:
-    rows, images = [], []
-    for i, person in enumerate(people):
-        if not isinstance(person, dict) or not {"image_id", "keypoints"} <= person.keys():
-            raise ValueError(f"{path}: entry {i}: a COCO entry needs `image_id` and `keypoints`")
-        image = person["image_id"]
-        row = _array(f"{path}: entry {i} (image {image})", person["keypoints"]).ravel()
-        if row.size != 3 * joints:
-            found = f"{row.size / 3:g} (x, y, score each)"
-            raise _miscounted(f"{path}: entry {i} (image {image})", joints, found)
-        rows.append(row.reshape(joints, 3))
-        images.append(files.get(image, str(image)))
-    return np.array(rows), _distinct(images)
 
 
 def _csv(path: Path, joints: int) -> tuple[Values, list[str]]:
@@ -135,7 +190,7 @@ def _csv(path: Path, joints: int) -> tuple[Values, list[str]]:
     width = len(lines[0][1])
     per_joint = next((n for n in (3, 2) if width - n * joints in (0, 1)), None)
     if per_joint is None:
-        raise _miscounted(
+        raise miscounted(
             f"{path}: line {lines[0][0]}",
             joints,
             f"{width / 3:g} (x, y, score) or {width / 2:g} (x, y) in its {width} columns, of which "
@@ -181,23 +236,11 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _array(where: str, data: object) -> Values:
-    try:
-        values = np.asarray(data)
-        if values.dtype.kind == "c":
-            raise TypeError("complex numbers")
-        return values.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
-            f"{where}: not numbers in lists of one length; write [x, y, score] for every joint"
-        ) from error
-
-
 def _stack(path: Path, entries: object) -> Values:
     """Nested lists as an array; the first entry that differs in shape is named."""
     if not isinstance(entries, list):
         raise ValueError(f"{path}: keypoints must be a list; write [frame][joint][x, y, score]")
-    arrays = [_array(f"{path}: entry {i}", entry) for i, entry in enumerate(entries)]
+    arrays = [numeric(f"{path}: entry {i}", entry) for i, entry in enumerate(entries)]
     for i, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
             raise ValueError(
@@ -211,7 +254,7 @@ def _with_scores(path: Path, points: Values, scores: object) -> Values:
     """Scores that stand in an array of their own become the third column."""
     if scores is None:
         return points
-    column = _array(f"{path}: scores", scores)
+    column = numeric(f"{path}: scores", scores)
     if points.shape[-1:] != (2,) or column.shape != points.shape[:-1]:
         raise ValueError(
             f"{path}: keypoints {points.shape} and scores {column.shape} do not belong together; "
@@ -229,11 +272,14 @@ def _frames(path: Path, values: Values, joints: int) -> Values:
             "keypoints of one person are (J, 2), (J, 3), (F, J, 2) or (F, J, 3)"
         )
     if values.shape[-2] != joints:
-        raise _miscounted(str(path), joints, str(values.shape[-2]))
+        raise miscounted(str(path), joints, str(values.shape[-2]))
     return values.reshape(-1, joints, values.shape[-1])
 
 
-def _checked(path: Path, values: Values, names: list[str]) -> Keypoints2D:
+def _checked(
+    path: Path, values: Values, names: list[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Points (F, J, 2) and scores (F, J)."""
     points, scores = values[..., :2], np.ones(values.shape[:2])
     if values.shape[-1] == 3:
         scores = values[..., 2]
@@ -249,14 +295,7 @@ def _checked(path: Path, values: Values, names: list[str]) -> Keypoints2D:
             "give a missing joint the score 0 in a third column"
         )
     points = np.where(missing[..., None], 0, points)
-    return Keypoints2D(points.astype(np.float32), scores.clip(max=1).astype(np.float32), names)
-
-
-def _miscounted(where: str, joints: int, found: str) -> ValueError:
-    return ValueError(
-        f"{where}: the layout has {joints} joints, the file has {found}; "
-        "name the layout that the keypoints are in"
-    )
+    return points.astype(np.float32), scores.clip(max=1).astype(np.float32)
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -4,11 +4,13 @@ Both hold the same: F frames, K hypotheses, J joints, metres, the root joint at 
 directions (x right, y down, z forward).
 
     poses.npz   keypoints (F, J, 3), hypotheses (F, K, J, 3), spread (F, J), scores (F, J), all
-                float32; frames (F,), joints (J,), edges (E, 2), skeleton, unit "metre", meta (a
-                JSON text). No pickle: np.load(path, allow_pickle=False) reads it.
+                float32; frames (F,) their names, track and number (F,) whose and when, joints
+                (J,), edges (E, 2), skeleton, unit "metre", meta (a JSON text). No pickle:
+                np.load(path, allow_pickle=False) reads it.
     poses.json  {"format", "version", "unit", "axes", "skeleton", "joints", "edges", "root",
-                 "meta", "poses": [{"frame", "mean_spread", "keypoints": [[x, y, z], ...],
-                 "spread": [...], "scores": [...], "hypotheses": [[[x, y, z], ...], ...]}, ...]}
+                 "meta", "poses": [{"frame", "track", "number", "mean_spread", "keypoints":
+                 [[x, y, z], ...], "spread": [...], "scores": [...], "hypotheses":
+                 [[[x, y, z], ...], ...]}, ...]}
                 Lists over joints follow "joints"; a line per joint, rounded to 0.01 mm.
 """
 
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posediff.diffusion.aggregate import Poses
 from posediff.pose.skeleton import Skeleton
@@ -32,13 +35,18 @@ def write_poses(
     frames: Sequence[str],
     skeleton: Skeleton,
     meta: Mapping[str, Any],
+    tracks: Sequence[int] | NDArray[np.int64] | None = None,
+    numbers: Sequence[int] | NDArray[np.int64] | None = None,
 ) -> tuple[Path, Path]:
     """Write poses.npz and poses.json into the folder, each beside and renamed; their paths.
 
-    `frames` names the rows, `meta` is what a reader of the files should know (JSON values). A pose
-    that is not finite is a ValueError that names frame and joint, and nothing is written.
+    `frames` names the rows, `meta` is what a reader of the files should know (JSON values),
+    `tracks` say whose the rows are and `numbers` when (None: one person in successive frames). A
+    pose that is not finite is a ValueError that names frame and joint, and nothing is written.
     """
     arrays = _arrays(poses, frames, skeleton)
+    arrays["track"] = np.zeros(len(frames), np.int64) if tracks is None else np.asarray(tracks)
+    arrays["number"] = np.arange(len(frames)) if numbers is None else np.asarray(numbers)
     text = _as_text(arrays, frames, skeleton, meta)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,10 +103,16 @@ def _as_text(
         "root": root,
         "meta": meta,
     }
-    rounded = {name: np.round(array.astype(np.float64), 5) for name, array in arrays.items()}
+    rounded = {
+        name: np.round(array.astype(np.float64), 5)
+        for name, array in arrays.items()
+        if array.dtype.kind == "f"
+    }
     poses = [
         {
             "frame": frame,
+            "track": int(arrays["track"][i]),
+            "number": int(arrays["number"][i]),
             "mean_spread": round(float(rounded["spread"][i].mean()), 5),
             **{k: rounded[k][i].tolist() for k in ("keypoints", "spread", "scores", "hypotheses")},
         }

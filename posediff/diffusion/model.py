@@ -2,8 +2,10 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from einops import rearrange, repeat
@@ -19,11 +21,14 @@ Rule = Callable[[Hypotheses], Poses]
 
 
 class Model(nn.Module, ABC):
-    """`aggregate` and `hypotheses` (K) are what inference does unless a call says otherwise."""
+    """`aggregate` and `hypotheses` (K) are what inference does unless a call says otherwise.
+    `trained_on` is what a loaded model was told of its data.
+    """
 
     head: TaskHead | RegressionHead
     aggregate: Rule
     hypotheses: int
+    trained_on: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def loss(self, sample: Sample) -> Tensor:

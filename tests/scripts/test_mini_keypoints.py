@@ -22,7 +22,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_keypoints_are_frames_of_the_test_people_seen_in_square_pictures(folder):
-    points, scores, names = read_keypoints(folder / "keypoints.json", 17)
+    points, scores, names, *_ = read_keypoints(folder / "keypoints.json", 17)
     assert len(names) == len(KINDS)
     assert not list(folder.glob("*.part"))
     first = synthetic("test", clips=1)
