@@ -1,32 +1,57 @@
-"""Speed of the lift3d networks of released size against the plain reference: one CPU thread.
+"""Speed of lift3d at released size: networks against the plain reference, and whole inferences.
 
     python benchmarks/speed_lift3d.py [--rounds 10]
+    python benchmarks/speed_lift3d.py --inference [--device cuda] [--compile] [--rounds 10]
 
-Both run in this process by turns, with the same weights and inputs, and must say the same. Counted
-is CPU time of the process, the least over all calls, so that a busy machine disturbs little. Prints
-one Markdown row per network and batch size.
+First form: both run in this process by turns, with the same weights and inputs, and must say the
+same. Counted is CPU time of the process, the least over all calls, so that a busy machine disturbs
+little; one CPU thread. Prints one Markdown row per network and batch size.
+
+Second form: frames per second of `model.predict` from 2D on the device to poses, wall clock of the
+quickest round; one frame at a time, many, and one window of 243. --compile has torch.compile make
+the networks (on a GPU with its graphs), and the poses must stay the same.
 """
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import reference_lift3d as reference
 import torch
 from torch import Tensor, nn
 
+from posediff.data.synthetic import synthetic
+from posediff.diffusion import DDIMSampler, DiffusionModel, FlipTest, Model, Process
+from posediff.diffusion.schedule import cosine, linear
+from posediff.engine import on
+from posediff.nn.mixste import MixSTE
 from posediff.pose.skeleton import skeleton
-from posediff.tasks.lift3d.network import GraphLifter, GraphRefiner
+from posediff.tasks.lift3d import D3DP, Encoder, Lift3D, Official, VideoEncoder
+from posediff.tasks.lift3d.network import ContextDenoiser, GraphLifter, GraphRefiner
 from posediff.tasks.lift3d.released import DENOISER, LIFTER, Network, translate
 
 CALLS = {1: 40, 1024: 1}  # per round, of each batch size
+MANY = 1024  # single frames at once
+WINDOW = 243
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=10)
-    rounds = parser.parse_args().rounds
-    torch.set_num_threads(1)
+    parser.add_argument("--inference", action="store_true", help="whole inferences")
+    parser.add_argument("--device", default="cpu", help="of --inference: cpu or cuda")
+    parser.add_argument("--compile", action="store_true", help="of --inference")
+    args = parser.parse_args()
     torch.manual_seed(0)
+    if args.inference:
+        inference(torch.device(args.device), args.rounds, args.compile)
+    else:
+        networks(args.rounds)
+
+
+def networks(rounds: int) -> None:
+    torch.set_num_threads(1)
     adjacency = skeleton("h36m17").adjacency()
     pairs = {
         DENOISER: (reference.denoiser(adjacency), GraphRefiner(adjacency)),
@@ -69,6 +94,83 @@ def race(
                 start = time.process_time()
                 network(*inputs)
                 best[i] = min(best[i], 1e3 * (time.process_time() - start))
+    return best
+
+
+def inference(device: torch.device, rounds: int, compile: bool) -> None:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    print(f"{name}, {torch.get_num_threads()} CPU threads, torch {torch.__version__}\n")
+    print("| model | steps | K | frames at once | ms | frames/s |\n|---|---|---|---|---|---|")
+    for row, model, frames in models():
+        window = WINDOW if frames == WINDOW else 1
+        data = synthetic("test", "noisy", clips=13, length=max(window, 25), frames=window)
+        batch = frames // window
+        sample = on(device, data.__getitems__([i % len(data) for i in range(batch)]))
+        sample["id"] = [str(i) for i in range(batch)]
+        model = model.to(device).eval()
+        if compile:
+            plain = model.predict(sample).keypoints
+            quicken(model, device)
+            torch.testing.assert_close(model.predict(sample).keypoints, plain, rtol=0, atol=1e-4)
+        seconds = quickest(lambda m=model, s=sample: m.predict(s), device, rounds)
+        steps, K = len(model.sampler.grid(len(model.process.schedule))) - 1, model.hypotheses
+        print(
+            f"| {row} | {steps} | {K} | {frames} | {1e3 * seconds:.1f} | {frames / seconds:.0f} |"
+        )
+
+
+def models() -> Iterator[tuple[str, Any, int]]:
+    """Rows, models of released size with fresh weights, and how many frames they see at once."""
+
+    def ready(encoder: Encoder | VideoEncoder) -> Encoder | VideoEncoder:
+        encoder.residual.fill_(0.05)
+        return encoder
+
+    process, sampler = Process(cosine(50)), DDIMSampler(5)
+    released, two = Process(linear(51, 1e-4, 1e-3), "noise"), DDIMSampler(2, 24, "leading")
+    head = Lift3D(ready(Encoder("h36m17")))
+    for frames in (1, MANY):
+        yield "paper", DiffusionModel(head, process, sampler, hypotheses=5), frames
+    yield "official_frame", DiffusionModel(Official(Encoder("h36m17")), released, two), MANY
+    head = Lift3D(ready(VideoEncoder("h36m17", WINDOW)))
+    yield "paper_video", DiffusionModel(head, process, sampler, hypotheses=5), WINDOW
+    official = Official(VideoEncoder("h36m17", WINDOW), uv_scale=0.5)
+    one = DDIMSampler(1, 6, "leading")
+    yield "official_video", DiffusionModel(official, released, one), WINDOW
+    process, sampler = Process(cosine(1000), clip=1.1), DDIMSampler(5, eta=1.0)
+    d3dp = D3DP("h36m17", WINDOW)
+    yield "d3dp", DiffusionModel(d3dp, process, sampler, hypotheses=5), WINDOW
+    flipped = DiffusionModel(FlipTest(d3dp), process, sampler, hypotheses=5)
+    yield "d3dp, flip test", flipped, WINDOW
+
+
+def quicken(model: Model, device: torch.device) -> None:
+    """Compile the networks in place. A graph writes into the same memory again, hence the copy."""
+    mode = "reduce-overhead" if device.type == "cuda" else "default"
+    for network in model.modules():
+        if isinstance(network, ContextDenoiser | GraphLifter | GraphRefiner | MixSTE):
+            compiled = torch.compile(network.forward, mode=mode)
+            network.forward = copied(compiled)  # type: ignore[method-assign]
+
+
+def copied(network: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*inputs: Tensor) -> Any:
+        y = network(*inputs)
+        return y.clone() if isinstance(y, Tensor) else tuple(part.clone() for part in y)
+
+    return call
+
+
+def quickest(run: Callable[[], object], device: torch.device, rounds: int) -> float:
+    """Least wall-clock seconds of a call, after one to warm up."""
+    best = float("inf")
+    for round in range(rounds + 1):
+        start = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if round:
+            best = min(best, time.perf_counter() - start)
     return best
 
 

@@ -8,6 +8,7 @@ poses.keypoints, poses.hypotheses, poses.spread
 from posediff.checkpoint import load as load
 from posediff.config import build as build
 from posediff.data.inputs import lifting_sample as lifting_sample
+from posediff.data.windows import windowed as windowed
 from posediff.diffusion import Hypotheses as Hypotheses
 from posediff.diffusion import Model as Model
 from posediff.diffusion import Poses as Poses

@@ -1,10 +1,15 @@
-"""Released DiffPose weights (single frame) -> a model folder that posediff.load reads.
+"""Released DiffPose and D3DP weights -> a model folder that posediff.load reads.
 
-    python scripts/convert_checkpoint.py diffpose_uvxyz_cpn.pth gcn_xyz_cpn.pth OUT [--weights ema]
+    python scripts/convert_checkpoint.py FILE [FILE] OUT [--weights ema]
 
-Takes the denoiser's file and the lifter's, in any order. Only tensors are read from them, never
-pickled code. Prints what became of every key, and fails at the first that is missing, unknown or of
-another shape. The released evaluation uses the model weights, not the EMA.
+    diffpose_uvxyz_cpn.pth gcn_xyz_cpn.pth              official_frame
+    diffpose_video_uvxyz_cpn.pth mixste_cpn_243f.bin    official_video
+    mixste_cpn_243f.bin                                 the lifter alone
+    h36m_best_epoch.bin                                 d3dp
+
+in any order. Only tensors are read from the files, nothing in them is run. Prints what became of
+every key, and fails at the first that is missing, unknown or of another shape. The released
+evaluation uses the model weights, not the EMA.
 """
 
 import argparse
@@ -13,16 +18,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from posediff import checkpoint, config
-from posediff.tasks.lift3d.released import DENOISER, DEPTH, JOINTS, LIFTER, WIDTH, convert
+from posediff.tasks.lift3d.released import (
+    DENOISER,
+    DEPTH,
+    JOINTS,
+    LIFTER,
+    WIDTH,
+    convert,
+    video_size,
+)
 
-PRESET = ("task=lift3d", "preset=official_frame")
+LIFTERS = "head.encoder.network."
+VIDEO = f"{LIFTERS}Temporal_pos_embed"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("files", type=Path, nargs="+", help="released .pth files, two networks")
+    parser.add_argument("files", type=Path, nargs="+", help="released .pth or .bin files")
     parser.add_argument("out", type=Path, help="the model folder to write")
     parser.add_argument("--weights", choices=("model", "ema"), default="model")
     args = parser.parse_args()
@@ -34,32 +49,74 @@ def main() -> None:
 
 def write(files: list[Path], out: Path, weights: str) -> None:
     state, report = convert(files, weights)
-    for network, kind in ((DENOISER, "denoiser"), (LIFTER, "lifter")):
-        if not any(name.startswith(network.prefix) for name in state):
-            raise ValueError(f"no file holds the {kind} {network.name}: give it beside {files[0]}")
+    method, frames, state, chosen = model_of(state, files)
     print("\n".join(report))
-    # our encoder's residual; no released file has it, and the released method reads none
-    state["head.encoder.residual"] = torch.zeros(JOINTS, 3)
+    tree = config.plain(config.compose("train", chosen).model)
+    if method.startswith("official"):
+        tree["head"]["encoder"] = lifter(state)
     about = {
         "task": "lift3d",
-        "method": "official_frame",
+        "method": method,
         "skeleton": "h36m17",
-        "dataset": {"name": "h36m", "keypoints": "unknown", "noise": None},
+        "dataset": {"name": "h36m", "keypoints": "unknown", "frames": frames, "noise": None},
         "weights": {"files": [path.name for path in files], "entry": weights},
-        "overrides": list(PRESET),
-        "model": model_tree(),
+        "overrides": [x for x in chosen if x.startswith(("task=", "preset=", "experiment="))],
+        "model": tree,
     }
     checkpoint.save(out, state, about)
     print(f"{out}: {sum(x.numel() for x in state.values()):,} numbers in {len(state)} entries")
 
 
-def model_tree() -> dict[str, Any]:
-    """What the preset composes, around a lifter of the released size."""
-    sizes = [f"task.head.width={WIDTH}", f"task.head.depth={DEPTH}"]
-    tree: dict[str, Any] = config.plain(config.compose("train", [*PRESET, *sizes]).model)
-    encoder = {"_target_": "posediff.tasks.lift3d.Encoder", "skeleton": "h36m17"}
-    tree["head"]["encoder"] = encoder | {"width": WIDTH, "depth": DEPTH}
-    return tree
+def model_of(
+    state: dict[str, Tensor], files: list[Path]
+) -> tuple[str, int, dict[str, Tensor], list[str]]:
+    """Method, frames of a window, weights and command line of the model that the files make."""
+    refines, denoises, lifts = (
+        any(name.startswith(prefix) for name in state)
+        for prefix in (DENOISER.prefix, "head.denoiser.", LIFTERS)
+    )
+    data = ["dataset=h36m"]
+    if denoises:
+        if refines or lifts:
+            raise ValueError(f"D3DP needs no other file beside it: give {files[0]} alone")
+        size = sizes(state, "head.denoiser.")
+        chosen = [f"task.head.{k}={size[k]}" for k in ("width", "depth")]
+        frames = f"dataset.frames={size['frames']}"
+        return "d3dp", size["frames"], state, ["task=lift3d", "preset=d3dp", *data, frames, *chosen]
+    if VIDEO in state and not refines:
+        state = {name.replace("head.encoder.", "head."): x for name, x in state.items()}
+        state["head.residual"] = torch.zeros(JOINTS, 3)
+        size = sizes(state, "head.network.")
+        chosen = [f"model.head.{k}={size[k]}" for k in ("width", "depth")]
+        chosen += [f"dataset.frames={size['frames']}"]
+        return "encoder", size["frames"], state, ["experiment=lift3d_video_encoder", *data, *chosen]
+    for present, (network, kind) in (
+        (refines, (DENOISER, "denoiser")),
+        (lifts, (LIFTER, "lifter")),
+    ):
+        if not present:
+            raise ValueError(f"no file holds the {kind} {network.name}: give it beside {files[0]}")
+    # our encoder's residual; no released file has it, and the released method reads none
+    state["head.encoder.residual"] = torch.zeros(JOINTS, 3)
+    method = "official_video" if VIDEO in state else "official_frame"
+    frames = sizes(state, LIFTERS)["frames"] if VIDEO in state else 1
+    chosen = [f"task.head.width={WIDTH}", f"task.head.depth={DEPTH}", f"dataset.frames={frames}"]
+    return method, frames, state, ["task=lift3d", f"preset={method}", *data, *chosen]
+
+
+def sizes(state: dict[str, Tensor], prefix: str) -> dict[str, int]:
+    size = video_size(state, prefix)
+    assert size is not None  # the weights were checked
+    return size
+
+
+def lifter(state: dict[str, Tensor]) -> dict[str, Any]:
+    """The node of a model tree for the lifter of an Official head."""
+    if VIDEO in state:
+        size = sizes(state, LIFTERS)
+        return {"_target_": "posediff.tasks.lift3d.VideoEncoder", "skeleton": "h36m17", **size}
+    size = {"width": WIDTH, "depth": DEPTH}
+    return {"_target_": "posediff.tasks.lift3d.Encoder", "skeleton": "h36m17", **size}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Released checkpoint files, made here by their list of keys, into a model folder."""
 
+import importlib.util
 import runpy
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ import pytest
 import torch
 
 from posediff import checkpoint
-from posediff.tasks.lift3d.released import DENOISER, LIFTER, Network, convert
+from posediff.pose.camera import denormalise
+from posediff.pose.mirror import mirror_pose
+from posediff.pose.skeleton import skeleton
+from posediff.tasks.lift3d.released import DENOISER, LIFTER, Network, convert, identify
 
 SCRIPT = Path(__file__).parents[2] / "scripts/convert_checkpoint.py"
 KEYS = {DENOISER: "keys_diff.txt", LIFTER: "keys_pose.txt"}
@@ -127,23 +131,37 @@ def test_a_broken_average_is_checked_like_the_weights(tmp_path):
 
 def test_other_layouts_and_other_objects_are_refused_in_one_line(tmp_path):
     path = tmp_path / "file.pth"
-    torch.save({"model_pos": {"module.head.1.bias": torch.zeros(3)}}, path)
-    with pytest.raises(ValueError, match=r"file\.pth: not in the released layout"):
+    torch.save({"state_dict": {"module.head.1.bias": torch.zeros(3)}}, path)
+    with pytest.raises(ValueError, match=r"file\.pth: not in a released layout"):
         convert([path])
     write(path, {"head.1.bias": torch.zeros(3)})
-    with pytest.raises(ValueError, match="neither GCNdiff nor GCNpose"):
+    with pytest.raises(ValueError, match="neither GCNdiff, GCNpose, MixSTE nor D3DP"):
         convert([path])
-    torch.save([{"module.a": torch.zeros(1)}, np.random.RandomState(0), 0, 0], path)
-    with pytest.raises(
-        ValueError, match=r"file\.pth: damaged, or holds more than tensors"
-    ) as caught:
-        convert([path])
-    assert "\n" not in str(caught.value)
     path.write_bytes(b"no checkpoint at all")
     with pytest.raises(ValueError, match=r"file\.pth: damaged, or holds more than tensors"):
         convert([path])
     with pytest.raises(FileNotFoundError, match=r"absent\.pth: no such file"):
         convert([tmp_path / "absent.pth"])
+
+
+class Evil:
+    def __reduce__(self):
+        return Path.write_text, (Path(self.path), "run")
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_that_would_run_something_is_refused_by_the_name_of_that(tmp_path, legacy):
+    path, evil = tmp_path / "file.pth", Evil()
+    evil.path = str(tmp_path / "proof")
+    torch.save(
+        [{"module.a": torch.zeros(1)}, evil, 0, 0],
+        path,
+        _use_new_zipfile_serialization=not legacy,
+    )
+    with pytest.raises(ValueError, match=r"file\.pth: damaged, .* \(it names ") as caught:
+        convert([path])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "proof").exists()
 
 
 def test_two_files_of_one_network_are_refused(files):
@@ -171,3 +189,139 @@ def test_the_script_wants_both_networks_and_ends_in_one_line(files, tmp_path, ca
         run(tmp_path / "absent.pth", files[0], tmp_path / "out")
     assert "absent.pth: no such file" in str(caught.value.code)
     assert capsys.readouterr().out == ""
+
+
+# --- MixSTE and D3DP, whose names are ours
+
+
+@pytest.fixture(scope="module")
+def recipe(shared):
+    spec = importlib.util.spec_from_file_location("recipe", shared / "golden/lift3d/recipe.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    def load(name):
+        with np.load(shared / f"golden/lift3d/{name}.npz", allow_pickle=False) as file:
+            return {key: torch.from_numpy(file[key]) for key in file}
+
+    return load
+
+
+@pytest.fixture
+def mixste(recipe, tmp_path):
+    """The lifter of golden/lift3d/mixste_tiny.npz in the released layout."""
+    state = recipe.weights(recipe.keys(9, 17, 64, 2), 3)
+    path = tmp_path / "mixste_cpn_9f.bin"
+    content = {f"module.{k}": torch.from_numpy(x) for k, x in state.items()}
+    torch.save({"model_pos": content, "random_state": np.random.RandomState(0)}, path)
+    return path
+
+
+@pytest.fixture
+def d3dp(recipe, tmp_path):
+    path = tmp_path / "h36m_best_epoch.bin"
+    recipe.released_d3dp(path, 11, frames=5, dim=32, depth=2)
+    return path
+
+
+@pytest.mark.parametrize(("keys", "name"), [("keys_mixste", "MixSTE"), ("keys_d3dp", "D3DP")])
+def test_the_video_networks_of_released_size_have_the_released_keys(shared, keys, name):
+    lines = [x for x in (shared / f"golden/lift3d/{keys}.txt").read_text().split("\n") if x]
+    parts = [line.partition(" ") for line in lines]
+    shapes = {key: tuple(map(int, shape.strip("(), ").split(","))) for key, _, shape in parts}
+    weights = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    network = identify(weights, Path("file.bin"))
+    assert network.name == name
+    assert [(e.released, e.shape) for e in network.entries] == list(shapes.items())
+
+
+def test_a_lifter_of_windows_becomes_an_encoder_that_says_the_released_poses(
+    mixste, golden, tmp_path
+):
+    run(mixste, tmp_path / "out")
+    model, tiny = checkpoint.load(tmp_path / "out"), golden("mixste_tiny")
+    config = checkpoint.read_config(tmp_path / "out")
+    assert (config["method"], config["dataset"]["frames"]) == ("encoder", 9)
+    with torch.no_grad():
+        y = model.head.network(tiny["x"])[0]
+    torch.testing.assert_close(y, tiny["y"], rtol=0, atol=1e-5)
+
+
+def test_a_d3dp_file_converts_without_building_what_else_is_in_it(
+    d3dp, golden, tmp_path, monkeypatch, capsys
+):
+    def never(*_):
+        raise AssertionError("random_state was built")
+
+    monkeypatch.setattr("numpy.random._pickle.__randomstate_ctor", never)
+    with pytest.raises(AssertionError, match="random_state was built"):
+        torch.load(d3dp, weights_only=False)
+    run(d3dp, tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert printed.count("dropped: a table of the schedule, equal to ours") == 12
+    assert "pose_estimator.time_mlp.1.weight (64, 32) -> head.denoiser.time_mlp.1.weight" in printed
+    model, tiny = checkpoint.load(tmp_path / "out"), golden("d3dp_tiny")
+    uv = tiny["uv"][:, None].expand(-1, 2, -1, -1, -1)
+    x, t = torch.cat([uv, tiny["x"]], -1).flatten(0, 1), tiny["t"].repeat_interleave(2)
+    with torch.no_grad():
+        y = model.head.denoiser(x, t)[0]
+    torch.testing.assert_close(y, tiny["y"].flatten(0, 1), rtol=0, atol=5e-5)
+    assert model.squared
+    assert (model.process.clip, model.sampler.eta, model.sampler.steps) == (1.1, 1.0, 5)
+
+
+def test_a_d3dp_file_of_another_schedule_or_without_a_key_is_refused(d3dp, tmp_path):
+    content = torch.load(d3dp, weights_only=False)["model_pos"]
+    path = tmp_path / "file.bin"
+    torch.save({"model_pos": content | {"module.betas": torch.full((1000,), 0.01)}}, path)
+    with pytest.raises(ValueError, match=r"file\.bin: betas is not that of the cosine schedule"):
+        convert([path])
+    key = "module.pose_estimator.TTEblocks.1.attn.proj.bias"
+    torch.save({"model_pos": {k: x for k, x in content.items() if k != key}}, path)
+    with pytest.raises(ValueError, match=r"D3DP lacks the key pose_estimator\.TTEblocks\.1\.attn"):
+        convert([path])
+    torch.save({"model_pos": content | {key: torch.zeros(31)}}, path)
+    with pytest.raises(ValueError, match=r"has shape \(31,\), expected \(32,\)"):
+        convert([path])
+    with pytest.raises(ValueError, match="holds no EMA"):
+        convert([d3dp], "ema")
+
+
+def test_d3dp_beside_another_file_is_refused(d3dp, files, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        run(d3dp, files[0], tmp_path / "out")
+    assert "D3DP needs no other file" in str(caught.value.code)
+
+
+@torch.no_grad()
+def test_the_released_video_model_refines_the_mean_of_both_views_before_it_is_rooted(
+    shared, mixste, golden, tmp_path
+):
+    run(shared / "golden/lift3d/diff_ckpt_official.pth", mixste, tmp_path / "out")
+    model, uv = checkpoint.load(tmp_path / "out"), golden("mixste_tiny")["x"]
+    size = torch.tensor([1000.0, 1002.0]).expand(1, 9, 2)
+    points = denormalise(uv, size)
+    sample = {
+        "id": ["clip"],
+        "keypoints_2d": points,
+        "keypoints_2d_scale": torch.ones_like(points),
+        "scores": torch.ones(1, 9, 17),
+        "image_size": size,
+        "frames_valid": torch.ones(1, 9),
+    }
+    bones, network = skeleton("h36m17"), model.head.encoder.network
+    views = network(uv)[0], mirror_pose(network(mirror_pose(uv, bones))[0], bones)
+    x = torch.cat([uv, (views[0] + views[1]) / 2], -1)[0]
+    e = model.head.refiner(x, torch.zeros(9, dtype=torch.long))
+    x_0 = (x - 1e-4**0.5 * e) / (1 - 1e-4) ** 0.5
+    xyz = x_0[..., 2:] - x_0[:, :1, 2:]
+    assert [step.t for step in model.trajectory(sample, 1)] == [0]
+    poses = model.predict(sample)
+    torch.testing.assert_close(poses.keypoints, xyz, rtol=0, atol=1e-5)
+    assert checkpoint.read_config(tmp_path / "out")["method"] == "official_video"
+    mirrored = model.head.encoder.start(mirror_pose(uv, bones))
+    torch.testing.assert_close(mirror_pose(mirrored, bones)[0], x[..., 2:], rtol=0, atol=1e-5)

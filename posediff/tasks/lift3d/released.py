@@ -1,25 +1,33 @@
-"""The weights that the DiffPose authors released for single frames, under our names.
+"""The weights that the authors of DiffPose and of D3DP released, under our names.
 
-A released file is a list [weights, optimizer state, epoch, step, EMA weights]; the last may be
-missing. Keys of the weights begin with `module.`, those of the EMA do not. Two networks come this
-way: GCNdiff (`diffpose_uvxyz_*.pth`), our GraphRefiner, and GCNpose (`gcn_xyz_*.pth`), our
-GraphLifter. GCNpose carries a time embedding that its forward never uses; it is dropped.
+    GCNdiff   diffpose_uvxyz_*.pth, diffpose_video_uvxyz_*.pth   our GraphRefiner
+    GCNpose   gcn_xyz_*.pth                                      our GraphLifter
+    MixSTE    mixste_cpn_243f.bin                                our MixSTE
+    D3DP      *_best_epoch.bin                                   our MixSTE, timed
+
+GCNpose carries a time embedding that its forward never uses, and D3DP the tables of its schedule;
+both are dropped, the tables after they were compared with those of our schedule.
 
 Where ours are fused, several released tensors become one, below each other: query, key and value of
 an attention, the time biases of all blocks, the learned graphs of all blocks. A graph convolution
-(3, 1, in, out) becomes one matrix (out, 3 in).
+(3, 1, in, out) becomes one matrix (out, 3 in). MixSTE and D3DP have our names already; their sizes
+are read from the file.
 """
 
-import pickle
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from posediff.diffusion.schedule import cosine
+from posediff.nn.mixste import MixSTE
+from posediff.tasks.lift3d.released_files import Weights, read
+
 JOINTS, WIDTH, DEPTH = 17, 96, 5
-Weights = Mapping[str, Tensor]
+INSIDE = "pose_estimator."  # what D3DP's names begin with
 
 
 class Entry(NamedTuple):
@@ -30,8 +38,9 @@ class Entry(NamedTuple):
 
 class Network(NamedTuple):
     name: str
-    prefix: str  # where it stands in a model with an Official head
+    prefix: str  # where it stands in a model: its head is Official, of D3DP D3DP
     entries: tuple[Entry, ...]
+    why_dropped: str = "no forward uses it"
 
 
 def _conv(released: str, ours: str, channels_in: int, channels_out: int) -> Iterator[Entry]:
@@ -86,7 +95,7 @@ LIFTER = Network("GCNpose", "head.encoder.network.", tuple(_entries(2, 3, timed=
 def convert(
     paths: Sequence[Path | str], weights: str = "model"
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights of released files under the names of a model with an Official head.
+    """The weights of released files under the names of the model that they belong to.
 
     `weights` is "model", what the released evaluation loads, or "ema", the average over training;
     a lifter without an average gives its model weights then. The second result says, line by line,
@@ -102,9 +111,11 @@ def convert(
     for path in map(Path, paths):
         released, averaged = read(path)
         network = identify(released, path)
+        if network.name == "D3DP":
+            check_tables(released, path)
         if averaged is not None and weights == "ema":
             released = averaged
-        elif weights == "ema" and network is DENOISER:
+        elif weights == "ema" and network.name in (DENOISER.name, "D3DP"):
             raise ValueError(f"{path}: holds no EMA weights (a fifth entry): take --weights model")
         check(released, network, path)
         ours = translate(released, network)
@@ -116,35 +127,75 @@ def convert(
     return state, report
 
 
-def read(path: Path) -> tuple[Weights, Weights | None]:
-    """The weights and the EMA weights, if there are any, of a file in the released layout."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; give the released .pth files")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
-        # torch's own message explains how to read it without safety
-        raise ValueError(f"{path}: damaged, or holds more than tensors; not read") from None
-    if not isinstance(content, list) or len(content) < 4 or not _is_weights(content[0]):
-        raise ValueError(
-            f"{path}: not in the released layout of single frames, a list that begins with weights"
-        )
-    model = {key.removeprefix("module."): x for key, x in content[0].items()}
-    return model, content[4] if len(content) > 4 and _is_weights(content[4]) else None
-
-
-def _is_weights(x: Any) -> bool:
-    return isinstance(x, Mapping) and len(x) > 0 and all(map(torch.is_tensor, x.values()))
-
-
 def identify(weights: Weights, path: Path) -> Network:
     """The network that most of the keys and shapes belong to."""
+    for name, inside in (("MixSTE", ""), ("D3DP", INSIDE)):
+        if f"{inside}Temporal_pos_embed" in weights:
+            return video(weights, name, inside, path)
     found = {(key, tuple(x.shape)) for key, x in weights.items()}
     fits = {n: len(found & {entry[:2] for entry in n.entries}) for n in (DENOISER, LIFTER)}
     network = max(fits, key=lambda n: fits[n])
     if fits[network] == 0:
-        raise ValueError(f"{path}: the weights of neither GCNdiff nor GCNpose")
+        raise ValueError(f"{path}: the weights of neither GCNdiff, GCNpose, MixSTE nor D3DP")
     return network
+
+
+def video(weights: Weights, name: str, inside: str, path: Path) -> Network:
+    """MixSTE or D3DP of the size of these weights."""
+    timed = name == "D3DP"
+    size = video_size(weights, inside)
+    if size is None:
+        raise ValueError(f"{path}: the shapes of {name}'s position embeddings make no sense")
+    with torch.device("meta"):
+        network = MixSTE(JOINTS, **size, channels_in=5 if timed else 2, timed=timed)
+    entries = [Entry(f"{inside}{k}", tuple(x.shape), k) for k, x in network.state_dict().items()]
+    if not timed:
+        return Network(name, "head.encoder.network.", tuple(entries))
+    tables = [Entry(k, tuple(x.shape), None) for k, x in schedule_tables().items()]
+    return Network(
+        name, "head.denoiser.", (*tables, *entries), "a table of the schedule, equal to ours"
+    )
+
+
+def video_size(weights: Weights, inside: str = "") -> dict[str, int] | None:
+    """frames, width and depth of a MixSTE whose names begin with `inside`."""
+    places = weights[f"{inside}Temporal_pos_embed"]
+    blocks = {m[1] for k in weights if (m := re.match(rf"{inside}STEblocks\.(\d+)\.", k))}
+    if places.ndim != 3 or places.shape[2] % 8 or not blocks:  # eight heads
+        return None
+    return {"frames": places.shape[1], "width": places.shape[2], "depth": len(blocks)}
+
+
+def schedule_tables() -> dict[str, Tensor]:
+    """The buffers that D3DP's files begin with, in their order, from our schedule; float64."""
+    schedule = cosine(1000)
+    alpha, sigma = schedule.alpha[:-1], schedule.sigma[:-1]
+    bar, rest = alpha.square(), sigma.square()
+    before = torch.cat([torch.ones(1), bar[:-1]])
+    betas = 1 - bar / before
+    variance = betas * (1 - before) / rest
+    return {
+        "betas": betas,
+        "alphas_cumprod": bar,
+        "alphas_cumprod_prev": before,
+        "sqrt_alphas_cumprod": alpha,
+        "sqrt_one_minus_alphas_cumprod": sigma,
+        "log_one_minus_alphas_cumprod": rest.log(),
+        "sqrt_recip_alphas_cumprod": 1 / alpha,
+        "sqrt_recipm1_alphas_cumprod": sigma / alpha,
+        "posterior_variance": variance,
+        "posterior_log_variance_clipped": variance.clamp(min=1e-20).log(),
+        "posterior_mean_coef1": betas * before.sqrt() / rest,
+        "posterior_mean_coef2": (1 - before) * (1 - betas).sqrt() / rest,
+    }
+
+
+def check_tables(weights: Weights, path: Path) -> None:
+    """The schedule of the file is the one that we run, or a ValueError names the first table."""
+    for key, table in schedule_tables().items():
+        x = weights.get(key, table)
+        if x.shape == table.shape and not torch.allclose(x.double(), table, rtol=1e-6, atol=1e-9):
+            raise ValueError(f"{path}: {key} is not that of the cosine schedule of 1000 steps")
 
 
 def check(weights: Weights, network: Network, path: Path) -> None:
@@ -175,7 +226,7 @@ def translate(weights: Weights, network: Network) -> dict[str, Tensor]:
 def _as_ours(x: Tensor, ours: str) -> Tensor:
     if x.ndim == 4:  # graph convolution (3, 1, in, out)
         return x.flatten(0, 2).T
-    if x.ndim == 3:  # its bias (1, 1, out)
+    if x.ndim == 3 and ours.endswith("bias"):  # its bias (1, 1, out)
         return x.flatten()
     return x[None] if ours == "body.graphs" else x
 
@@ -183,5 +234,6 @@ def _as_ours(x: Tensor, ours: str) -> Tensor:
 def describe(network: Network) -> Iterator[str]:
     """One line for every released key: its shape and what it becomes."""
     for key, shape, ours in network.entries:
-        whither = "dropped: no forward uses it" if ours is None else f"-> {network.prefix}{ours}"
+        dropped = f"dropped: {network.why_dropped}"
+        whither = dropped if ours is None else f"-> {network.prefix}{ours}"
         yield f"  {key} {shape} {whither}"
