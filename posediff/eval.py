@@ -30,6 +30,8 @@ def main(cfg: Any) -> None:
         if trained_on != seen:
             print(f"warning: trained on {what}'{trained_on}', scored on '{seen}'")
     data = config.dataset(cfg, cfg.eval.split)
+    if cfg.eval.get("quirks", {}).get("count_overlap"):
+        data.count_overlap = True
     names = list(cfg.eval.aggregates) if cfg.model._target_.endswith("DiffusionModel") else ["mean"]
     rules = {name: instantiate(cfg.aggregate[name]) for name in names}
     begin = time.perf_counter()

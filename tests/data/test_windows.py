@@ -39,6 +39,15 @@ def test_every_frame_counts_once_and_windows_stay_in_their_sequence(length):
         assert mine[0].tolist() == [min(i, length - 1) for i in range(243)]
 
 
+@pytest.mark.parametrize("length", [1, 100, 243, 244, 600])
+def test_the_quirk_of_overlaps_counts_all_that_is_shown(length):
+    rows = every(synthetic("test", "gt", clips=1, length=length, frames=243))
+    assert rows["frames_valid"].sum() == 4 * length
+    data = synthetic("test", "gt", clips=1, length=length, frames=243)
+    data.count_overlap = True
+    assert every(data)["frames_valid"].sum() == 4 * 243 * -(-length // 243)
+
+
 def test_in_training_a_window_begins_anywhere_and_its_padding_never_counts():
     windows = Windows.over([10, 3], 4)
     u = torch.linspace(0, 0.9999, 1000)

@@ -240,6 +240,15 @@ def test_the_quirk_of_the_best_hypothesis_chooses_it_for_a_whole_batch(shared):
     assert score((poses, sample))["mpjpe/p_best@oracle"] < want - 1
 
 
+def test_the_quirk_of_velocities_takes_them_over_the_borders_of_clips():
+    poses, sample = frames()
+    pred, truth, _ = by_hand(poses, sample)
+    jumps = score((poses, sample), quirks={"mpjve_across_clips": True})
+    every = mpjve(pred, truth).mean().item()
+    assert jumps["mpjve/mean:frames"] == pytest.approx(every, rel=1e-5)
+    assert jumps["mpjve/mean:frames"] != score((poses, sample))["mpjve/mean:frames"]
+
+
 def test_a_quirk_that_nobody_has_is_refused():
     with pytest.raises(ValueError, match="quirks knows p2_batch_mean"):
         PoseError3D("h36m17", quirks={"p1_batch_mean": False})

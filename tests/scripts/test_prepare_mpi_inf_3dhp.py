@@ -103,6 +103,19 @@ def test_test_samples_are_the_valid_frames_with_their_activity(mini, root):
         assert sample["image_size"].tolist() == ([1920, 1080] if wide else [2048, 2048])
 
 
+def test_a_window_shows_every_frame_and_counts_the_valid_ones_once(root):
+    data = mpi_inf_3dhp(root, "test", frames=9)
+    windows = data.__getitems__(list(range(len(data))))
+    at = windows["frames_valid"] > 0
+    assert at.sum() == 6 * 16
+    frame = windows["meta"]["frame"]
+    assert (frame[at] % 5 > 0).all()
+    assert set(frame.flatten().tolist()) == set(range(20))
+    single = mpi_inf_3dhp(root, "test")
+    rows = single.__getitems__(list(range(len(single))))
+    torch.testing.assert_close(windows["keypoints"][at], rows["keypoints"])
+
+
 def test_the_published_lenses_in_pixels():
     (f_x, f_y, c_x, c_y, *rest), _ = lens("TS2")
     assert (f_x, f_y) == pytest.approx((1500.172, 1500.172), abs=1e-3)

@@ -1,0 +1,131 @@
+"""From small stand-ins of Human3.6M and MPI-INF-3DHP to figures, as people call the commands."""
+
+import importlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from posediff import config
+
+ROOT = Path(__file__).parents[1]
+TINY = ("debug=limit", "device=cpu", "name=e")
+ENCODER = ("model.head.width=16", "model.head.depth=1", *TINY)
+
+
+def run(main, *arguments):
+    before, sys.argv = sys.argv, ["command", *map(str, arguments)]
+    try:
+        main()
+    finally:
+        sys.argv = before
+
+
+def script(name, *arguments):
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    run(module.main, *arguments)
+
+
+def command(name, *arguments):
+    run(importlib.import_module(f"posediff.{name}").main, *arguments)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory):
+    """Both data sets under POSEDIFF_DATA, and a place for runs."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("POSEDIFF_DATA", str(folder / "data"))
+        patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
+        for mini, name in (("h36m", "h36m"), ("3dhp", "mpi_inf_3dhp")):
+            script("make_mini", mini, folder / mini)
+            script(f"prepare_{name}", folder / mini)
+        yield folder
+
+
+def report(capsys, *arguments):
+    capsys.readouterr()
+    command("eval", *arguments)
+    said = capsys.readouterr().out
+    return json.loads(Path(said.strip().splitlines()[-1]).read_text()), said
+
+
+def test_human36m_is_scored_from_its_stand_in_by_the_command_of_the_documents(capsys):
+    command("train", "experiment=[lift3d_encoder,lift3d_h36m_frame_cpn]", *ENCODER)
+    small = ("task.head.width=16", "task.head.depth=1", "debug=limit", "device=cpu", "name=p")
+    command("train", "task=lift3d", "dataset=h36m", *small)
+    quick = ("task.hypotheses=2", "sampler.steps=1")
+    plain, _ = report(capsys, "task=lift3d", "dataset=h36m", *quick)
+    assert (plain["keypoints"], plain["split"], plain["frames"]) == ("cpn", "test", 2600)
+    assert plain["subjects"] == ["S11", "S9"]
+    assert (plain["protocol"], plain["quirks"]) == ("h36m", [])
+    assert {"mpjpe/mean:Walking", "p_mpjpe/mean:Photo", "mpjpe/mean:frames"} <= set(
+        plain["metrics"]
+    )
+    quirks = ("eval.quirks.p2_batch_mean=true", "eval.quirks.mpjve_across_clips=true")
+    odd, _ = report(capsys, "task=lift3d", "dataset=h36m", *quirks)
+    assert odd["quirks"] == ["mpjve_across_clips", "p2_batch_mean"]
+    same = {key for key, x in plain["metrics"].items() if x == odd["metrics"][key]}
+    assert {"mpjpe/mean", "p_mpjpe/mean"} & same == {"mpjpe/mean"}
+    assert "mpjve/mean" not in same
+
+
+def test_mpi_inf_3dhp_is_scored_by_its_own_protocol(capsys):
+    command("train", "experiment=[lift3d_encoder,lift3d_3dhp]", *ENCODER)
+    found, _ = report(capsys, "experiment=[lift3d_encoder,lift3d_3dhp]")
+    assert (found["protocol"], found["scale"], found["frames"]) == ("3dhp", "univ_annot3", 96)
+    assert found["trained_on"]["scale"] == "univ_annot3"
+    figures, tables = found["metrics"], found["tables"]["mean"]
+    rows = [figures[f"pck150/mean:TS{n}"] for n in range(1, 7)]
+    assert figures["pck150/mean"] == pytest.approx(sum(rows) / 6)
+    assert tables["subject"]["pck150"]["TS3"]["Total"] == pytest.approx(rows[2], abs=1e-4)
+    assert tables["action"]["mpjpe"]["All"]["Average"] == pytest.approx(
+        figures["mpjpe/mean:frames"], rel=1e-5
+    )
+    folder = found["checkpoint"]
+    _, said = report(
+        capsys, "experiment=[lift3d_encoder,lift3d_3dhp]", f"checkpoint={folder}",
+        "dataset.scale=annot3",
+    )  # fmt: skip
+    assert "warning: trained on 3D of scale 'univ_annot3', scored on 'annot3'" in said
+
+
+def test_a_model_of_another_scale_is_not_taken_unasked(capsys):
+    with pytest.raises(SystemExit):
+        command("eval", "experiment=[lift3d_encoder,lift3d_3dhp]", "dataset.scale=annot3")
+    line = capsys.readouterr().err
+    assert "no trained model (encoder) of lift3d for mpi_inf_3dhp with keypoints gt and" in line
+    assert "scale annot3" in line
+
+
+@pytest.mark.parametrize(
+    ("experiment", "dataset", "keypoints", "frames", "monitor"),
+    [
+        ("lift3d_h36m_frame_cpn", "h36m", "cpn", 1, "mpjpe/mean"),
+        ("lift3d_h36m_frame_gt", "h36m", "gt", 1, "mpjpe/mean"),
+        ("lift3d_h36m_video_cpn", "h36m", "cpn", 243, "mpjpe/mean"),
+        ("lift3d_h36m_video_gt", "h36m", "gt", 243, "mpjpe/mean"),
+        ("lift3d_3dhp", "mpi_inf_3dhp", "gt", 1, "pck150/mean"),
+        ("lift3d_3dhp_video", "mpi_inf_3dhp", "gt", 243, "pck150/mean"),
+    ],
+)
+def test_every_published_table_is_one_experiment(experiment, dataset, keypoints, frames, monitor):
+    video = frames > 1
+    cfg = config.compose("eval", [f"experiment={experiment}"])
+    data = cfg.dataset
+    assert (data.name, data.keypoints, data.frames) == (dataset, keypoints, frames)
+    assert (cfg.eval.monitor, cfg.eval.split) == (monitor, "test")
+    assert cfg.task.method == ("paper_video" if video else "paper")
+    assert not any(cfg.eval.quirks.values())
+    official = "official_video" if video else "official_frame"
+    cfg = config.compose("eval", [f"experiment={experiment}", f"preset={official}"])
+    assert (cfg.task.method, cfg.dataset.keypoints) == (official, keypoints)
+    encoder = "lift3d_video_encoder" if video else "lift3d_encoder"
+    cfg = config.compose("train", [f"experiment=[{encoder},{experiment}]"])
+    assert (cfg.task.method, cfg.dataset.frames) == ("encoder", frames)
+    assert cfg.model._target_.endswith("Regression")
