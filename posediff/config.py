@@ -157,14 +157,15 @@ def dataset(cfg: Any, split: str) -> Any:
 
 
 def metric(cfg: Any, data: Any, split: str) -> Any:
-    """The configured metric, on the annotations of `data` where it asks for a file."""
+    """The configured metric, against the annotations of `data` where it wants the truth."""
+    from inspect import signature
+
     from hydra.utils import instantiate
 
-    wanted = plain(cfg.eval.metric)
-    if "annotations" in wanted:
-        wanted["annotations"] = wanted["annotations"] or data.annotations.path
-        wanted["images"] = "seen" if split == "validation" else "all"
-    return instantiate(wanted)
+    make = instantiate(plain(cfg.eval.metric), _partial_=True)
+    if "truth" not in signature(make).parameters:
+        return make()
+    return make(data.annotations.truth(), images="seen" if split == "validation" else "all")
 
 
 def plain(node: Any) -> Any:

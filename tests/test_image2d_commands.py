@@ -256,6 +256,17 @@ def test_benchmarks_are_scored_from_their_own_files(
     assert len(found) == (3 if dataset == "aic" else report["metrics"]["people_kept/mean"])
 
 
+def test_pictures_without_a_file_are_scored_too_or_say_what_they_lack(runs, capsys):
+    where = ("task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best", "sampler.steps=1")
+    report = scores(capsys, *where, "eval=coco")
+    assert (report["annotated_images"], report["area"]) == (2, "pixels seen")
+    assert report["metrics"]["AP/mean"] >= 0
+    drawn = (*where, "dataset.pictures=2", "device=cpu")
+    for metric, lack in (("crowdpose", "crowdIndex"), ("aic_official", "aic14")):
+        assert lack in error_of(capsys, "eval", *drawn, f"eval={metric}")
+    assert "head boxes" in error_of(capsys, "eval", *drawn, "eval=pckh")
+
+
 HEADLINE = {"coco": "AP", "crowdpose": "AP", "aic_coco": "AP", "aic_official": "mAP_official"}
 
 

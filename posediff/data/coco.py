@@ -58,7 +58,8 @@ def crowdpose(
     usual = (f"json/crowdpose_{part}.json", f"annotations/mmpose_crowdpose_{part}.json")
     file = _there(root, *([annotations] if annotations else usual))
     folder = root / images
-    people = files.read(file, skeleton_named("crowdpose14"), folder, "0.53*w*h")
+    own = skeleton_named("crowdpose14")
+    people = files.read(file, own, folder, "0.53*w*h", needs=["num_keypoints"])
     return dataset(people, folder, split, boxes, root, **options)
 
 

@@ -210,6 +210,8 @@ class TopDownDataset(Dataset[Sample]):
     def summary(self) -> dict[str, Any]:
         """What a result has to say about the data that it was measured on."""
         return {
+            "annotations": str(self.annotations.path),
+            "area": self.annotations.area_is,
             "frames": len(self.annotations.pictures),
             "people": len(self),
             "left_out": self.left_out,
