@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 import posediff
 from posediff import checkpoint, config
 from posediff.nn.backbone import Backbone
+from posediff.pose.skeleton import skeleton
 
 TINY = (
     "dataset=synthetic_pictures",
@@ -127,6 +128,31 @@ def test_repeat_is_a_sampler_of_its_own(runs, capsys):
     assert scores(capsys, *where, "sampler.steps=3", "sampler.start=250")["steps"] == 3
 
 
+def test_a_bad_picture_that_a_worker_meets_ends_training_with_one_line(capsys, tmp_path):
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images/1.png"), np.zeros((60, 80, 3), np.uint8))
+    (tmp_path / "images/2.jpg").write_bytes(b"no picture")
+    points = np.random.default_rng(0).uniform(5, 50, (17, 2))
+    person = {"category_id": 1, "keypoints": np.insert(points, 2, 2, 1).ravel().tolist()}
+    people = {
+        "images": [
+            {"id": n, "file_name": name, "width": 80, "height": 60}
+            for n, name in ((1, "1.png"), (2, "2.jpg"))
+        ],
+        "categories": [{"id": 1, "keypoints": list(skeleton("coco17").joints)}],
+        "annotations": [person | {"id": n, "image_id": n, "area": 900} for n in (1, 2)],
+    }
+    (tmp_path / "all.json").write_text(json.dumps(people))
+    where = (f"dataset.root={tmp_path}", "dataset.skeleton=coco17", "trainer.recipe.workers=1")
+    files = "dataset.annotations={train: all.json, validation: all.json}"
+    small = [x for x in TINY if not x.startswith("dataset")]
+    given = (*COARSE[:1], "dataset=custom", *where, files, "dataset.size=[48,64]", *small)
+    line = error_of(capsys, "train", *given, "name=spoilt")
+    assert line.startswith("error: ")
+    assert "2.jpg: the picture is damaged: copy it again" in line
+    assert "Traceback" not in line
+
+
 # --- every choice is one key
 
 
@@ -215,20 +241,20 @@ def test_crops_are_normalised_as_the_backbone_wants(name):
 # --- files of the benchmarks
 
 
-def untrained(folder, skeleton):
+def untrained(folder, layout):
     """A model folder with fresh weights, for crops of 48 x 64."""
-    given = ["task=image2d", *SMALL, "dataset.size=[48,64]", f"dataset.skeleton={skeleton}"]
+    given = ["task=image2d", *SMALL, "dataset.size=[48,64]", f"dataset.skeleton={layout}"]
     cfg = config.compose("train", given)
     tree = config.model_tree(cfg)
     made_for = {k: x for k, x in config.plain(cfg.dataset).items() if k in config.DATA_KEYS}
-    about = {"task": "image2d", "method": "sgdd", "skeleton": skeleton, "dataset": made_for}
+    about = {"task": "image2d", "method": "sgdd", "skeleton": layout, "dataset": made_for}
     weights = config.build_model(tree).state_dict()
     checkpoint.save(folder, weights, {**about, "overrides": [], "model": tree})
     return folder
 
 
 @pytest.mark.parametrize(
-    ("dataset", "metric", "skeleton", "detections"),
+    ("dataset", "metric", "layout", "detections"),
     [
         ("coco", "coco", "coco17", "test_coco_det_AP_H_56.json"),
         ("crowdpose", "crowdpose", "crowdpose14", "test_crowdpose_det_AP_40.json"),
@@ -237,9 +263,9 @@ def untrained(folder, skeleton):
     ],
 )
 def test_benchmarks_are_scored_from_their_own_files(
-    shared, tmp_path, capsys, dataset, metric, skeleton, detections
+    shared, tmp_path, capsys, dataset, metric, layout, detections
 ):
-    model = untrained(tmp_path / "model", skeleton)
+    model = untrained(tmp_path / "model", layout)
     root = shared / f"data/samples/{dataset}"
     where = [f"dataset={dataset}", f"eval={metric}", f"dataset.root={root}", "dataset.images=."]
     where += [f"dataset.annotations=test_{dataset}.json", f"dataset.boxes={detections}"]

@@ -115,17 +115,25 @@ class Codec:
         return torch.cat([mirrored[..., :1], mirrored[..., :-1]], -1)
 
     def second_moment(self, maps: Tensor) -> Tensor:
-        """sqrt(var_x + var_y) of every map read as a density, (..., J) in crop pixels.
+        """sqrt(var_x + var_y) near the peak of a map read as a density, (..., J) in crop pixels.
 
-        What is negative counts as 0; a map without anything positive is a uniform density.
+        Near: within 6 sigma along each axis. All over the map, the little that a network says
+        everywhere else outweighs the peak, and so does a second one far away. What is negative
+        counts as 0; where nothing is positive the density is uniform.
         """
         density = _exact(maps).clamp(min=torch.finfo(torch.float32).tiny)
-        total = density.sum((-2, -1))[..., None]
-        variance = torch.zeros_like(total[..., 0])
-        for axis, pitch in ((-2, self._pitch[0]), (-1, self._pitch[1])):
-            line = density.sum(axis) / total
-            x = pitch * torch.arange(line.shape[-1], dtype=line.dtype, device=line.device)
-            x = x - (line * x).sum(-1, keepdim=True)
+        index, w = density.flatten(-2).argmax(-1, keepdim=True), maps.shape[-1]
+        apart = [
+            torch.arange(n, device=maps.device) - cell
+            for n, cell in zip(maps.shape[-2:], (index // w, index % w), strict=True)
+        ]
+        rows, columns = ((d.abs() <= 6 * self.sigma).to(density.dtype) for d in apart)
+        density = density * rows[..., :, None] * columns[..., None, :]
+        variance = torch.zeros_like(density[..., 0, 0])
+        for axis, d, pitch in zip((-1, -2), apart, self._pitch[::-1], strict=True):
+            line = density.sum(axis)
+            line = line / line.sum(-1, keepdim=True)
+            x = pitch * (d - (line * d).sum(-1, keepdim=True))
             variance = variance + (line * x.square()).sum(-1)
         return variance.sqrt()
 
