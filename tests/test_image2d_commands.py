@@ -190,6 +190,7 @@ def head(*overrides):
         ("task.prior.init=coarse+noise", lambda h: h.init == "coarse+noise"),
         ("task.loss.weight=squared", lambda h: h.coarse.squared),
         ("task.loss.half=true", lambda h: h.coarse.factor == 0.5),
+        ("task.loss.ohkm=8", lambda h: h.coarse.ohkm == 8),
         ("dataset.codec=dark", lambda h: h.coarse.codec.name == "dark"),
         ("backbone.network.features=32", lambda h: h.coarse.out.in_channels == 32),
         ("backbone=hrnet_w32", lambda h: h.coarse.out.in_channels == 32),

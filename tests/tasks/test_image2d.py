@@ -463,6 +463,7 @@ def test_bad_choices_are_one_line_that_says_what_may_be_chosen():
         ({"channels": 12}, "multiple of 8"),
         ({"stride": 3}, "stride"),
         ({"weight": "cubic"}, "squared"),
+        ({"ohkm": 15}, "1 to 14 joints"),
         ({"time": "t"}, "film"),
     ):
         with pytest.raises(ValueError, match=word):
@@ -620,6 +621,9 @@ def test_the_loss_of_hrnet_is_squared_and_halved(shared):
     assert np.abs(pred.grad.numpy() - stored["grad_mse_weighted"]).max() < 1e-6
     ones = hrnet.error(pred, target, torch.ones(3, 17)).mean()
     assert float(ones.detach()) == pytest.approx(float(stored["mse_unweighted"]), abs=1e-6)
+    hard = Coarse("coco17", Tiny(), size=(48, 64), weight="squared", half=True, ohkm=8)
+    eight = hard.error(pred, target, weight[..., 0]).mean()
+    assert float(eight.detach()) == pytest.approx(float(stored["ohkm8_weighted"]), abs=1e-6)
     linear = Coarse("coco17", Tiny(), size=(48, 64))
     each = linear.error(pred, target, weight[..., 0].sqrt()).square().mean()
     assert each > 0

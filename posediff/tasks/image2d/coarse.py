@@ -28,6 +28,8 @@ class Coarse(nn.Module):
     size        of the crop, W and H; `stride` of the heatmaps: 1, 2, 4 or 8
     weight      of a joint in the loss: as it is (linear), or squared as in HRNet's code
     half        of the loss, as in HRNet's code
+    ohkm        so many joints of a sample, those of the largest loss, are its loss (online hard
+                keypoint mining, HRNet's code: 8); None: all
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Coarse(nn.Module):
         stride: int = 4,
         weight: Literal["linear", "squared"] = "linear",
         half: bool = False,
+        ohkm: int | None = None,
     ) -> None:
         super().__init__()
         one_of("loss.weight", weight, ("linear", "squared"))
@@ -47,9 +50,12 @@ class Coarse(nn.Module):
         self.skeleton, self.bones = skeleton, named(skeleton)
         self.backbone, self.squared = backbone, weight == "squared"
         self.factor = 0.5 if half else 1.0
+        self.ohkm, J = ohkm, len(self.bones.joints)
+        if ohkm is not None and not 0 < ohkm <= J:
+            raise ValueError(f"loss.ohkm must be null, or 1 to {J} joints, got {ohkm}")
         W, H = size
         self.codec = Codec(codec, (W, H), stride)
-        self.out = nn.Conv2d(backbone.channels, len(self.bones.joints), 1)
+        self.out = nn.Conv2d(backbone.channels, J, 1)
         nn.init.normal_(self.out.weight, std=1e-3)  # heatmaps are nearly 0 nearly everywhere
 
     def features(self, sample: Sample) -> Tensor:
@@ -73,10 +79,13 @@ class Coarse(nn.Module):
         return self.error(estimate, *self.codec.encode(sample["keypoints"], sample["visible"]))
 
     def error(self, estimate: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Squared, (B,): the mean over pixels and all joints, of which some weigh nothing."""
+        """Squared, (B,): the mean over pixels and joints, of which some weigh nothing."""
         each: Tensor = (estimate.float() - target).square().mean((-2, -1))
         weight = weight.square() if self.squared else weight
-        return self.factor * (weight * each).mean(-1)
+        joints = weight * each
+        if self.ohkm is not None:
+            joints = joints.topk(self.ohkm).values
+        return self.factor * joints.mean(-1)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         """Heatmaps (B, K, J, h, w) -> annotation pixels, with peaks and second moments."""

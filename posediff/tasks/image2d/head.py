@@ -32,8 +32,8 @@ from posediff.tasks.image2d.structure import Masks, Space, one_of
 class Image2D(TaskHead):
     """`coarse` owns the backbone, the codec and the loss of a heatmap; `sgdd` is the decoder.
 
-    Keywords of the parts: skeleton .. half `Coarse`, scale .. readout `Space`, condition and
-    attention `Guide`, masks `Masks`, channels .. time `SGDD`, missing the module of that name.
+    Keywords of the parts: scale .. readout `Space`, condition and attention `Guide`, masks `Masks`,
+    channels .. time `SGDD`, missing the module of that name; all others are `Coarse`'s.
 
     init            where inference begins: the coarse pose, that and noise, or noise alone
     detach_coarse   no gradient of what follows reaches the coarse head through that start
@@ -43,11 +43,6 @@ class Image2D(TaskHead):
         self,
         skeleton: str,
         backbone: Backbone,
-        codec: str = "udp",
-        size: Sequence[int] = (192, 256),
-        stride: int = 4,
-        weight: Literal["linear", "squared"] = "linear",
-        half: bool = False,
         scale: float = 2.0,
         normalise: Literal["corners", "edges"] = "corners",
         draw: Literal["exact", "rounded"] = "exact",
@@ -62,10 +57,11 @@ class Image2D(TaskHead):
         missing: Literal["noise", "drop", "mle"] = "noise",
         init: Literal["coarse", "coarse+noise", "noise"] = "coarse",
         detach_coarse: bool = True,
+        **coarse: Any,
     ) -> None:
         super().__init__()
         one_of("missing", missing, ("noise", "drop", "mle"))
-        self.coarse = Coarse(skeleton, backbone, codec, size, stride, weight, half)
+        self.coarse = Coarse(skeleton, backbone, **coarse)
         self.skeleton, self.bones = skeleton, self.coarse.bones
         self.space = Space(self.coarse.codec, scale, normalise, draw, readout)
         self.masks = Masks(self.bones.edges, self.coarse.codec.sigma, **(masks or {}))
