@@ -327,7 +327,16 @@ def test_a_photo_gives_a_result_file_and_a_picture_with_heatmaps_on_request(runs
     assert len(about["people"][0]["spread"]) == 17
     assert cv2.imread(str(out / "a_pose.png")).shape == (360, 480, 3)
     maps = cv2.imread(str(out / "a_0_heatmaps.png"))
-    assert maps.shape == (4 * 128, 90 + 17 * 96, 3)
+    assert maps.shape == (20 + 5 * 128, 90 + 17 * 96, 3)  # the coarse map and four steps
+
+
+def test_photos_of_one_name_and_two_kinds_have_pictures_of_their_own(runs, folder):
+    (folder / "two").mkdir()
+    for name in ("a.png", "a.jpg"):
+        cv2.imwrite(str(folder / "two" / name), np.zeros((60, 80, 3), np.uint8))
+    predict(runs, f"input={folder}/two", f"output={folder}/out")
+    found = sorted(path.name for path in (folder / "out").glob("*.png"))
+    assert found == ["a.jpg_pose.png", "a.png_pose.png"]
 
 
 def test_one_bad_photo_does_not_stop_the_others_and_is_listed_at_the_end(runs, folder, capsys):
