@@ -1,19 +1,17 @@
 """train, eval and predict of image2d as people call them, on a few drawn pictures."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.commands import command, error_of
 from safetensors.torch import load_file
 
 import posediff
 from posediff import checkpoint, config
-from posediff.nn.backbone import Backbone
 from posediff.pose.skeleton import skeleton
 
 TINY = (
@@ -29,15 +27,6 @@ TINY = (
 SMALL = ("task.head.channels=8", "task.head.blocks=1", "task.head.multipliers=[1,1]")
 SGDD = ("task=image2d", *SMALL, *TINY)
 COARSE = ("experiment=image2d_coarse", *TINY)
-
-
-def command(name, *arguments):
-    """python -m posediff.<name> arguments, in this process."""
-    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments]
-    try:
-        importlib.import_module(f"posediff.{name}").main()
-    finally:
-        sys.argv = before
 
 
 @pytest.fixture(scope="module")
@@ -66,17 +55,6 @@ def scores(capsys, *arguments):
     capsys.readouterr()
     command("eval", *where, *arguments)
     return json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
-
-
-def error_of(capsys, name, *arguments):
-    """The one line that a command ends with."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        command(name, *arguments)
-    assert stop.value.code == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 # --- training and scoring
@@ -151,92 +129,6 @@ def test_a_bad_picture_that_a_worker_meets_ends_training_with_one_line(capsys, t
     assert line.startswith("error: ")
     assert "2.jpg: the picture is damaged: copy it again" in line
     assert "Traceback" not in line
-
-
-# --- every choice is one key
-
-
-def head(*overrides):
-    return posediff.build("image2d", overrides=[*SMALL, "dataset.size=[48,64]", *overrides]).head
-
-
-@pytest.mark.parametrize(
-    ("override", "seen"),
-    [
-        ("task.head.condition=[]", lambda h: h.sgdd.stem.in_channels == 17),
-        ("task.head.condition=[kps]", lambda h: h.guide.condition == ["kps"]),
-        ("task.head.condition=[ske]", lambda h: h.guide.condition == ["ske"]),
-        ("task.head.attention.kind=none", lambda h: not h.guide.attention),
-        ("task.head.attention.kind=spatial", lambda h: list(h.guide.attention) == ["spatial"]),
-        ("task.head.attention.channel=davit", lambda h: h.guide.attention.channel.form == "davit"),
-        ("task.head.attention.window=5", lambda h: h.guide.attention.spatial.window == 5),
-        ("task.head.attention.heads=4", lambda h: h.guide.attention.spatial.heads == 4),
-        ("task.head.masks.form=soft", lambda h: h.masks.form == "soft"),
-        ("task.head.masks.kps=2", lambda h: h.masks.kps == 2),
-        ("task.head.masks.ske=2", lambda h: h.masks.ske == 2),
-        ("task.head.masks.refresh=false", lambda h: not h.masks.refresh),
-        ("task.head.time=none", lambda h: h.sgdd.time is None),
-        ("task.head.stride=2", lambda h: h.coarse.codec.shape == (32, 24)),
-        ("task.head.stride=8", lambda h: h.coarse.codec.shape == (8, 6)),
-        ("task.head.channels=16", lambda h: h.sgdd.stem.out_channels == 16),
-        ("task.head.blocks=2", lambda h: len(h.sgdd.down[0]) == 2),
-        ("task.head.multipliers=[1,2,2]", lambda h: len(h.sgdd.down) == 3),
-        ("task.head.scale=5", lambda h: h.space.scale == 5),
-        ("task.head.normalise=edges", lambda h: h.space.normalise == "edges"),
-        ("task.head.draw=rounded", lambda h: h.space.draw == "rounded"),
-        ("task.head.readout=global", lambda h: h.space.readout == "global"),
-        ("task.head.missing=mle", lambda h: h.poses is not None),
-        ("task.head.detach_coarse=false", lambda h: not h.detach_coarse),
-        ("task.prior.init=coarse+noise", lambda h: h.init == "coarse+noise"),
-        ("task.loss.weight=squared", lambda h: h.coarse.squared),
-        ("task.loss.half=true", lambda h: h.coarse.factor == 0.5),
-        ("task.loss.ohkm=8", lambda h: h.coarse.ohkm == 8),
-        ("dataset.codec=dark", lambda h: h.coarse.codec.name == "dark"),
-        ("backbone.network.features=32", lambda h: h.coarse.out.in_channels == 32),
-        ("backbone=hrnet_w32", lambda h: h.coarse.out.in_channels == 32),
-    ],
-)
-def test_a_key_turns_its_switch(override, seen):
-    if override != "backbone=hrnet_w32":
-        assert not seen(head())
-    assert seen(head(override))
-
-
-@pytest.mark.parametrize(
-    ("override", "seen"),
-    [
-        ("task.train_t=249", lambda m: m.process.train_t == 249),
-        ("task.hypotheses=5", lambda m: m.hypotheses == 5),
-        ("task.head.scale=5", lambda m: m.process.clip == 5),
-        ("sampler=repeat", lambda m: type(m.sampler).__name__ == "RepeatSampler"),
-        ("sampler.steps=8", lambda m: m.sampler.steps == 8),
-        ("sampler.eta=1", lambda m: m.sampler.eta == 1),
-        ("preset=sgdd_noise", lambda m: (m.head.init, m.sampler.start) == ("noise", None)),
-        ("preset=sgdd_hr", lambda m: m.head.coarse.codec.stride == 2),
-        ("preset=sgdd_light", lambda m: m.head.coarse.codec.stride == 8),
-        ("task.aggregate=median", lambda m: m.aggregate.func.__name__ == "median"),
-    ],
-)
-def test_a_key_turns_its_switch_of_the_process(override, seen):
-    overrides = [*SMALL, "dataset.size=[48,64]"]
-    assert not seen(posediff.build("image2d", overrides=overrides))
-    assert seen(posediff.build("image2d", overrides=[*overrides, override]))
-
-
-def test_training_at_one_timestep_draws_no_other():
-    model = posediff.build("image2d", overrides=["task.train_t=249"])
-    assert set(model.process.draw(100, None).tolist()) == {249}
-    with pytest.raises(ValueError, match="train_t"):
-        posediff.build("image2d", overrides=["task.train_t=1000"])
-
-
-@pytest.mark.parametrize("name", ["small", "efficientnet_lite0", "hrnet_w32", "vit_s"])
-def test_crops_are_normalised_as_the_backbone_wants(name):
-    cfg = config.compose("train", ["task=image2d", f"backbone={name}"])
-    model = posediff.build("image2d", overrides=[f"backbone={name}", "dataset.size=[192,256]"])
-    network = next(m for m in model.modules() if isinstance(m, Backbone))
-    assert list(network.mean) == list(cfg.dataset.mean)
-    assert list(network.std) == list(cfg.dataset.std)
 
 
 # --- files of the benchmarks
