@@ -16,6 +16,7 @@ import torch
 from posediff import checkpoint
 from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
 from posediff.tasks.image2d import BothViews, Coarse, Image2D
+from posediff.tasks.image2d.structure import Disagreement
 
 _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
@@ -138,7 +139,8 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         dials = {k: x for k, x in plain(cfg.model).items() if k not in ("_target_", "head")}
         model = DiffusionModel(model.head, **instantiate(dials, _convert_="all"))
         if cfg.task.flip:
-            model.head = FlipTest(model.head)
+            apart = Disagreement(model.head.space) if isinstance(model.head, Image2D) else None
+            model.head = FlipTest(model.head, apart)
     elif cfg.task.flip and isinstance(model.head, Coarse):
         model.head = BothViews(model.head)
     return cfg, model.eval().to(device(cfg.device)), folder

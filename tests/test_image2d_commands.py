@@ -82,6 +82,7 @@ def test_scoring_takes_the_crops_of_training_and_says_what_it_did(runs, capsys):
     report = scores(capsys, "task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best")
     assert report["size"] == [48, 64]
     assert (report["steps"], report["K"], report["flip"]) == (4, 1, True)
+    assert 0 <= report["flip_apart"] <= 1
     assert report["boxes"] == "gt"
     assert report["evaluator"] == "pck"
     assert report["metrics"]["synthetic_pictures/spread/mean"] > 0

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers.image2d import (
+    BONES,
     WARM,
     J,
     diffusion,
@@ -25,6 +26,7 @@ from posediff.diffusion import (
 from posediff.diffusion.aggregate import median
 from posediff.diffusion.schedule import cosine
 from posediff.pose.affine import invert, transform
+from posediff.tasks.image2d.structure import Disagreement
 
 
 def test_coordinates_are_diffused_with_the_mean_and_spread_of_the_schedule():
@@ -143,6 +145,23 @@ def test_under_the_flip_test_a_mirrored_picture_gives_the_mirrored_answer(sample
     assert torch.allclose(head.mirror(mirrored), answer, atol=1e-5)
     alone = diffusion(head, sampler).sample(sample).estimates[:, 0]
     assert not torch.allclose(alone, answer, atol=1e-3)
+
+
+def test_views_that_see_a_joint_in_two_places_are_counted():
+    """Of three people one is seen with the sides swapped, and no joint has its other side near."""
+    head, sample = image2d(), people()
+    x = head.target(sample)
+    swapped = x[:, BONES.flip]
+    apart = (x - swapped).norm(dim=-1) > 3 * head.coarse.codec.sigma * 4 / 23  # zeta 2, 24 x 32
+    seen = Disagreement(head.space)
+    seen(x, x + 0.01)
+    assert seen.share() == 0
+    seen(x, torch.cat([swapped[:1], x[1:]]))
+    assert 0.1 < seen.share() <= float(apart[0].sum()) / (2 * 3 * J)
+    watched = Disagreement(head.space)
+    diffusion(FlipTest(head, watched)).predict(sample)
+    assert watched.seen == 4 * 3 * J
+    assert watched.share() > 0  # fresh weights see no person at all
 
 
 def test_every_estimate_lies_within_the_clip():
