@@ -5,6 +5,7 @@ import pytest
 import posediff
 from posediff import config
 from posediff.nn.backbone import Backbone
+from posediff.pose.combined import Combined
 
 SMALL = ("task.head.channels=8", "task.head.blocks=1", "task.head.multipliers=[1,1]")
 
@@ -90,3 +91,12 @@ def test_crops_are_normalised_as_the_backbone_wants(name):
     network = next(m for m in model.modules() if isinstance(m, Backbone))
     assert list(network.mean) == list(cfg.dataset.mean)
     assert list(network.std) == list(cfg.dataset.std)
+
+
+def test_combined_maps_are_a_codec_of_the_coarse_head():
+    given = ["experiment=image2d_coarse", "dataset.size=[48,64]", "dataset.codec=udp_combined"]
+    head = posediff.build("image2d", overrides=given).head
+    assert isinstance(head.codec, Combined)
+    assert head.out.out_channels == 3 * 17
+    with pytest.raises(ValueError, match="experiment=image2d_coarse"):
+        posediff.build("image2d", overrides=given[1:])

@@ -166,7 +166,9 @@ class TopDownDataset(Dataset[Sample]):
     def _affine(self, view: View, width: Tensor) -> Tensor:
         x = torch.where(view.flip, width - 1 - view.center[:, 0], view.center[:, 0])
         center = torch.stack([x, view.center[:, 1]], -1)
-        matrix = affine(center, view.scale, self.size, view.rotation, udp=self.codec == "udp")
+        matrix = affine(
+            center, view.scale, self.size, view.rotation, udp=self.codec.startswith("udp")
+        )
         return mirrored(matrix, width, view.flip)
 
     def _crops(self, places: Sequence[int], matrix: Tensor) -> Tensor:

@@ -103,6 +103,10 @@ class Codec:
             points = torch.where((peak > 0)[..., None], points, empty)
         return self.from_map(points), peak
 
+    def error(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """The mean square of a map's error, (..., J)."""
+        return (estimate.float() - target).square().mean((-2, -1))
+
     def flip(self, maps: Tensor, skeleton: Skeleton) -> Tensor:
         """Maps (..., J, h, w) seen in a mirror: reversed in x, sides swapped.
 
@@ -190,14 +194,18 @@ def _near(maps: Tensor, cell: Tensor, reach: int, blur: int = 0) -> Tensor:
     offset = torch.arange(-reach, reach + 1, device=maps.device)
 
     def taps(centre: Tensor, n: int) -> Tensor:
-        pixel = torch.arange(n, device=maps.device)
-        apart = (pixel - pixel[:, None]).abs()
-        deviation = 0.3 * (blur - 1) + 0.8  # OpenCV's, for a kernel of 2 blur + 1
-        band = torch.exp(-((apart.to(maps.dtype) / deviation) ** 2) / 2) * (apart <= blur)
-        return band[(centre[..., None] + offset).clamp(0, n - 1)]
+        return blur_matrix(n, blur, maps)[(centre[..., None] + offset).clamp(0, n - 1)]
 
     rows, columns = taps(cell[..., 1], maps.shape[-2]), taps(cell[..., 0], maps.shape[-1])
     return rows @ maps @ columns.mT
+
+
+def blur_matrix(n: int, blur: int, like: Tensor) -> Tensor:
+    """A Gaussian blur of n pixels as a matrix (n, n), a kernel of 2 blur + 1 with the middle 1."""
+    pixel = torch.arange(n, device=like.device)
+    apart = (pixel - pixel[:, None]).abs()
+    deviation = 0.3 * (blur - 1) + 0.8  # OpenCV's
+    return torch.exp(-((apart.to(like.dtype) / deviation) ** 2) / 2) * (apart <= blur)
 
 
 def _slope(near: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from posediff.diffusion import (
     FlipTest,
     Regression,
 )
+from posediff.pose.affine import invert, transform
 from posediff.tasks.image2d import BothViews, Coarse, Image2D
 from posediff.tasks.image2d.missing import PoseGaussian
 from posediff.tasks.image2d.structure import Masks
@@ -148,6 +149,27 @@ def test_both_views_of_the_coarse_head_are_averaged():
     assert torch.allclose(both, (maps + head.mirror(mirrored)) / 2, atol=1e-6)
     assert torch.allclose(head.start(context), (x + head.mirror(y)) / 2, atol=1e-5)
     assert not torch.allclose(both, maps, atol=1e-3)
+
+
+def test_a_coarse_head_learns_combined_maps_and_a_diffusion_cannot():
+    torch.manual_seed(0)
+    head = Coarse("crowdpose14", Tiny(), codec="udp_combined", size=SIZE)
+    sample, model = people(), Regression(head)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        losses.append(model.loss(sample))
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.75 * losses[0]
+    maps, _ = head.codec.encode(sample["keypoints"], sample["visible"])
+    points = transform(sample["keypoints"], invert(sample["affine"]))
+    assert torch.allclose(head.decode(maps[:, None], sample).keypoints[:, 0], points, atol=1e-2)
+    assert model.predict(sample).spread.shape == (3, J)
+    assert Regression(BothViews(head)).predict(sample).keypoints.shape == (3, J, 2)
+    with pytest.raises(ValueError, match="experiment=image2d_coarse"):
+        image2d(codec="udp_combined")
 
 
 def test_the_start_is_detached_from_the_coarse_head_unless_asked_for():

@@ -2,7 +2,8 @@
 
 It is the first stage of `Image2D`, with a loss of its own, and alone the baseline of every table:
 `Regression(Coarse(...))`, or `Regression(model.head.coarse)` for the coarse map of a trained
-diffusion. Evidence of both is a heatmap per joint, (B, J, h, w).
+diffusion. Evidence of both is a heatmap per joint, (B, J, h, w); of the codec udp_combined, which
+is for a coarse head alone, three.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ from posediff.diffusion import Decoded
 from posediff.diffusion.head import Sample
 from posediff.nn.backbone import Backbone
 from posediff.pose.affine import invert, mirror_points, transform
+from posediff.pose.combined import Combined
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton as named
 from posediff.tasks.image2d.structure import one_of
@@ -54,8 +56,9 @@ class Coarse(nn.Module):
         if ohkm is not None and not 0 < ohkm <= J:
             raise ValueError(f"loss.ohkm must be null, or 1 to {J} joints, got {ohkm}")
         W, H = size
-        self.codec = Codec(codec, (W, H), stride)
-        self.out = nn.Conv2d(backbone.channels, J, 1)
+        combined = codec == "udp_combined"
+        self.codec = Combined((W, H), stride) if combined else Codec(codec, (W, H), stride)
+        self.out = nn.Conv2d(backbone.channels, 3 * J if combined else J, 1)
         nn.init.normal_(self.out.weight, std=1e-3)  # heatmaps are nearly 0 nearly everywhere
 
     def features(self, sample: Sample) -> Tensor:
@@ -80,9 +83,8 @@ class Coarse(nn.Module):
 
     def error(self, estimate: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Squared, (B,): the mean over pixels and joints, of which some weigh nothing."""
-        each: Tensor = (estimate.float() - target).square().mean((-2, -1))
         weight = weight.square() if self.squared else weight
-        joints = weight * each
+        joints = weight * self.codec.error(estimate, target)
         if self.ohkm is not None:
             joints = joints.topk(self.ohkm).values
         return self.factor * joints.mean(-1)

@@ -22,6 +22,7 @@ from torch import Tensor
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
 from posediff.diffusion.head import Context, Sample
 from posediff.nn.backbone import Backbone
+from posediff.pose.combined import Combined
 from posediff.tasks.image2d.attention import Guide
 from posediff.tasks.image2d.coarse import Coarse
 from posediff.tasks.image2d.missing import PoseGaussian
@@ -62,9 +63,14 @@ class Image2D(TaskHead):
         super().__init__()
         one_of("missing", missing, ("noise", "drop", "mle"))
         self.coarse = Coarse(skeleton, backbone, **coarse)
-        self.skeleton, self.bones = skeleton, self.coarse.bones
-        self.space = Space(self.coarse.codec, scale, normalise, draw, readout)
-        self.masks = Masks(self.bones.edges, self.coarse.codec.sigma, **(masks or {}))
+        self.skeleton, self.bones, codec = skeleton, self.coarse.bones, self.coarse.codec
+        if isinstance(codec, Combined):
+            raise ValueError(
+                "the decoder reads and says one heatmap a joint: dataset.codec=udp_combined is for "
+                "experiment=image2d_coarse"
+            )
+        self.space = Space(codec, scale, normalise, draw, readout)
+        self.masks = Masks(self.bones.edges, codec.sigma, **(masks or {}))
         J, C = len(self.bones.joints), self.coarse.out.in_channels
         self.guide = Guide(C, condition, **(attention or {}))
         self.sgdd = SGDD(J, C, bool(self.guide.condition), channels, blocks, multipliers, time)
