@@ -70,8 +70,8 @@ def row(model: DiffusionModel, data: engine.Samples, init: str, start: int | Non
             metric.update(str(step.t), mean(drawn), sample)
     figures = metric.compute()
     return [
-        f"{float(schedule.sigma[t] / schedule.alpha[t]):.2f}, "
-        f"{float(torch.cat(apart).square().mean().sqrt()):.2f}, "
+        f"{float(schedule.sigma[t] / schedule.alpha[t]):.3g}, "
+        f"{float(torch.cat(apart).square().mean().sqrt()):.3g}, "
         f"{figures[f'/pck_limbs@0.2/{t}']:.1f}"
         for t, apart in errors.items()
     ]

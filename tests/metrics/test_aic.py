@@ -2,26 +2,18 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.annotations import truth
 
-from posediff.data.annotations import checked
-from posediff.data.coco import from_raw
 from posediff.metrics.aic import AicAP, AicOfficial
 from posediff.metrics.coco import CocoAP
 from posediff.pose.oks import oks
 from posediff.pose.skeleton import AIC, skeleton
 
-
-def truth(images):
-    """What a metric is given of the data set's own list, or of its conversion."""
-    path, layout = Path("aic.json"), skeleton("aic14")
-    data = from_raw(path, images, layout.joints) if isinstance(images, list) else images
-    shown = [{"width": 999, "height": 999} | image for image in data["images"]]
-    return checked(path, data | {"images": shown}, layout, Path(), "0.53*w*h").truth()
+AREA = ("aic14", "0.53*w*h")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +32,7 @@ def found(images):
 
 
 def test_official_score_is_that_of_the_official_code(golden, scored):
-    figures = scored(AicOfficial(truth(golden["gt"]), nms="none"), found(golden["pred"]))
+    figures = scored(AicOfficial(truth(golden["gt"], *AREA), nms="none"), found(golden["pred"]))
     assert next(iter(figures)) == "aic/mAP_official/mean"
     assert figures["aic/mAP_official/mean"] == pytest.approx(golden["score"], abs=1e-8)
 
@@ -86,12 +78,14 @@ def test_the_two_figures_are_far_apart_and_meet_where_they_should(golden, scored
     """The official score is COCO's recall over visible joints and whole boxes, as long as every
     person has one answer."""
     people = moved(golden["gt"])
-    official = scored(AicOfficial(truth(golden["gt"]), nms="none"), people)["aic/mAP_official/mean"]
-    usual = scored(AicAP(truth(golden["gt"]), nms="none"), people)
+    official = scored(AicOfficial(truth(golden["gt"], *AREA), nms="none"), people)[
+        "aic/mAP_official/mean"
+    ]
+    usual = scored(AicAP(truth(golden["gt"], *AREA), nms="none"), people)
     assert official - usual["aic/AP/mean"] > 0.2
     assert official - usual["aic/AR/mean"] > 0.15
 
-    alike = truth(golden["gt"])
+    alike = truth(golden["gt"], *AREA)
     for person in alike["annotations"]:
         person["area"] = person["bbox"][2] * person["bbox"][3] + 1
         person["keypoints"][2::3] = [2 * (v == 2) for v in person["keypoints"][2::3]]
@@ -115,7 +109,7 @@ def person(x, v=1):
 def test_official_denominators_reuse_and_joints_without_a_say(scored):
     def score(images, answers, at="a"):
         rows = [{"image_id": at, "keypoints": values} for values in answers]
-        return scored(AicOfficial(truth(images), nms="none"), rows)["aic/mAP_official/mean"]
+        return scored(AicOfficial(truth(images, *AREA), nms="none"), rows)["aic/mAP_official/mean"]
 
     here = person(10)
     assert score([image("a", here)], [here]) == 1.0
@@ -130,7 +124,7 @@ def test_official_denominators_reuse_and_joints_without_a_say(scored):
 
 def test_the_layout_is_the_right_side_first():
     assert skeleton("aic14").joints[:2] == ("right_shoulder", "right_elbow")
-    metric = AicAP(truth([image("a", person(1))]))
+    metric = AicAP(truth([image("a", person(1))], *AREA))
     assert metric.sigmas == AIC
     with pytest.raises(ValueError, match="joints of aic14, not crowdpose14: set eval=coco"):
         AicAP(metric.truth, "crowdpose14")

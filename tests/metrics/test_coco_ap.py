@@ -1,13 +1,12 @@
 """COCO's figures: against three evaluators (golden/coco_eval_*), and what they must never do."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.annotations import truth
 
-from posediff.data.annotations import checked
 from posediff.diffusion.aggregate import Poses
 from posediff.metrics.coco import CocoAP
 from posediff.pose.oks import oks
@@ -24,8 +23,7 @@ CASES = [
 
 def coco(gt, layout="coco17", area="file", **options):
     """The metric of what an annotation file holds."""
-    people = checked(Path("people.json"), gt, skeleton(layout), Path(), area)
-    return CocoAP(people.truth(), layout, **options)
+    return CocoAP(truth(gt, layout, area), layout, **options)
 
 
 @pytest.fixture(scope="module")

@@ -2,23 +2,20 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.annotations import truth
 
-from posediff.data.annotations import checked
 from posediff.metrics.crowdpose import CrowdPoseAP
-from posediff.pose.skeleton import skeleton
 
 NAMES = ["AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard"]
 
 
 def crowdpose(gt, **options):
     """The metric of what an annotation file holds."""
-    layout = skeleton("crowdpose14")
-    people = checked(Path("people.json"), gt, layout, Path(), "0.53*w*h", ["num_keypoints"])
-    return CrowdPoseAP(people.truth(), layout.name, **options)
+    layout = "crowdpose14"
+    return CrowdPoseAP(truth(gt, layout, "0.53*w*h", ["num_keypoints"]), layout, **options)
 
 
 @pytest.fixture(scope="module")
