@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 
 from posediff import __version__, checkpoint, config, engine
 from posediff.data.result_files import write_aic, write_coco
+from posediff.diffusion import Model
 from posediff.metrics.aic import AicAP
 from posediff.metrics.coco import CocoAP
 
@@ -51,6 +52,7 @@ def main(cfg: Any) -> None:
         "K": model.hypotheses,
         "aggregates": names,
         "flip": bool(cfg.task.flip),
+        **views_apart(model),
         "seed": cfg.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seconds": round(seconds, 2),
@@ -63,6 +65,12 @@ def main(cfg: Any) -> None:
     part.replace(path)
     print(table(figures))
     print("\n".join(map(str, [folder, *result_files(metric, names, run), path])))
+
+
+def views_apart(model: Model) -> dict[str, float]:
+    """The share of joints, at all steps, that the two views of the flip test saw in two places."""
+    watch = getattr(model.head, "watch", None)
+    return {} if watch is None else {"flip_apart": round(watch.share(), 4)}
 
 
 def result_files(metric: Any, names: Sequence[str], folder: Path) -> Iterator[Path]:
