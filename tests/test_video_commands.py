@@ -83,7 +83,7 @@ def test_the_encoder_of_other_windows_is_not_taken_and_the_error_says_what_to_tr
     with pytest.raises(SystemExit):
         command("train", *LIFT, "preset=paper_video", "dataset.frames=27", "name=other")
     line = capsys.readouterr().err
-    assert "windows of 27" in line
+    assert "keypoints noisy and frames 27" in line
     assert "experiment=lift3d_video_encoder dataset=synthetic" in line
     assert "dataset.frames=27" in line
 
