@@ -111,6 +111,8 @@ def _camera(where: str, entry: dict[str, Any]) -> Camera:
     if not torch.allclose(turn @ turn.T, torch.eye(3), atol=1e-4) or turn.det() < 0:
         raise ValueError(f"{where}: R is not a rotation matrix")
     lens = torch.cat([numbers(key, count) for key, count in LENS.items()])
+    if not (lens[:2] > 0).all():
+        raise ValueError(f"{where}: focal must be above 0 pixels, got {lens[:2].tolist()}")
     return Camera(turn, numbers("t_world_mm", 3) / 1000, lens, numbers("resolution", 2))
 
 

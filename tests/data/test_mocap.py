@@ -122,6 +122,7 @@ def test_a_clip_in_two_files_is_an_error(folder):
         ({"R": np.eye(3)[:2].tolist()}, "cam0: R must be finite numbers of shape"),
         ({"R": (2 * np.eye(3)).tolist()}, "cam0: R is not a rotation"),
         ({"R": (-np.eye(3)).tolist()}, "cam0: R is not a rotation"),
+        ({"focal": [0, 1145]}, "cam0: focal must be above 0 pixels"),
         ({"focal": [1000]}, "cam0: focal must be finite numbers of shape"),
         ({"center": [500, float("nan")]}, "cam0: center must be finite"),
         ({"t_world_mm": "near"}, "cam0: t_world_mm cannot be read"),
