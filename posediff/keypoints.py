@@ -10,7 +10,8 @@ box, of a scale at which they take SHARE of it, one scale for a track.
 A video model reads windows of successive frames of one person. A frame in which a person is missing
 is bridged there by the straight line between its neighbours, as unsure as an occluded joint, so
 that time keeps its pace; a gap longer than a window begins a new stretch. No pose is made up for a
-frame without detections: a row in which no joint has a score gets NaN and the score 0.
+frame without detections, nor for a person of whom fewer than FEWEST of the lifter's joints are
+known: such a row gets NaN and the score 0.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,9 +24,12 @@ from posediff.data.inputs import intrinsics, lifting_sample
 from posediff.data.windows import windowed
 from posediff.diffusion import Model, Poses
 from posediff.engine import on
+from posediff.pose.layout import convert
+from posediff.pose.skeleton import skeleton
 
 SIDE, SHARE = 1000.0, 0.35  # pixels; what standing people take of the pictures in the data sets
 TALL = 0.9  # the quantile of a track's boxes that is its size: people crouch, detectors fail
+FEWEST = 9  # joints of a person; no lifter was trained on fewer
 BATCH = 1024  # frames at once
 BRIDGED = 0.25  # score of a joint in a frame that is bridged: below 0.5 means occluded
 
@@ -55,7 +59,7 @@ def lift(
     successive frames. hypotheses, steps: as the model was trained, unless given. The answers depend
     on `ids`, the numbers of the rows by default.
 
-    Raises ValueError where nobody is in any row, or where something does not fit `layout`.
+    Raises ValueError where nobody can be lifted, or where something does not fit `layout`.
     """
     points = torch.as_tensor(points, dtype=torch.float32)
     if points.ndim != 3 or points.shape[-1] != 2 or not len(points):
@@ -65,9 +69,13 @@ def lift(
     N = len(points)
     scores = torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float()
     scores = torch.where(points.isfinite().all(-1), scores, 0.0)
-    there = (scores > 0).any(1)
+    bones = skeleton(model.head.skeleton)
+    found = convert(points, scores, skeleton(layout), bones).visible.sum(1)
+    there = found >= FEWEST
     if not there.any():
-        raise ValueError("nobody in any frame: no joint has a score above 0")
+        raise ValueError(
+            f"nobody to lift: of nobody in any frame are {FEWEST} joints of {bones.name} known"
+        )
     names = list(ids) if ids is not None else [str(i) for i in range(N)]
     tracks = torch.zeros(N, dtype=torch.long) if tracks is None else torch.as_tensor(tracks)
     frames = torch.arange(N) if frames is None else torch.as_tensor(frames)
@@ -79,9 +87,9 @@ def lift(
     size = image_size
 
     def sample(points: Tensor, scores: Tensor, rows: Tensor) -> dict[str, Any]:
-        bones, told = model.head.skeleton, model.trained_on or None
+        told = model.trained_on or None
         own, seen = [names[i] for i in rows.tolist()], None if lens is None else lens[rows]
-        return lifting_sample(points, size, scores, layout, bones, told, own, seen)
+        return lifting_sample(points, size, scores, layout, bones.name, told, own, seen)
 
     device, window = next(model.parameters()).device, int(model.trained_on.get("frames", 1))
     rows = there.nonzero()[:, 0]
@@ -99,12 +107,12 @@ def lift(
             known = windowed({"id": whole["id"], "known": known.float()}, window)["known"]
             batch["frames_valid"] = batch["frames_valid"] * known
             batches.append(batch)
-    found = [
+    answers = [
         model.predict(on(device, part), hypotheses, steps, seed)
         for batch in batches
         for part in _parts(batch, max(1, BATCH // window))
     ]
-    return _spread_out(found, rows, N)
+    return _spread_out(answers, rows, N)
 
 
 def alone(

@@ -1,5 +1,6 @@
 """Use a model: python -m posediff.predict task=image2d input=photo.jpg"""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ from posediff.data.inputs import intrinsics
 from posediff.data.keypoint_files import read_keypoints
 from posediff.data.photos import photos, read_boxes
 from posediff.data.results import write_poses
-from posediff.keypoints import SIDE, alone, lift
+from posediff.diffusion import Poses
+from posediff.keypoints import FEWEST, SIDE, alone, lift
 from posediff.photos import Reader
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import skeleton
 from posediff.visual.pose3d import draw_pose3d, write_picture
 
-LISTED = 10  # frames without anybody, by name
+LISTED = 10  # of what was left out, by name
+COLUMNS = ("keypoints", "scores", "hypotheses", "spread")
 PICTURES = 12  # of so many frames, evenly spaced
 
 
@@ -46,9 +49,14 @@ def lift_file(cfg: Any) -> None:
     points, scores, tracks = (torch.from_numpy(x) for x in (rows.points, rows.scores, rows.tracks))
     cfg, model, folder = config.trained(cfg, "predict")
     bones, frames = skeleton(model.head.skeleton), torch.from_numpy(rows.frames)
-    poses = lift(
+    every = lift(
         model, points, size, scores, layout.name, camera, tracks, frames, rows.names, seed=cfg.seed
     )
+    there = every.keypoints.isfinite().flatten(1).all(1)
+    columns = {key: getattr(every, key)[there] for key in COLUMNS}
+    poses = Poses(**columns, skeleton=bones.name)
+    few = [name for name, lifted in zip(rows.names, there.tolist(), strict=True) if not lifted]
+    names = [name for name, lifted in zip(rows.names, there.tolist(), strict=True) if lifted]
     meta = {
         "input": str(cfg.input),
         "layout": layout.name,
@@ -60,13 +68,15 @@ def lift_file(cfg: Any) -> None:
         "K": model.hypotheses,
         "seed": cfg.seed,
         "empty_frames": rows.empty,
+        "too_few_joints": few,
     }
-    output, N = Path(cfg.output), len(rows.names)
-    paths = [*write_poses(output, poses, rows.names, bones, meta, rows.tracks, rows.frames)]
+    output, N = Path(cfg.output), len(names)
+    own, when = tracks[there].numpy(), frames[there].numpy()
+    paths = [*write_poses(output, poses, names, bones, meta, own, when)]
     if size is None:
         points, _ = alone(points, scores, tracks)
     width, height = size or (SIDE, SIDE)
-    seen = convert(points, scores, layout, bones, width=width)
+    seen = convert(points[there], scores[there], layout, bones, width=width)
     for i in range(0, N, max(1, -(-N // PICTURES))):
         drawn = draw_pose3d(
             torch.where(seen.visible[i, :, None] > 0, seen.points[i], torch.nan),
@@ -76,17 +86,24 @@ def lift_file(cfg: Any) -> None:
             poses.spread[i],
             bones,
         )
-        paths.append(output / f"{safe(rows.names[i])}.png")
+        paths.append(output / f"{safe(names[i])}.png")
         write_picture(paths[-1], drawn)
-    people, spread = len(set(tracks.tolist())), 1000 * float(poses.spread.mean())
+    people, spread = len(set(own.tolist())), 1000 * float(poses.spread.mean())
     print(
         f"{N} poses of {bones.name} in {people} track{'s' * (people > 1)}, {model.hypotheses} "
         f"hypotheses, spread {spread:.1f} mm"
     )
     print("\n".join(map(str, paths)))
+    if few:
+        print(f"{len(few)} left out with fewer than {FEWEST} joints: {listed(few)}")
     if rows.empty:
-        more = f" and {len(rows.empty) - LISTED} more" if len(rows.empty) > LISTED else ""
-        print(f"nobody in {len(rows.empty)} frames: {', '.join(rows.empty[:LISTED])}{more}")
+        print(f"nobody in {len(rows.empty)} frames: {listed(rows.empty)}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of them, and how many more."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def image_size(given: Any) -> tuple[float, float]:

@@ -215,20 +215,22 @@ def test_a_video_of_tracks_is_predicted_and_its_empty_frames_are_listed(runs, tm
         if n not in (4, 5) and (n, t) != (9, 8)
     ]
     images = [{"id": n, "file_name": f"{n:03d}.jpg"} for n in range(30)]
+    people[-1]["keypoints"][24:] = [0] * 27  # too little is known of the last
     path = tmp_path / "video.json"
     path.write_text(json.dumps({"images": images, "annotations": people}))
     capsys.readouterr()
     where = (f"input={path}", "layout=coco17", f"output={tmp_path}/out", "camera=[900,900,320,240]")
     command("predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", *where)
     said = capsys.readouterr().out.strip().splitlines()
-    assert said[0].startswith("55 poses of h36m17 in 2 tracks")
+    assert said[0].startswith("54 poses of h36m17 in 2 tracks")
+    assert said[-2] == "1 left out with fewer than 9 joints: 029.jpg#8"
     assert said[-1] == "nobody in 2 frames: 004.jpg, 005.jpg"
     arrays = np.load(tmp_path / "out/poses.npz", allow_pickle=False)
-    assert arrays["track"].tolist() == [0] * 28 + [1] * 27
-    assert arrays["number"][28:].tolist() == [n for n in range(30) if n not in (4, 5, 9)]
-    assert arrays["frames"][[0, 54]].tolist() == ["000.jpg#3", "029.jpg#8"]
+    assert arrays["track"].tolist() == [0] * 28 + [1] * 26
+    assert arrays["number"][28:].tolist() == [n for n in range(29) if n not in (4, 5, 9)]
+    assert arrays["frames"][[0, 53]].tolist() == ["000.jpg#3", "028.jpg#8"]
     text = json.loads((tmp_path / "out/poses.json").read_text())
-    assert (text["poses"][54]["track"], text["poses"][54]["number"]) == (1, 29)
+    assert (text["poses"][53]["track"], text["poses"][53]["number"]) == (1, 28)
     assert text["meta"]["empty_frames"] == ["004.jpg", "005.jpg"]
     assert len(list((tmp_path / "out").glob("*.png"))) == 11
 

@@ -87,6 +87,14 @@ def test_a_frame_without_anybody_gets_no_pose_and_moves_none(video, window):
     assert poses.hypotheses.isnan().flatten(1).all(1).tolist() == (~there).tolist()
 
 
+def test_somebody_of_whom_too_little_is_known_gets_no_pose(video):
+    scores = torch.ones(30, 17)
+    scores[3, 9:], scores[7, 8:] = 0, 0
+    poses = posediff.lift(model(), video, scores=scores, layout="h36m17")
+    assert poses.keypoints[3].isfinite().all()
+    assert poses.keypoints.isnan().flatten(1).all(1).nonzero().tolist() == [[7]]
+
+
 def test_a_video_model_sees_a_bridge_over_a_gap_and_a_new_stretch_after_a_long_one(video):
     head = model(9)
     frames = torch.tensor([0, 1, 2, 5, 6, 30, 31])
@@ -156,7 +164,7 @@ def test_the_camera_reaches_the_sample(video):
         ({"camera": [0, 1100, 500, 500]}, "the focal length must be above 0 pixels"),
         ({"camera": [1100, 500, 500]}, r"camera must be \[f_x,f_y,c_x,c_y\] or 9 numbers"),
         ({"camera": [1100, 1100, float("nan"), 500]}, "camera must be"),
-        ({"scores": torch.zeros(30, 17)}, "nobody in any frame"),
+        ({"scores": torch.zeros(30, 17)}, "of nobody in any frame are 9 joints of h36m17 known"),
         ({"layout": "mpii16"}, "17 joints given, but skeleton mpii16 has 16"),
     ],
 )
