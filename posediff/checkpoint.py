@@ -40,8 +40,11 @@ KNOWN = {
     "posediff.nn.hrnet.HRNet",
     "posediff.nn.small.Small",
     "posediff.nn.vit.ViT",
+    "posediff.pose.reprojection.jpma",
+    "posediff.pose.reprojection.rpea",
     "posediff.pose.rules.coord_mean",
     "posediff.pose.rules.medoid",
+    "posediff.pose.rules.mode",
     "posediff.tasks.image2d.Coarse",
     "posediff.tasks.image2d.Image2D",
     "posediff.tasks.lift3d.Encoder",
@@ -94,6 +97,14 @@ def read_config(folder: Path | str) -> dict[str, Any]:
             f"{path}: version {config.get('version')}, this posediff reads {FORMAT['version']}"
         )
     return config
+
+
+def write_config(folder: Path | str, config: Mapping[str, Any]) -> None:
+    """Another config.json for a model folder, whose weights stay as they are."""
+    path = whole(folder) / "config.json"
+    part = path.with_name("config.json.part")
+    part.write_text(json.dumps(dict(config), indent=1) + "\n")
+    part.replace(path)
 
 
 def read_weights(folder: Path | str) -> dict[str, Tensor]:

@@ -15,6 +15,8 @@ import torch
 
 from posediff import checkpoint
 from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
+from posediff.diffusion.aggregate import mean
+from posediff.diffusion.model import Rule
 from posediff.tasks.image2d import BothViews, Coarse, Image2D
 
 _here = Path(__file__).parent.resolve()
@@ -69,6 +71,7 @@ def build_model(tree: dict[str, Any]) -> Model:
 
 def model_tree(cfg: Any) -> dict[str, Any]:
     """cfg.model as plain data, its encoder found where none is named."""
+    _honest(cfg)
     tree: dict[str, Any] = plain(cfg.model)
     head = tree["head"]
     if "encoder" in head and head["encoder"] is None:
@@ -129,6 +132,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     for key in ("size", "codec", "mean", "std"):  # the crops that the network was trained on
         if key in saved["dataset"]:
             cfg.dataset[key] = saved["dataset"][key]
+    _honest(cfg)
     model = checkpoint.load(folder)
     if isinstance(model.head, Image2D):
         model.head.begin(cfg.task.prior.init, cfg.task.head.masks.refresh)
@@ -165,6 +169,42 @@ def metric(cfg: Any, data: Any, split: str) -> Any:
         wanted["annotations"] = wanted["annotations"] or data.annotations.path
         wanted["images"] = "seen" if split == "validation" else "all"
     return instantiate(wanted)
+
+
+def rules(cfg: Any, model: Model) -> dict[str, Rule]:
+    """The rules that score, by the names of their figures: jpma@estimated_root, p_best@oracle.
+
+    Beside a rule that projects there is always the plain mean.
+    """
+    from hydra.utils import instantiate
+
+    if not isinstance(model, DiffusionModel):
+        return {"mean": mean}
+    oracles, found = cfg.eval.get("oracles", {}), dict[str, Rule]()
+    for name in cfg.eval.aggregates:
+        if name in oracles:
+            if model.hypotheses > 1:
+                found[f"{name}@oracle"] = instantiate(oracles[name])
+        elif name not in cfg.aggregate:
+            known = ", ".join([*cfg.aggregate, *oracles])
+            raise ValueError(f"eval.aggregates: no rule {name!r}, only {known}")
+        elif "root" in cfg.aggregate[name]:
+            found |= {"mean": mean} if "mean" not in found else {}
+            found[f"{name}@{cfg.eval.root}_root"] = instantiate(cfg.aggregate[name])
+        else:
+            found[name] = instantiate(cfg.aggregate[name])
+    return found
+
+
+def _honest(cfg: Any) -> None:
+    """The rule that makes the answer must not read the truth."""
+    name = cfg.task.aggregate
+    rooted = "root" in cfg.aggregate.get(name, {})
+    if name in cfg.eval.get("oracles", {}) or (rooted and cfg.eval.get("root") == "oracle"):
+        raise ValueError(
+            f"task.aggregate={name} would read the truth, so it can be no answer: set it to mean, "
+            f"and eval.aggregates=[mean,{name}] for its figures"
+        )
 
 
 def plain(node: Any) -> Any:

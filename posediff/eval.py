@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 
-from posediff import __version__, checkpoint, config, engine
+from posediff import __version__, checkpoint, config, engine, recalibration
 from posediff.data.result_files import write_aic, write_coco
+from posediff.diffusion import Model
 from posediff.metrics.aic import AicAP
+from posediff.metrics.calibration import LEVELS, reliability, verdict
 from posediff.metrics.coco import CocoAP
+from posediff.visual.pose3d import write_picture
+from posediff.visual.reliability import draw_reliability
 
 
 @config.main("eval")
@@ -29,10 +32,13 @@ def main(cfg: Any) -> None:
     if trained_on != seen:
         print(f"warning: trained on 2D of '{trained_on}', scored on '{seen}'")
     data = config.dataset(cfg, cfg.eval.split)
-    names = list(cfg.eval.aggregates) if cfg.model._target_.endswith("DiffusionModel") else ["mean"]
-    rules = {name: instantiate(cfg.aggregate[name]) for name in names}
-    begin = time.perf_counter()
+    rules = config.rules(cfg, model)
+    names = list(rules)
     metric = config.metric(cfg, data, cfg.eval.split)
+    spread = recalibrated(cfg, model, folder)
+    if spread:
+        metric.factor = spread["factor"]
+    begin = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, cfg.eval.batch_size, cfg.seed)
     seconds = time.perf_counter() - begin
     report = {
@@ -44,9 +50,10 @@ def main(cfg: Any) -> None:
         "trained_on": saved["dataset"],
         **data.summary(),
         **(metric.summary() if hasattr(metric, "summary") else {}),
-        "steps": getattr(getattr(model, "sampler", None), "steps", 1),
+        "steps": recalibration.steps(model),
         "K": model.hypotheses,
         "aggregates": names,
+        **({"recalibration": spread} if spread else {}),
         "flip": bool(cfg.task.flip),
         "seed": cfg.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -59,7 +66,32 @@ def main(cfg: Any) -> None:
     part.write_text(json.dumps(report, indent=1) + "\n")
     part.replace(path)
     print(table(figures))
-    print("\n".join(map(str, [folder, *result_files(metric, names, run), path])))
+    curves = reliability(figures)
+    if curves:
+        print(verdict(figures))
+        write_picture(run / "reliability.png", draw_reliability(LEVELS, curves))
+    files = [*result_files(metric, names, run), *run.glob("reliability.png")]
+    print("\n".join(map(str, [folder, *files, path])))
+
+
+def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
+    """What the model folder knows of its spread; found on validation data if that is asked for."""
+    found: dict[str, Any] | None = checkpoint.read_config(folder).get(recalibration.KEY)
+    if cfg.eval.get("recalibrate"):
+        data = config.dataset(cfg, "validation")
+        metric = config.metric(cfg, data, "validation")
+        held_out = engine.Thinned(data, cfg.eval.recalibrate)
+        found = recalibration.fit(model, held_out, metric, cfg.eval.batch_size, cfg.seed)
+        recalibration.keep(folder, found)
+        print(
+            f"hypotheses lie {found['factor']:.2f} times as far from their mean once recalibrated"
+        )
+    elif found and found["steps"] != recalibration.steps(model):
+        print(
+            f"warning: recalibrated at {found['steps']} steps, scored at "
+            f"{recalibration.steps(model)}: eval.recalibrate=512 does it again"
+        )
+    return found
 
 
 def result_files(metric: Any, names: Sequence[str], folder: Path) -> Iterator[Path]:

@@ -6,14 +6,15 @@ Which 2D a sample carries:
     noisy     the true projection through `DetectorNoise`, drawn by (seed, id), in training also by
               epoch, so that a sample is the same alone, in any batch and in any order
     detected  the clip's own detections
+    mixture   a component of the clip's own mixtures (posediff/data/mixtures.py)
 
 A joint outside the picture or behind the camera is not visible: score 0, its projection as it is.
-Of own detections only a score of 0 says that a joint is missing.
+Of own detections only a score of 0 says that a joint is missing; own mixtures miss none.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from posediff.pose.mirror import mirror_sample
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 Sample = dict[str, Any]
-Source = Literal["gt", "noisy", "detected"]
+Source = Literal["gt", "noisy", "detected", "mixture"]
 
 DETECTED = 0.005  # deviation of a detector that tells none, in picture widths: 5 px at 1000
 MISSING = 1 / 40  # and of a joint that nobody saw
@@ -46,6 +47,7 @@ class Clip:
     camera_names: list[str]
     detections: list[NDArray[np.float32]] | None = None  # per camera (F, J, 2) pixels
     detection_scores: list[NDArray[np.float32]] | None = None  # per camera (F, J)
+    mixtures: list[NDArray[np.float32]] | None = None  # per camera (F, J, M, 5) as in their files
 
 
 class View(NamedTuple):
@@ -57,6 +59,7 @@ class View(NamedTuple):
     frame: Tensor  # (F,) its number in the clip
     points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) where none are read
     scores: Tensor  # (F, J) of the detections; (F, 0)
+    mixtures: Tensor  # (F, J, M, 5); (F, 0)
 
 
 class LiftingDataset(Dataset[Sample]):
@@ -84,8 +87,9 @@ class LiftingDataset(Dataset[Sample]):
     ) -> None:
         if kernel not in ("heaviest", "sample"):
             raise ValueError(f"kernel must be heaviest or sample, got {kernel!r}")
-        if keypoints not in ("gt", "noisy", "detected"):
-            raise ValueError(f"keypoints must be gt, noisy or detected, got {keypoints!r}")
+        if keypoints not in get_args(Source):
+            known = ", ".join(get_args(Source))
+            raise ValueError(f"keypoints must be one of {known}, got {keypoints!r}")
         self.skeleton = skeleton_named(skeleton)
         self.source, self.label = keypoints, label or keypoints
         self.noise = noise or DetectorNoise()
@@ -97,7 +101,7 @@ class LiftingDataset(Dataset[Sample]):
         for clip in clips:
             _check(clip, len(self.skeleton.joints), keypoints)
         seen = [(clip, c) for clip in clips for c in range(len(clip.cameras))]
-        views = [_view(clip, c, keypoints == "detected", minimum_visible) for clip, c in seen]
+        views = [_view(clip, c, keypoints, minimum_visible) for clip, c in seen]
         lengths = torch.tensor([len(view.frame) for view in views], dtype=torch.long)
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
         self.view = torch.arange(len(views)).repeat_interleave(lengths)  # of every row
@@ -129,7 +133,8 @@ class LiftingDataset(Dataset[Sample]):
     def __getitems__(self, indices: Sequence[int]) -> Sample:
         """The batched sample of these rows."""
         rows = torch.as_tensor(indices)
-        keypoints, target, visible, frame, points, scores = (column[rows] for column in self.rows)
+        keypoints, target, visible, frame, *seen = (column[rows] for column in self.rows)
+        points, scores, mixtures = seen
         view = self.view[rows]
         labels = [self.labels[v] for v in view.tolist()]
         epoch = self.epoch if self.training else 0
@@ -138,7 +143,7 @@ class LiftingDataset(Dataset[Sample]):
         sample = {
             "id": [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, frame.tolist(), strict=True)],
             "keypoints": keypoints,
-            **self._evidence(target, visible, points, scores, size[:, 0], keys),
+            **self._evidence(target, visible, points, scores, mixtures, size[:, 0], keys),
             "target_2d": target,
             "visible": visible.float(),
             "camera": self.intrinsics[view],
@@ -156,6 +161,7 @@ class LiftingDataset(Dataset[Sample]):
         visible: Tensor,
         points: Tensor,
         scores: Tensor,
+        mixtures: Tensor,
         width: Tensor,
         keys: NDArray[np.uint64],
     ) -> Sample:
@@ -163,15 +169,18 @@ class LiftingDataset(Dataset[Sample]):
         if self.source == "noisy":
             points, scores = self.noise.draw(target, width, keys, self.skeleton)
             points = torch.where(visible[..., None], points, target)
-        elif self.source == "gt":
+        elif self.source != "detected":
             points, scores = target, torch.ones_like(target[..., 0])
         scores = scores * visible
 
         if self.source == "noisy":
             mixture = self.noise.posterior(points, scores, width, self.skeleton)
+        elif self.source == "mixture":
+            loc, scale = mixtures[..., 1:3], mixtures[..., 3:]
+            mixture = {"weights": mixtures[..., 0], "loc": loc, "scale": scale}
         else:
-            scale = FLOOR if self.source == "gt" else DETECTED * width[:, None]
-            mixture = point_mixture(points, scale)
+            blur = FLOOR if self.source == "gt" else DETECTED * width[:, None]
+            mixture = point_mixture(points, blur)
         if not visible.all():
             mixture = _choose(visible, mixture, point_mixture(points, MISSING * width[:, None]))
         u = None
@@ -203,6 +212,8 @@ def _check(clip: Clip, joints: int, source: Source) -> None:
         raise ValueError(f"{name}: world is {clip.world.shape}, the skeleton asks {(F, joints, 3)}")
     if len(clip.camera_names) != len(clip.cameras):
         raise ValueError(f"{name}: {len(clip.camera_names)} names for {len(clip.cameras)} cameras")
+    if source == "mixture" and clip.mixtures is None:
+        raise ValueError(f"{name} has no mixtures: use keypoints gt or noisy, or a file of them")
     if source != "detected":
         return
     if clip.detections is None:
@@ -212,13 +223,14 @@ def _check(clip: Clip, joints: int, source: Source) -> None:
         raise ValueError(f"{name}: detections are {shapes}, need {(F, joints, 2)} per camera")
 
 
-def _view(clip: Clip, c: int, detected: bool, minimum_visible: int) -> View:
+def _view(clip: Clip, c: int, source: Source, minimum_visible: int) -> View:
     """In float64, so that a projection is exact to the last bit of its float32."""
     camera = Camera(*(part.double() for part in clip.cameras[c]))
     keypoints = world_to_camera(torch.tensor(clip.world, dtype=torch.float64), camera)
     target = project(keypoints, camera.intrinsics)
     F, J, _ = keypoints.shape
-    if detected and clip.detections is not None:
+    mixtures = torch.empty(F, 0)
+    if source == "detected" and clip.detections is not None:
         points = torch.tensor(clip.detections[c], dtype=torch.float32)
         given = clip.detection_scores
         scores = torch.ones(F, J) if given is None else torch.tensor(given[c], dtype=torch.float32)
@@ -227,7 +239,11 @@ def _view(clip: Clip, c: int, detected: bool, minimum_visible: int) -> View:
         points, scores = torch.empty(F, 0, 2), torch.empty(F, 0)
         inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
         visible = inside & (keypoints[..., 2] > 0)
-    view = View(keypoints.float(), target.float(), visible, torch.arange(F), points, scores)
+    if source == "mixture" and clip.mixtures is not None:
+        mixtures = torch.from_numpy(clip.mixtures[c])
+        visible = torch.ones_like(visible)
+    frame = torch.arange(F)
+    view = View(keypoints.float(), target.float(), visible, frame, points, scores, mixtures)
     keep = visible.sum(-1) >= minimum_visible
     return View(*(column[keep] for column in view))
 

@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
+from posediff.metrics import calibration
 from posediff.pose.skeleton import skeleton as named_skeleton
 
 Columns = dict[str, NDArray[Any]]  # each (N, ...), one row per frame
+
+OCCLUDED = 0.5  # a joint's 2D of a lower score was guessed, not seen
 
 
 def distance(pred: Tensor, target: Tensor) -> Tensor:
@@ -80,7 +83,12 @@ class PoseError3D:
     Frames may come in any order and in batches of any size; the answer is the same. All joints
     count, also those with visible = 0: that says their 2D is missing, while their 3D truth, which
     is what is scored, is there. A frame whose 3D truth is not finite is left out and counted.
+
+    What the hypotheses say of their errors (posediff/metrics/calibration.py) is the same for all
+    rules and told once; `factor` also tells it of recalibrated ones.
     """
+
+    factor: float | None = None
 
     def __init__(self, skeleton: str, protocol: str = "h36m") -> None:
         self.skeleton = named_skeleton(skeleton)
@@ -107,10 +115,11 @@ class PoseError3D:
             broken = sample["id"][int(sound.logical_not().nonzero()[0])]
             raise ValueError(f"the pose of {broken} is not finite: check its 2D and the weights")
         columns = self._errors(pred[whole], truth[whole])
-        columns["spread"] = 1000 * self._limbs(poses.spread.cpu()[whole]).mean(-1)
+        columns |= self._spread(poses, whole)
         columns["unseen"] = (sample["visible"].cpu()[whole] == 0).sum(-1)
-        if hypotheses.shape[1] > 1:
-            columns["p_best"] = mpjpe(hypotheses[whole], truth[whole, None]).amin(1)
+        if name == next(iter(self.batches), name):
+            drawn, seen = (self._joints(x[whole]) for x in (hypotheses, truth))
+            columns |= calibration.columns(drawn, seen, self.factor)
         batch = {key: x.float().numpy() for key, x in columns.items()}
         batch |= {key: x[whole.numpy()] for key, x in _origin(sample["meta"]).items()}
         self.batches.setdefault(name, []).append(batch)
@@ -130,14 +139,29 @@ class PoseError3D:
             for metric in ("mpjpe", "p_mpjpe", "n_mpjpe", "pck150", "auc"):
                 figures |= _means(f"{metric}/{name}", table[metric], table["action"])
             figures |= _means(f"mpjve/{name}", *_velocities(table))
-            if "p_best" in table:  # of the hypotheses, which all rules share
-                figures |= _means("mpjpe/p_best@oracle", table["p_best"], table["action"])
-            if len(order):
-                figures[f"spread/{name}"] = table["spread"].mean(dtype=np.float64)
+            figures |= _spreads(name, table)
+            figures |= calibration.figures(table)
             figures[f"frames/{name}"] = len(order)
             figures[f"joints_unseen/{name}"] = table["unseen"].sum()
             figures[f"joints_left_out/{name}"] = self.left_out[name]
         return {key: float(x) for key, x in figures.items()}
+
+    def recalibration(self) -> float:
+        """The `factor` of what was scored: let that be validation data and K = 50."""
+        batches = next(iter(self.batches.values()), [])
+        return calibration.factor(np.concatenate([b["half"] for b in batches if "half" in b]))
+
+    def _spread(self, poses: Poses, whole: Tensor) -> dict[str, Tensor]:
+        """Of every frame, in mm: the mean, and the sums over occluded and other joints."""
+        spread = 1000 * self._limbs(poses.spread.cpu()[whole])
+        occluded = self._limbs(poses.scores.cpu()[whole]) < OCCLUDED
+        return {
+            "spread": spread.mean(-1),
+            "spread:occluded": (spread * occluded).sum(-1),
+            "occluded": occluded.sum(-1),
+            "spread:visible": (spread * ~occluded).sum(-1),
+            "visible": (~occluded).sum(-1),
+        }
 
     def _errors(self, pred: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Of every frame, in mm or percent."""
@@ -161,6 +185,10 @@ class PoseError3D:
         """All joints but the root, whose error is 0 by construction. (..., J) -> (..., J - 1)."""
         return x[..., [j for j in range(x.shape[-1]) if j != self.skeleton.root]]
 
+    def _joints(self, x: Tensor) -> Tensor:
+        """The same of points. (..., J, 3) -> (..., J - 1, 3)."""
+        return self._limbs(x.mT).mT
+
 
 def _origin(meta: Mapping[str, Any]) -> Columns:
     """Which frame of which camera's view of which sequence each pose is."""
@@ -171,6 +199,18 @@ def _origin(meta: Mapping[str, Any]) -> Columns:
         "frame": torch.as_tensor(meta["frame"]).cpu().numpy(),
         "action": np.array(meta["action"], dtype=str),
     }
+
+
+def _spreads(name: str, table: Columns) -> dict[str, float]:
+    """The mean over all joints, and those over occluded and over other joints where both are."""
+    if not len(table["spread"]):
+        return {}
+    figures = {f"spread/{name}": table["spread"].mean(dtype=np.float64)}
+    for kind in ("occluded", "visible"):
+        if table["occluded"].any():
+            total = table[f"spread:{kind}"].sum(dtype=np.float64)
+            figures[f"spread/{name}:{kind}"] = total / max(table[kind].sum(), 1)
+    return figures
 
 
 def _velocities(table: Columns) -> tuple[NDArray[Any], NDArray[Any]]:
