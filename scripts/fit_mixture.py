@@ -117,7 +117,7 @@ def fit(where: str, view: View, joints: int, settings: Settings) -> NDArray[np.f
     parts = []
     for first in range(0, len(view[kind]), CHUNK):
         chunk = {k: x if k == "about" else x[first : first + CHUNK] for k, x in view.items()}
-        evidence = torch.from_numpy(np.asarray(chunk[kind]))
+        evidence = torch.from_numpy(np.array(chunk[kind]))
         if not evidence.isfinite().all():
             frame = first + int((~evidence.isfinite()).flatten(1).any(1).nonzero()[0])
             raise ValueError(f"{where}: {kind} of frame {frame} are not finite")
@@ -136,7 +136,7 @@ def of_heatmaps(where: str, maps: Tensor, view: View, size: Tensor, settings: Se
     )
     if "affine" not in view:
         raise ValueError(f"{where}: heatmaps need affine (F, 2, 3), from picture to crop pixels")
-    affine = torch.from_numpy(np.asarray(view["affine"], dtype=np.float64))
+    affine = torch.from_numpy(np.array(view["affine"], dtype=np.float64))
     sizes = size.expand(len(maps), 2)
     return from_heatmaps(
         maps, codec, affine, sizes, settings.components, settings.samples, settings.seed

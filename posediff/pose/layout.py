@@ -94,6 +94,13 @@ def convert(
     return Converted(loc, torch.where(visible, lowest, 0.0), deviation, visible.to(scores))
 
 
+def taken_over(source: Skeleton, target: Skeleton) -> Tensor:
+    """Which joint of the source each of the target's is, (J,); -1 where it is derived."""
+    weights, guessed = _weights(source, target)
+    alone = ((weights == 1).sum(-1) == 1) & ((weights != 0).sum(-1) == 1) & ~guessed
+    return torch.where(alone, weights.argmax(-1), -1)
+
+
 def by_names(
     points: Tensor, scores: Tensor, names: Sequence[str], skeleton: Skeleton
 ) -> tuple[Tensor, Tensor]:
