@@ -1,13 +1,20 @@
 """Files of mixtures: ours and the released one, and what is wrong with a bad one."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
 import torch
 
+from posediff.data.h36m import h36m
+from posediff.data.h36m import write as h36m_file
 from posediff.data.h36m_cameras import SIZES
 from posediff.data.lifting import LiftingDataset
 from posediff.data.mixtures import MixtureFile, add_mixtures, is_file, sound, write
+from posediff.data.mocap import mocap
+from posediff.data.recording import Recording
+from posediff.data.recording import write as write_recordings
 from posediff.data.synthetic import people
 
 CAMERAS = {name: float(size[0]) for name, size in SIZES.items()}
@@ -174,3 +181,40 @@ def test_a_sample_s_2d_is_the_heaviest_component_of_its_mixture_or_one_drawn_by_
     assert not among[:, 0].all()
     with pytest.raises(ValueError, match="no mixtures"):
         LiftingDataset([next(people("test", 0, 6))], "h36m17", "mixture")
+
+
+@pytest.mark.parametrize("mini", ["h36m17", "mocap17"])
+def test_a_data_set_takes_a_file_of_mixtures_for_its_2d(tmp_path, mini):
+    world = next(people("test", 0, 6)).world
+    if mini == "h36m17":
+        names = [f"{subject}/Walking 1/{camera}" for subject in ("S9", "S11") for camera in SIZES]
+        clips = [(subject, "Walking 1", {"world": world}) for subject in ("S9", "S11")]
+        h36m_file(tmp_path / "h36m.h5", clips)
+        reader = h36m
+    else:
+        names = ["mm/walk/cam0", "mm/walk/cam1"]
+        clip = Recording("walk", "mm", "walking", "HDM05", "test", 50, 1000 * world)
+        write_recordings(tmp_path / "clips.npz", [clip])
+        lenses = [
+            {
+                "id": i,
+                "R": [[0, 1, 0], [0, 0, -1], [-1, 0, 0]],
+                "t_world_mm": [5000, 0, 1000],
+                "focal": [1150, 1150],
+                "center": [500, 500],
+                "radial": [0, 0, 0],
+                "tangential": [0, 0],
+                "resolution": [1000, 1000],
+            }
+            for i in range(2)
+        ]
+        (tmp_path / "cameras.json").write_text(json.dumps({"cameras": lenses}))
+        reader = mocap
+    path = ours(tmp_path / "m.h5", {n: mixture(seed=i) for i, n in enumerate(names)}, mini)
+    path = path.rename(tmp_path / "m.hdf5") if mini == "mocap17" else path
+    data = reader(tmp_path, "test", keypoints=str(path))
+    assert len(data) == 6 * len(names)
+    assert data.summary()["keypoints"] == str(path)
+    sample = data.__getitems__([6 + 2])  # frame 2 of the second camera
+    expected = sound(mixture(seed=1).astype(np.float64), "x")[2, :, 0, 1:3]
+    np.testing.assert_allclose(sample["keypoints_2d"][0], expected, rtol=1e-6)
