@@ -79,11 +79,10 @@ def calibration(
     model.hypotheses, metric = DRAWS, PoseError3D(model.head.skeleton)
     metric.factor = found["factor"]
     figures = engine.evaluate(model, data, metric, {"mean": mean}, 256, seed)
-    kinds = "".join(
-        f", {figures.get(f'spread/mean:{k}', 0):.1f} {k}" for k in ("occluded", "visible")
-    )
+    kinds = [k for k in ("occluded", "visible") if f"spread/mean:{k}" in figures]
+    parts = "".join(f", {figures[f'spread/mean:{k}']:.1f} {k}" for k in kinds)
     print(f"\nfactor {found['factor']:.3f} from {len(held_out)} validation samples; ", end="")
-    print(f"spread in mm: {figures['spread/mean']:.1f} over all joints{kinds}\n")
+    print(f"spread in mm: {figures['spread/mean']:.1f} over all joints{parts}\n")
     print(f"| K {DRAWS} | {' | '.join(f'@{p}' for p in LEVELS)} | error | energy score | spread |")
     print("|---" * (len(LEVELS) + 4) + "|")
     for label, name in (("as drawn", ""), ("recalibrated", "/recalibrated")):

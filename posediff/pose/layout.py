@@ -97,8 +97,8 @@ def convert(
 def taken_over(source: Skeleton, target: Skeleton) -> Tensor:
     """Which joint of the source each of the target's is, (J,); -1 where it is derived."""
     weights, guessed = _weights(source, target)
-    alone = ((weights == 1).sum(-1) == 1) & ((weights != 0).sum(-1) == 1) & ~guessed
-    return torch.where(alone, weights.argmax(-1), -1)
+    whole = (weights == 1).any(-1) & ~guessed
+    return torch.where(whole, weights.argmax(-1), -1)
 
 
 def by_names(

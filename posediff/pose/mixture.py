@@ -60,12 +60,12 @@ def fit(
     middle = x.mean(-2, keepdim=True)  # squares of coordinates lose fewer digits about it
     x = x - middle
     state = _begin(x, v, components, floor, seed, begin)
-    likelihood, active = torch.full_like(v[..., 0], -torch.inf), torch.ones_like(v[..., 0]) > 0
+    likelihood = torch.full_like(v[..., 0], -torch.inf)
     for _ in range(iterations):
         each = _log_density(x, *state)
         total = each.logsumexp(-1)
         now = (v * total).sum(-1)
-        active = active & (now - likelihood >= tolerance)
+        active = now - likelihood >= tolerance  # what has stopped gains 0 from then on
         likelihood = torch.maximum(likelihood, now)
         if not active.any():
             break
