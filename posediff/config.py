@@ -18,6 +18,7 @@ from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
 from posediff.diffusion.aggregate import mean
 from posediff.diffusion.model import Rule
 from posediff.tasks.image2d import BothViews, Coarse, Image2D
+from posediff.tasks.image2d.structure import Disagreement
 
 _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
@@ -142,7 +143,8 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         dials = {k: x for k, x in plain(cfg.model).items() if k not in ("_target_", "head")}
         model = DiffusionModel(model.head, **instantiate(dials, _convert_="all"))
         if cfg.task.flip:
-            model.head = FlipTest(model.head)
+            apart = Disagreement(model.head.space) if isinstance(model.head, Image2D) else None
+            model.head = FlipTest(model.head, apart)
     elif cfg.task.flip and isinstance(model.head, Coarse):
         model.head = BothViews(model.head)
     return cfg, model.eval().to(device(cfg.device)), folder
@@ -161,14 +163,15 @@ def dataset(cfg: Any, split: str) -> Any:
 
 
 def metric(cfg: Any, data: Any, split: str) -> Any:
-    """The configured metric, on the annotations of `data` where it asks for a file."""
+    """The configured metric, against the annotations of `data` where it wants the truth."""
+    from inspect import signature
+
     from hydra.utils import instantiate
 
-    wanted = plain(cfg.eval.metric)
-    if "annotations" in wanted:
-        wanted["annotations"] = wanted["annotations"] or data.annotations.path
-        wanted["images"] = "seen" if split == "validation" else "all"
-    return instantiate(wanted)
+    make = instantiate(plain(cfg.eval.metric), _partial_=True)
+    if "truth" not in signature(make).parameters:
+        return make()
+    return make(data.annotations.truth(), images="seen" if split == "validation" else "all")
 
 
 def rules(cfg: Any, model: Model) -> dict[str, Rule]:

@@ -55,6 +55,7 @@ def main(cfg: Any) -> None:
         "aggregates": names,
         **({"recalibration": spread} if spread else {}),
         "flip": bool(cfg.task.flip),
+        **views_apart(model),
         "seed": cfg.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seconds": round(seconds, 2),
@@ -92,6 +93,12 @@ def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
             f"{recalibration.steps(model)}: eval.recalibrate=512 does it again"
         )
     return found
+
+
+def views_apart(model: Model) -> dict[str, float]:
+    """The share of joints, at all steps, that the two views of the flip test saw in two places."""
+    watch = getattr(model.head, "watch", None)
+    return {} if watch is None else {"flip_apart": round(watch.share(), 4)}
 
 
 def result_files(metric: Any, names: Sequence[str], folder: Path) -> Iterator[Path]:
