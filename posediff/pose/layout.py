@@ -187,6 +187,7 @@ SPELLINGS = {
     "upper_neck": "neck",
     "head_bottom": "neck",
     "head_top": "head tophead",
+    "face": "head",
     "ankle": "foot",
     "wrist": "hand",
 }
