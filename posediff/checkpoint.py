@@ -41,12 +41,15 @@ KNOWN = {
     "posediff.nn.small.Small",
     "posediff.nn.vit.ViT",
     "posediff.pose.rules.coord_mean",
+    "posediff.pose.rules.max_score",
     "posediff.pose.rules.medoid",
     "posediff.tasks.image2d.Coarse",
     "posediff.tasks.image2d.Image2D",
     "posediff.tasks.lift3d.Encoder",
     "posediff.tasks.lift3d.Lift3D",
     "posediff.tasks.lift3d.OfficialFrame",
+    "posediff.tasks.video2d.Plain",
+    "posediff.tasks.video2d.Video2D",
 }
 
 
@@ -186,9 +189,10 @@ def expand(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
             yield from expand(node, here)
 
 
-def load_part(model: nn.Module, at: str, folder: Path) -> None:
-    """Give the part of `model` that stands at `at` the weights of the model in `folder`."""
-    weights = {k.removeprefix("head."): x for k, x in read_weights(folder).items()}
+def load_part(model: nn.Module, at: str, folder: Path, source: str = "head") -> None:
+    """Give the part of `model` at `at` the weights that the model in `folder` has at `source`."""
+    every, prefix = read_weights(folder), f"{source}."
+    weights = {k.removeprefix(prefix): x for k, x in every.items() if k.startswith(prefix)}
     load_weights(model.get_submodule(at), weights, folder / WEIGHTS)
 
 

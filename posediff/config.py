@@ -15,7 +15,9 @@ import torch
 
 from posediff import checkpoint
 from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
-from posediff.tasks.image2d import BothViews, Coarse, Image2D
+from posediff.tasks.flip import BothViews
+from posediff.tasks.image2d import Coarse, Image2D
+from posediff.tasks.video2d import Plain
 
 _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
@@ -24,7 +26,7 @@ CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf
 FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
 # what a model folder says of the data that its model was made for
-DATA_KEYS = ("name", "keypoints", "noise", "size", "codec", "mean", "std")
+DATA_KEYS = ("name", "keypoints", "noise", "size", "codec", "mean", "std", "offsets")
 
 
 def compose(primary: str, overrides: Sequence[str]) -> Any:
@@ -81,7 +83,7 @@ def find(cfg: Any, method: str, key: str) -> Path:
     task, data, keypoints = cfg.task.name, cfg.dataset.name, cfg.dataset.get("keypoints")
     found = checkpoint.newest(cfg.paths.runs, task, data, method, keypoints)
     if found is None:
-        alone = method in ("encoder", "coarse")
+        alone = method in ("encoder", "coarse", "plain")
         how = f"experiment={task}_{method}" if alone else f"task={task} preset={method}"
         seen = (f" with keypoints {keypoints}", f" dataset.keypoints={keypoints}")
         kind, choice = seen if keypoints else ("", "")
@@ -126,7 +128,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     given = overrides_given()
     keys = {o.split("=")[0] for o in given}
     cfg = compose(primary, [o for o in saved["overrides"] if o.split("=")[0] not in keys] + given)
-    for key in ("size", "codec", "mean", "std"):  # the crops that the network was trained on
+    for key in ("size", "codec", "mean", "std", "offsets"):  # the crops the network was trained on
         if key in saved["dataset"]:
             cfg.dataset[key] = saved["dataset"][key]
     model = checkpoint.load(folder)
@@ -139,7 +141,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         model = DiffusionModel(model.head, **instantiate(dials, _convert_="all"))
         if cfg.task.flip:
             model.head = FlipTest(model.head)
-    elif cfg.task.flip and isinstance(model.head, Coarse):
+    elif cfg.task.flip and isinstance(model.head, Coarse | Plain):
         model.head = BothViews(model.head)
     return cfg, model.eval().to(device(cfg.device)), folder
 

@@ -24,7 +24,8 @@ from posediff.nn.backbone import Backbone
 from posediff.pose.affine import invert, transform
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton
-from posediff.tasks.image2d import BothViews, Coarse, Image2D
+from posediff.tasks.flip import BothViews
+from posediff.tasks.image2d import Coarse, Image2D
 from posediff.tasks.image2d.attention import Guide
 from posediff.tasks.image2d.missing import PoseGaussian
 from posediff.tasks.image2d.sgdd import SGDD
