@@ -6,8 +6,9 @@ in some before and after it.
     offsets (B, F), track_id (B,)
 
 All else is as in posediff/data/people.py, of the key frame, and no `image`: one augmentation and
-one affine hold for all frames. A sample's id is video/frame/track, or video/frame/box0, box1 ... of
-a detector. At the borders of a video, and where a frame is missing, the nearest one stands in.
+one affine hold for all frames. meta has `file`, the key frame's name in the annotations. A sample's
+id is video/frame/track, or video/frame/box0, box1 ... of a detector. At the borders of a video, and
+where a frame is missing, the nearest one stands in.
 """
 
 import warnings
@@ -96,6 +97,8 @@ class ClipDataset(Dataset[Sample]):
         matrix = sample["affine"].repeat_interleave(F, 0)
         pixels = crops(keys, self._frame, matrix, self.size)
         colour = None if view.colour is None else view.colour.repeat_interleave(F, 0)
+        noted = [self.annotations.pictures[place] for place in places]
+        sample["meta"]["file"] = [picture.file for picture in noted]
         return sample | {
             "id": [self._id(place, key) for place, key in zip(places, sample["id"], strict=True)],
             "frames": self.people.normalised(pixels, colour).view(B, F, *pixels.shape[1:]),

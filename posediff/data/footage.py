@@ -12,7 +12,7 @@ frame stands in the name of its file. Joints that a skeleton does not have and n
 Frames that are not labelled stay, as neighbours of those that are; people in them do not count.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from posediff.data import frames as shots
 from posediff.data.annolist import from_annolist
 from posediff.data.annotations import Annotations
 from posediff.data.frames import Frames
-from posediff.pose.layout import by_names
+from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
 
 Document = dict[str, Any]
@@ -70,13 +70,26 @@ def read(
     origin: what labels call the first pixel. first: the number of the first frame of a video file.
     FileNotFoundError, or ValueError with one line that names the file, the entry and the remedy.
     """
+    contents = []
+    for path in documents(source):
+        data = files.load(path)
+        contents.append((path, from_annolist(path, data) if "annolist" in data else data))
+    return assembled(source, contents, skeleton, folder, origin, first)
+
+
+def assembled(
+    source: Path,
+    contents: Iterable[tuple[Path, Any]],
+    skeleton: Skeleton,
+    folder: Path,
+    origin: int = 0,
+    first: int = 0,
+) -> Footage:
+    """`read`, of what stands in these files already; `source` is all of them."""
     if origin not in (0, 1):
         raise ValueError(f"dataset.origin is 0 or 1, the first pixel of the labels, got {origin}")
     parts, places = [], dict[str, Path]()
-    for path in documents(source):
-        data = files.load(path)
-        if isinstance(data, dict) and "annolist" in data:
-            data = from_annolist(path, data)
+    for path, data in contents:
         part = _part(path, data, skeleton, folder, origin, first)
         for video in part.frames:
             if video in places:
@@ -142,26 +155,32 @@ def _image(path: Path, i: int, image: Mapping[str, Any], origin: int) -> dict[st
     if not isinstance(file, str) or not file:
         raise ValueError(f"{path}: images[{i}]: file_name must name the picture, got {file!r}")
     entry = {"is_labeled": True, **image}
-    entry["vid_id"] = str(image.get("vid_id", Path(file).parent.name))
     for key in ("ignore_regions_x", "ignore_regions_y"):
         if origin and image.get(key):
             entry[key] = [[x - origin for x in region] for region in image[key]]
     return entry
 
 
-def _videos(path: Path, images: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, str]]:
-    """The listed frames of every video by number, which lie in one folder."""
-    videos: dict[str, dict[int, str]] = {}
-    homes: dict[str, tuple[Path, str]] = {}
+def _videos(path: Path, images: Sequence[dict[str, Any]]) -> dict[str, dict[int, str]]:
+    """The listed frames of every video by number. A video is a folder, or in a folder the files of
+    one beginning; it is called by its vid_id, or by its folder where several have the same."""
+    homes: dict[tuple[Path, str], dict[int, str]] = {}
+    called: dict[tuple[Path, str], str] = {}
     for i, image in enumerate(images):
-        file, video = Path(image["file_name"]), image["vid_id"]
+        file = Path(image["file_name"])
         prefix, number = shots.split(file)
-        if homes.setdefault(video, (file.parent, prefix)) != (file.parent, prefix):
-            raise ValueError(f"{path}: images[{i}]: video {video} has frames in {file.parent} too")
-        if number in videos.setdefault(video, {}):
-            raise ValueError(f"{path}: images[{i}]: frame {number} of video {video} is there twice")
-        videos[video][number] = image["file_name"]
-    return videos
+        home = (file.parent, prefix)
+        image["vid_id"] = called.setdefault(home, str(image.get("vid_id", file.parent.name)))
+        if number in homes.setdefault(home, {}):
+            raise ValueError(f"{path}: images[{i}]: frame {number} of {file.parent} is there twice")
+        homes[home][number] = image["file_name"]
+    if len(set(called.values())) < len(called):
+        names = {home: f"{home[0] / home[1]}" for home in homes}
+        for image in images:
+            file = Path(image["file_name"])
+            image["vid_id"] = names[file.parent, shots.split(file)[0]]
+        called = names
+    return {called[home]: files for home, files in homes.items()}
 
 
 def _shift(entries: Sequence[dict[str, Any]], origin: int) -> None:
@@ -188,7 +207,7 @@ def _known_joints(
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Without joints that the skeleton does not know, where nobody has labelled them."""
     names = next((list(c["keypoints"]) for c in categories if c.get("keypoints")), [])
-    unknown = [j for j, name in enumerate(names) if not _knows(skeleton, name)]
+    unknown = [j for j, name in enumerate(names) if joint_named(str(name), skeleton) is None]
     whole = all(
         isinstance(entry.get("keypoints"), list) and len(entry["keypoints"]) == 3 * len(names)
         for entry in entries
@@ -200,16 +219,6 @@ def _known_joints(
     slots = [3 * j + k for j in kept for k in range(3)]
     cut = [{**entry, "keypoints": [entry["keypoints"][i] for i in slots]} for entry in entries]
     return [names[j] for j in kept], cut
-
-
-def _knows(skeleton: Skeleton, name: Any) -> bool:
-    import torch
-
-    try:
-        by_names(torch.zeros(1, 2), torch.zeros(1), [str(name)], skeleton)
-    except ValueError:
-        return False
-    return True
 
 
 def _reach(entries: Sequence[Mapping[str, Any]]) -> tuple[int, int]:

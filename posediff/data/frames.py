@@ -46,6 +46,7 @@ class Film:
         self.open()
         count = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.numbers = list(range(first, first + count))
+        self.rate = float(self.capture.get(cv2.CAP_PROP_FPS))  # frames a second; 0: not said
 
     def open(self) -> None:
         import cv2
