@@ -159,13 +159,17 @@ def dataset(cfg: Any, split: str) -> Any:
 
 
 def metric(cfg: Any, data: Any, split: str) -> Any:
-    """The configured metric, on the annotations of `data` where it asks for a file."""
+    """The configured metric, on the annotations of `data` where it asks for them."""
     from hydra.utils import instantiate
 
     wanted = plain(cfg.eval.metric)
     if "annotations" in wanted:
         wanted["annotations"] = wanted["annotations"] or data.annotations.path
         wanted["images"] = "seen" if split == "validation" else "all"
+    if "truth" in wanted:  # documents, of which Hydra would make configurations
+        truth = wanted.pop("truth") or data.truth
+        images = "seen" if split == "validation" else "all"
+        return instantiate(wanted, _partial_=True)(truth=truth, images=images)
     return instantiate(wanted)
 
 

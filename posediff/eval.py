@@ -10,9 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 
 from posediff import __version__, checkpoint, config, engine
-from posediff.data.result_files import write_aic, write_coco
+from posediff.data.result_files import write_aic, write_coco, write_posetrack
 from posediff.metrics.aic import AicAP
 from posediff.metrics.coco import CocoAP
+from posediff.metrics.posetrack import PoseTrackAP
 
 
 @config.main("eval")
@@ -59,11 +60,21 @@ def main(cfg: Any) -> None:
     part.write_text(json.dumps(report, indent=1) + "\n")
     part.replace(path)
     print(table(figures))
-    print("\n".join(map(str, [folder, *result_files(metric, names, run), path])))
+    origin = cfg.dataset.get("origin", 0)
+    print("\n".join(map(str, [folder, *result_files(metric, names, run, origin), path])))
 
 
-def result_files(metric: Any, names: Sequence[str], folder: Path) -> Iterator[Path]:
-    """The poses in the benchmark's own form, by rule, where the metric has one."""
+def result_files(
+    metric: Any, names: Sequence[str], folder: Path, origin: int = 0
+) -> Iterator[Path]:
+    """The poses in the benchmark's own form, by rule, where the metric has one.
+
+    origin: what the labels of a video benchmark call the first pixel.
+    """
+    if isinstance(metric, PoseTrackAP):
+        for name in names:
+            people = metric.people(name)
+            yield write_posetrack(folder / f"results_{name}", metric.documents, *people, origin)
     if isinstance(metric, CocoAP):
         category = metric.truth["categories"][0]["id"]
         for name in names:
