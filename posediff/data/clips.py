@@ -63,7 +63,9 @@ class ClipDataset(Dataset[Sample]):
             raise ValueError(f"dataset.offsets must ascend and hold 0, got {list(offsets)}")
         if border not in ("clamp", "repeat"):
             raise ValueError(f"dataset.border must be clamp or repeat, got {border!r}")
-        self.people = TopDownDataset(footage.people, folder, training, detections, **options)
+        self.people = TopDownDataset(
+            footage.people, folder, training, detections, painted=(), **options
+        )
         self.footage, self.offsets, self.border = footage, tuple(map(int, offsets)), border
         self.annotations, self.skeleton = self.people.annotations, self.people.skeleton
         self.size, self.codec = self.people.size, self.people.codec

@@ -12,7 +12,7 @@ frame stands in the name of its file. Joints that a skeleton does not have and n
 Frames that are not labelled stay, as neighbours of those that are; people in them do not count.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
 
 Document = dict[str, Any]
+Find = Callable[[str, Mapping[int, str]], Frames]
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,13 @@ def read(
     contents = []
     for path in documents(source):
         data = files.load(path)
-        contents.append((path, from_annolist(path, data) if "annolist" in data else data))
-    return assembled(source, contents, skeleton, folder, origin, first)
+        old = isinstance(data, dict) and "annolist" in data
+        contents.append((path, from_annolist(path, data) if old else data))
+
+    def find(video: str, listed: Mapping[int, str]) -> Frames:
+        return shots.frames({number: folder / file for number, file in listed.items()}, first)
+
+    return assembled(source, contents, skeleton, folder, find, origin)
 
 
 def assembled(
@@ -82,15 +88,16 @@ def assembled(
     contents: Iterable[tuple[Path, Any]],
     skeleton: Skeleton,
     folder: Path,
+    find: Find,
     origin: int = 0,
-    first: int = 0,
 ) -> Footage:
-    """`read`, of what stands in these files already; `source` is all of them."""
+    """`read`, of what stands in these files already; `source` is all of them, and `find` gives the
+    frames of a video by its name and its listed files."""
     if origin not in (0, 1):
         raise ValueError(f"dataset.origin is 0 or 1, the first pixel of the labels, got {origin}")
     parts, places = [], dict[str, Path]()
     for path, data in contents:
-        part = _part(path, data, skeleton, folder, origin, first)
+        part = _part(path, data, skeleton, folder, find, origin)
         for video in part.frames:
             if video in places:
                 raise ValueError(f"{path}: video {video} stands in {places[video].name} too")
@@ -109,7 +116,7 @@ def documents(source: Path) -> list[Path]:
 
 
 def _part(
-    path: Path, data: Any, skeleton: Skeleton, folder: Path, origin: int, first: int
+    path: Path, data: Any, skeleton: Skeleton, folder: Path, find: Find, origin: int
 ) -> Footage:
     """The people of one file."""
     given, noted, categories = (
@@ -117,9 +124,7 @@ def _part(
     )
     images = [_image(path, i, image, origin) for i, image in enumerate(given)]
     videos = _videos(path, images)
-    frames = {
-        v: shots.frames({n: folder / f for n, f in x.items()}, first) for v, x in videos.items()
-    }
+    frames = {video: find(video, listed) for video, listed in videos.items()}
     labelled = {image["id"] for image in images if image["is_labeled"]}
     category = categories[0].get("id", 1) if categories else 1
     known = {image["id"] for image in images}
@@ -154,6 +159,8 @@ def _image(path: Path, i: int, image: Mapping[str, Any], origin: int) -> dict[st
     file = image.get("file_name")
     if not isinstance(file, str) or not file:
         raise ValueError(f"{path}: images[{i}]: file_name must name the picture, got {file!r}")
+    if not isinstance(image.get("id"), int | str):
+        raise ValueError(f"{path}: images[{i}]: id must be a number or a word")
     entry = {"is_labeled": True, **image}
     for key in ("ignore_regions_x", "ignore_regions_y"):
         if origin and image.get(key):

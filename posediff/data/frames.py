@@ -9,7 +9,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,15 @@ from posediff.data.pictures import RGB
 
 FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 NUMBERED = re.compile(r"(.*?)(\d+)")
+
+
+class Frames(Protocol):
+    """Those of a video; the numbers ascend."""
+
+    numbers: list[int]
+
+    def read(self, number: int) -> RGB: ...
+    def size(self) -> tuple[int, int]: ...  # width and height
 
 
 class Stills:
@@ -83,9 +92,6 @@ class Film:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"capture": None, "owner": 0}
-
-
-Frames = Stills | Film
 
 
 def frames(listed: Mapping[int, Path], first: int = 0) -> Frames:
