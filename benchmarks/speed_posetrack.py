@@ -130,7 +130,7 @@ def main() -> None:
         print(f"reading alone, by json            {alone:6.3f} s")
         if given.poseval:
             command = [sys.executable, "-m", "poseval.evaluate", "--evalPoseEstimation"]
-            command += ["-g", str(annotated), "-p", str(results), "-o", folder]
+            command += ["-g", f"{annotated}/", "-p", f"{results}/", "-o", folder]
             path = os.pathsep.join([str(given.poseval), os.environ.get("PYTHONPATH", "")])
             environment = os.environ | {"PYTHONPATH": path}
             theirs = best(

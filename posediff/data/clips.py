@@ -38,6 +38,7 @@ class ClipOptions(Options, total=False):
 
     offsets: Sequence[int]
     border: Border
+    box_threshold: float
 
 
 class ClipDataset(Dataset[Sample]):
@@ -45,7 +46,8 @@ class ClipDataset(Dataset[Sample]):
     were decoded last are remembered; rows are in the order of videos and frames.
 
     offsets: of the frames from the key frame, ascending, with 0. border: of a video, `clamp` shows
-    its first or last frame beyond it, `repeat` the key frame. The rest as in `TopDownDataset`.
+    its first or last frame beyond it, `repeat` the key frame. box_threshold: the least score of a
+    detection. The rest as in `TopDownDataset`.
     Raises FileNotFoundError or ValueError, with one line, for files that cannot be used.
     """
 
@@ -57,6 +59,7 @@ class ClipDataset(Dataset[Sample]):
         detections: Path | None = None,
         offsets: Sequence[int] = OFFSETS,
         border: Border = "clamp",
+        box_threshold: float = 0.0,
         **options: Unpack[Options],
     ) -> None:
         if list(offsets) != sorted(set(offsets)) or 0 not in offsets:
@@ -70,9 +73,15 @@ class ClipDataset(Dataset[Sample]):
         self.annotations, self.skeleton = self.people.annotations, self.people.skeleton
         self.size, self.codec = self.people.size, self.people.codec
         self.memory = Memory(KEPT)
-        labelled = torch.from_numpy(footage.labelled)[self.people.rows.picture]
-        self.people.rows = People(*(column[labelled] for column in self.people.rows))
-        self.people.left_out += int((~labelled).sum())
+        rows, self.box_threshold = self.people.rows, box_threshold
+        kept = torch.from_numpy(footage.labelled)[rows.picture] & (rows.score >= box_threshold)
+        self.people.rows = People(*(column[kept] for column in rows))
+        self.people.left_out += int((~kept).sum())
+        if not len(self):
+            raise ValueError(
+                f"{detections or footage.people.path}: no box in a labelled frame can be used: "
+                f"look at dataset.box_threshold, which is {box_threshold:g}"
+            )
         self._check_frames(folder)
 
     @property
@@ -178,6 +187,7 @@ class ClipDataset(Dataset[Sample]):
             "labelled_frames": int(self.footage.labelled.sum()),
             "offsets": list(self.offsets),
             "border": self.border,
+            **({"box_threshold": self.box_threshold} if self.people.detections else {}),
         }
 
 

@@ -13,7 +13,7 @@ Frames that are not labelled stay, as neighbours of those that are; people in th
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def _part(
 ) -> Footage:
     """The people of one file."""
     given, noted, categories = (
-        files._entries(path, data, key) for key in ("images", "annotations", "categories")
+        files.listed(path, data, key) for key in ("images", "annotations", "categories")
     )
     images = [_image(path, i, image, origin) for i, image in enumerate(given)]
     videos = _videos(path, images)
@@ -298,18 +298,16 @@ def _joined(source: Path, parts: Sequence[Footage]) -> Footage:
         np.concatenate([part.people.picture + b for part, b in zip(parts, begin, strict=False)])
     ]
     columns = {
-        field.name: np.concatenate([getattr(part.people, field.name) for part in parts])
-        for field in fields(Annotations)
-        if field.name not in ("path", "skeleton", "pictures", "picture", "ids")
+        name: np.concatenate([getattr(part.people, name) for part in parts])
+        for name, column in vars(parts[0].people).items()
+        if isinstance(column, np.ndarray)
     }
     return Footage(
-        people=Annotations(
+        people=replace(
+            parts[0].people,
             path=source,
-            skeleton=parts[0].people.skeleton,
             pictures=[shown[i] for i in order],
-            picture=place,
-            ids=np.arange(1, len(place) + 1),
-            **columns,
+            **columns | {"picture": place, "ids": np.arange(1, len(place) + 1)},
         ),
         video=[video[i] for i in order],
         number=number[order],

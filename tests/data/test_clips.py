@@ -257,6 +257,20 @@ def test_boxes_of_a_detector_are_those_of_labelled_frames(walk):
     assert len(data(walk, "train", validation=0, boxes="boxes.json")) == 4, "training takes labels"
 
 
+def test_detections_of_a_low_score_are_left_out(walk):
+    boxes = [
+        {"image_id": 1000 + n, "category_id": 1, "bbox": [5, 5, 30, 30], "score": score}
+        for n, score in ((0, 0.9), (1, 0.3), (2, 0.5))
+    ]
+    (walk.root / "boxes.json").write_text(json.dumps(boxes))
+    clips = data(walk, boxes="boxes.json", box_threshold=0.4)
+    assert clips.__getitems__([0, 1])["id"] == ["walk/0/box0", "walk/2/box0"]
+    assert clips.summary()["box_threshold"] == 0.4
+    assert clips.summary()["left_out"] == 1
+    with pytest.raises(ValueError, match=r"boxes\.json: no box in a labelled frame can be used"):
+        data(walk, boxes="boxes.json", box_threshold=1.1)
+
+
 def many(videos):
     for n in range(10):
         videos.person(videos.video(f"v{n}_cut{n % 2}", frames=1), 0)
@@ -310,6 +324,18 @@ def test_real_video_is_read(shared):
     assert sample["frames"].std() > 0.3
     apart = (sample["frames"][2, 0] - sample["frames"][0, 2]).abs().mean()
     assert apart < 0.3, "the same frame, by boxes of two others"
+    samples, folder = shared / "data/samples/posetrack18", "annotations"
+    with pytest.warns(UserWarning, match=r"nframes says 149 frames .* 1, and 2 more videos"):
+        found = custom_video(
+            samples,
+            {"test": f"{folder}/test_posetrack18_val.json"},
+            "posetrack15",
+            "test",
+            boxes=f"{folder}/test_posetrack18_human_detections.json",
+            size=SIZE,
+        )
+    assert len(found) == 278
+    assert found.__getitems__([0, 277])["frames_valid"].tolist() == [[0, 0, 1, 0, 0]] * 2
     video = shared / "data/bonn_posetrack"
     one = {"test": "annotations/test/060470979.json"}
     bonn = custom_video(video, one, "posetrack15", "test", size=SIZE)
