@@ -1,7 +1,7 @@
 """The table of video2d on JHMDB clips: trains and scores every row, then prints it.
 
-    python benchmarks/jhmdb_video2d.py [--seeds 0 1 2] [--jobs 1] [--workers 0] [--table FILE]
-                                       [--overrides KEY=VALUE ...]
+    python benchmarks/jhmdb_video2d.py [--seeds 0 1 2] [--jobs 1] [--workers 0] [--finished]
+                                       [--table FILE] [--overrides KEY=VALUE ...]
 
 jhmdb_video, EfficientNet-Lite0 with ImageNet weights, 128 x 96, three frames (two apart), UDP, no
 flip test, a small STRL and the light decoder. Backbone, STRL and plain head are trained once a
@@ -12,8 +12,9 @@ selected on videos that are held out of the training part; the test part is scor
 checkpoint serves all numbers of steps S and of noise sets K. Runs lie under --runs and are kept;
 what is there is not made again, and a row that is missing is left out of the table.
 
---jobs runs train at once, each with its own --workers loading. Overrides are of all runs, such as
-device=cuda or trainer.recipe.epoch_samples=2000, which scales all of them.
+--jobs runs train at once, each with its own --workers loading; --finished trains nothing more and
+prints the table of what is there. Overrides are of all runs, such as device=cuda or
+trainer.recipe.epoch_samples=2000, which scales all of them.
 """
 
 import argparse
@@ -103,44 +104,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
     parser.add_argument("--workers", type=int, default=0, help="loading processes of each")
+    parser.add_argument("--finished", action="store_true", help="train nothing more")
     parser.add_argument("--clips", type=int, help="so many of the test part; all of them else")
     parser.add_argument("--runs", type=Path, default=Path("runs/jhmdb_table"))
     parser.add_argument("--table", type=Path, help="a file that is written after every row")
     parser.add_argument("--overrides", nargs="*", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(arguments)
     given = (f"trainer.recipe.workers={args.workers}", *args.overrides)
-    todo = [(seed, run) for seed in args.seeds for run in (*BEFORE, *AFTER)]
+    done: dict[str, dict[int, Scores]] = {}
     with ThreadPoolExecutor(args.jobs) as pool:
         for stage in (BEFORE, AFTER):
-            some = [x for x in todo if x[1] in stage]
-            list(pool.map(partial(train, args.runs, stage, given), some))
-    done: dict[str, dict[int, Scores]] = {}
-    for seed, run in todo:
-        scored = score(args, run, seed)
-        for name, source, *at in ROWS:
-            if source == run:
-                done.setdefault(name, {})[seed] = scored[" ".join(map(str, at))]
-        if args.table:
-            args.table.write_text(table(done))
+            todo = [(seed, run) for seed in args.seeds for run in stage]
+            if args.finished:
+                todo = [x for x in todo if (folder_of(args.runs, *x) / "finished").exists()]
+            for seed, run in pool.map(partial(train, args.runs, stage, given), todo):
+                scored = score(args, seed, run)  # while others train
+                for name, source, *at in ROWS:
+                    if source == run:
+                        done.setdefault(name, {})[seed] = scored[" ".join(map(str, at))]
+                if args.table:
+                    args.table.write_text(table(done))
     print(table(done))
 
 
-def folder_of(runs: Path, run: str, seed: int) -> Path:
+def folder_of(runs: Path, seed: int, run: str) -> Path:
     return runs / "video2d/jhmdb_video" / f"{run}-s{seed}"
 
 
 def train(
     runs: Path, stage: Mapping[str, Sequence[str]], given: Sequence[str], made: tuple[int, str]
-) -> None:
+) -> tuple[int, str]:
     """A run of a seed, which is made, or gone on with, unless it is finished."""
     seed, run = made
-    folder = folder_of(runs, run, seed)
+    folder = folder_of(runs, seed, run)
     if (folder / "finished").exists():
-        return
+        return made
     resume = "true" if (folder / "checkpoints/last").exists() else "false"
     where = [f"paths.runs={runs.resolve()}", f"name={folder.name}", f"resume={resume}"]
     if run in AFTER:
-        begin = folder_of(runs, "first", seed) / "checkpoints/best"
+        begin = folder_of(runs, seed, "first") / "checkpoints/best"
         where.append(f"task.begin={begin.resolve()}")
     command = [sys.executable, "-m", "posediff.train", *stage[run], *DATA, *SMALL, *RECIPE]
     command += [f"seed={seed}", *where, *given]
@@ -149,11 +151,12 @@ def train(
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     print(f"{folder.name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     (folder / "finished").touch()
+    return made
 
 
-def score(args: argparse.Namespace, run: str, seed: int) -> dict[str, Scores]:
+def score(args: argparse.Namespace, seed: int, run: str) -> dict[str, Scores]:
     """The figures of a run's best model on the test part, by "S K rule"."""
-    folder = folder_of(args.runs, run, seed)
+    folder = folder_of(args.runs, seed, run)
     path = folder / "scores.json"
     if not path.exists():
         frames = ONE if run == "one" else FRAMES
