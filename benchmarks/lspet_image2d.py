@@ -1,14 +1,15 @@
 """The table of image2d on real photographs: trains and scores every row, then prints it.
 
-    python benchmarks/lspet_image2d.py [--seeds 0 1 2] [--table FILE] [--overrides KEY=VALUE ...]
+    python benchmarks/lspet_image2d.py [--seeds 0 1 2] [--only RUN ...] [--table FILE]
+                                       [--overrides KEY=VALUE ...]
 
 lspet_crops, EfficientNet-Lite0 with ImageNet weights, 128 x 96, UDP, no flip test. Backbone and
 coarse head are trained once a seed; every other row goes on from them, for equally many samples
-and by the same recipe: the coarse head alone, and three decoders (C = 32, one block a scale) that
-differ in what guides them. Models are selected on a held-out part of the training pictures; the
-test part is scored once. Runs lie under --runs and are kept; what is there is not made again, and
-a row that is still missing is left out of the table. Overrides are of all runs,
-such as device=cuda or trainer.recipe.epochs=6.
+and by the same recipe: the coarse head alone, three decoders (C = 32, one block a scale) that
+differ in what guides them, and one with heatmaps of stride 8. Models are selected on a held-out
+part of the training pictures; the test part is scored once. Runs lie under --runs and are kept;
+what is there is not made again, and a row that is still missing is left out of the table.
+Overrides are of all runs, such as device=cuda or trainer.recipe.epochs=6.
 """
 
 import argparse
@@ -33,6 +34,7 @@ GUIDES = {
     "attention": (),
     "plain": ("task.head.condition=[]",),
     "masks": ("task.head.attention.kind=none",),
+    "light": ("task.head.stride=8",),
 }
 # name, the run it reads, and what it is scored with
 ROWS = (
@@ -44,18 +46,22 @@ ROWS = (
     ("its coarse head alone", "attention", COARSE),
     ("+ cross-attention, 1 step", "attention", ("sampler.steps=1",)),
     ("+ cross-attention, 4 steps", "attention", ()),
+    ("+ cross-attention, 4 steps, heatmaps fed back", "attention", ("sampler=repeat",)),
     (
         "+ K = 5, 4 steps",
         "attention",
         ("task.hypotheses=5", "task.prior.init=coarse+noise"),
     ),
+    ("all of it at stride 8, the light preset, 4 steps", "light", ()),
 )
+RUNS = tuple(dict.fromkeys(source for _, source, _ in ROWS))  # the coarse head first
 FIGURES = {"14 @.2": "pck", "12 @.2": "pck_limbs"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", choices=RUNS, default=RUNS, help="so many at once")
     parser.add_argument("--runs", type=Path, default=Path("runs/lspet_table"))
     parser.add_argument("--table", type=Path, help="a file that is written again after every row")
     parser.add_argument("--overrides", nargs="*", default=[], metavar="KEY=VALUE")
@@ -63,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     done: dict[str, dict[int, dict[str, float]]] = {}
     for seed in args.seeds:
         given = (f"seed={seed}", *args.overrides)
-        for run in ("coarse", "attention", "longer", "plain", "masks"):
+        for run in args.only:
             folder = train(args.runs, run, seed, *given)
             for name, source, overrides in ROWS:
                 if source == run:
