@@ -133,6 +133,11 @@ def test_all_frames_are_cut_out_and_augmented_as_the_scored_one(walk):
         flips += int((torch.linalg.det(batch["affine"][..., :2]) < 0).sum())
     assert 0 < flips < 12
     assert batch["frames"].std() > 0.3
+    plain = data(walk, "train", **options | {"augment": Augmentation()})
+    plain.set_epoch(5)
+    same = plain.__getitems__([0, 2])
+    assert torch.equal(same["affine"], batch["affine"])
+    assert not torch.equal(same["frames"], batch["frames"]), "the colours are another's"
 
 
 def test_augmentation_depends_on_seed_person_and_epoch_alone(walk):

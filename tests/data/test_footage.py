@@ -33,7 +33,7 @@ def test_people_are_read_by_frame_and_track_without_the_ears(walk):
 
 def test_the_frame_s_number_is_in_its_name_and_ids_are_keys(videos):
     """frame_id is the image's id, as in PoseTrack18; pictures stand in no order."""
-    document = videos.video("run", frames=[3, 7, 5])
+    document = videos.video("run", frames=[7, 3, 5])
     for place in range(3):
         videos.person(document, place)
     found = footage(videos)
@@ -44,7 +44,7 @@ def test_the_frame_s_number_is_in_its_name_and_ids_are_keys(videos):
         "000007.png",
     ]
     where = [found.number[place] for place in found.people.picture]
-    assert where == [3, 7, 5], "people stay with their frames"
+    assert where == [7, 3, 5], "people stay with their frames"
 
 
 def test_ids_that_files_share_become_those_of_video_and_frame(videos):
@@ -67,6 +67,7 @@ def test_labels_that_count_from_one_are_shifted_and_what_is_absent_stays(walk):
     np.testing.assert_allclose(one.people.boxes[:, 2:], zero.people.boxes[:, 2:])
     entry, image = one.truth["walk.json"]["annotations"][0], one.truth["walk.json"]["images"][0]
     assert entry["bbox_head"] == [19, 9, 6, 8]
+    assert entry["keypoints"][:3] == [0, 0, 0]
     assert image["ignore_regions_x"] == [[0, 8, 8]]
     with pytest.raises(ValueError, match=r"dataset\.origin is 0 or 1, .* got 2"):
         footage(walk, origin=2)

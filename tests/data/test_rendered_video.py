@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from posediff.data import stage
 from posediff.data.rendered_video import head_boxes, synthetic_video
 from posediff.data.stage import clip, scene
 from posediff.metrics.posetrack import PoseTrackAP
@@ -49,6 +50,17 @@ def test_what_stands_before_a_person_drifts():
     hidden = np.array(seen) == 1
     assert hidden.any()
     assert (hidden.any(1) & ~hidden.all(1)).any(), "a joint is hidden in some frames alone"
+
+
+def test_a_cover_is_where_it_was_drawn_in_the_middle_and_elsewhere_before(monkeypatch):
+    def shot():
+        return list(clip(np.random.default_rng(0), (100, 90), 1, hidden=1.0, frames=3))
+
+    drifting = shot()
+    monkeypatch.setattr(stage, "DRIFT", 0.0)
+    resting = shot()
+    same = [(a.picture == b.picture).all() for a, b in zip(drifting, resting, strict=True)]
+    assert same == [False, True, False]
 
 
 def test_a_head_s_box_is_as_large_as_a_head(shots):

@@ -188,6 +188,8 @@ def test_a_prediction_keeps_only_its_best_person_before_people_choose():
     two[8:] += 400  # shares half of its joints with the first
     got = ap([(0, one, ALL), (0, two, ALL)], [found(one), found(one, score=0.4)])
     assert got["AP:nose"] == pytest.approx(50)
+    alone = ap([(0, one, ALL), (0, two, ALL)], [found(one)])
+    assert alone["AP:right_elbow"] == pytest.approx(50), "it is the first person's"
 
 
 def test_joints_that_nobody_has_are_left_out_or_nothing():
@@ -221,13 +223,15 @@ def test_a_point_in_the_corner_is_a_point():
     [
         ([(0, 0), (4, 0), (4, 4), (0, 4)], [(2, 2), (3.999, 0.001)]),
         ([(0, 0), (4, 0), (4, 4), (2, 1), (0, 4)], [(0.5, 1), (3.5, 1)]),
+        ([(2, 0), (4, 2), (2, 4), (0, 2)], [(2, 2), (1.5, 3)]),
     ],
 )
-def test_points_of_a_polygon(polygon, inside):
-    shape = np.array(polygon, float)
+@pytest.mark.parametrize("way", [1, -1])
+def test_points_of_a_polygon(polygon, inside, way):
+    shape = np.array(polygon, float)[::way]
     assert within(np.array(inside), shape).all()
     middles = (shape + np.roll(shape, -1, 0)) / 2
-    outside = np.array([(-1, 2), (5, 2), (2, 5), (2, 3.9 if len(shape) > 4 else 4.1)])
+    outside = np.array([(-1, 2), (5, 2), (2, 5), (2, 3.9 if len(shape) > 4 else 4.1), (4, 0)])
     for others in (shape, middles, outside):
         assert not within(others, shape).any()
 
@@ -386,6 +390,21 @@ def test_the_annotation_as_the_answer_is_a_hundred_also_when_written(shared, tmp
     for evaluator in EVALUATORS if "samples" in place else EVALUATORS[:1]:
         got = score(truth, folder, evaluator)
         assert got["mAP"] == pytest.approx(100, abs=1e-9)
+
+
+def test_labels_that_count_from_one_are_answered_so(tmp_path):
+    truth = two_videos()
+    metric = PoseTrackAP(truth)
+    metric.update("mean", *answers(truth))
+    folders = [tmp_path / str(origin) for origin in (0, 1)]
+    for origin, folder in enumerate(folders):
+        write_posetrack(folder, truth, *metric.people("mean"), origin)
+    zero, one = (documents(folder)["v.json"]["annotations"][0] for folder in folders)
+    for joint in JOINTS:
+        slot = 3 * SLOTS.index(joint)
+        assert one["keypoints"][slot] == pytest.approx(zero["keypoints"][slot] + 1)
+    assert one["bbox"][2:] == pytest.approx(zero["bbox"][2:])
+    assert one["keypoints"][9:15] == [0] * 6, "ears"
 
 
 def test_files_without_head_boxes_are_named(shared):
