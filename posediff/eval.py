@@ -73,8 +73,8 @@ def result_files(
     """
     if isinstance(metric, PoseTrackAP):
         for name in names:
-            people = metric.people(name)
-            yield write_posetrack(folder / f"results_{name}", metric.documents, *people, origin)
+            found = metric.people(name)
+            yield write_posetrack(folder / f"results_{name}", metric.documents, *found, origin)
     if isinstance(metric, CocoAP):
         category = metric.truth["categories"][0]["id"]
         for name in names:

@@ -75,6 +75,7 @@ def follow(
 
 def joined(parts: Sequence[Poses]) -> Poses:
     """The poses of several batches as those of one, on the CPU."""
+
     def column(name: str) -> torch.Tensor:
         return torch.cat([getattr(part, name) for part in parts]).cpu()
 
