@@ -17,6 +17,7 @@ from posediff import checkpoint
 from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
 from posediff.tasks.flip import BothViews
 from posediff.tasks.image2d import Coarse, Image2D
+from posediff.tasks.image2d.structure import Disagreement
 from posediff.tasks.video2d import Plain
 
 _here = Path(__file__).parent.resolve()
@@ -140,7 +141,8 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         dials = {k: x for k, x in plain(cfg.model).items() if k not in ("_target_", "head")}
         model = DiffusionModel(model.head, **instantiate(dials, _convert_="all"))
         if cfg.task.flip:
-            model.head = FlipTest(model.head)
+            apart = Disagreement(model.head.space) if isinstance(model.head, Image2D) else None
+            model.head = FlipTest(model.head, apart)
     elif cfg.task.flip and isinstance(model.head, Coarse | Plain):
         model.head = BothViews(model.head)
     return cfg, model.eval().to(device(cfg.device)), folder
@@ -159,18 +161,19 @@ def dataset(cfg: Any, split: str) -> Any:
 
 
 def metric(cfg: Any, data: Any, split: str) -> Any:
-    """The configured metric, on the annotations of `data` where it asks for them."""
+    """The configured metric, against the truth of `data` where it wants one."""
+    from inspect import signature
+
     from hydra.utils import instantiate
 
     wanted = plain(cfg.eval.metric)
-    if "annotations" in wanted:
-        wanted["annotations"] = wanted["annotations"] or data.annotations.path
-        wanted["images"] = "seen" if split == "validation" else "all"
-    if "truth" in wanted:  # documents, of which Hydra would make configurations
-        truth = wanted.pop("truth") or data.truth
-        images = "seen" if split == "validation" else "all"
-        return instantiate(wanted, _partial_=True)(truth=truth, images=images)
-    return instantiate(wanted)
+    documents = "truth" in wanted  # of whole videos; Hydra would make configurations of them
+    given = wanted.pop("truth", None)
+    make = instantiate(wanted, _partial_=True)
+    if "truth" not in signature(make).parameters:
+        return make()
+    truth = given or (data.truth if documents else data.annotations.truth())
+    return make(truth=truth, images="seen" if split == "validation" else "all")
 
 
 def plain(node: Any) -> Any:

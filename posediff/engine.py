@@ -238,9 +238,28 @@ def in_order(data: Samples, size: int, workers: int = 0, label: str = "") -> Ite
     return progress(loader(data, rows, workers), len(rows), label, {})
 
 
-def loader(data: Samples, rows: list[list[int]], workers: int) -> DataLoader[Any]:
-    dataset: Dataset[Any] = data  # type: ignore[assignment]
-    return DataLoader(dataset, batch_sampler=rows, collate_fn=_whole, num_workers=workers)
+def loader(data: Samples, rows: list[list[int]], workers: int) -> Iterator[Any]:
+    """The batches of these rows.
+
+    Bad input is the same error wherever it is met: of what a worker raises PyTorch would make the
+    text of a traceback, so it comes over in a batch's place.
+    """
+    guarded: Dataset[Any] = _Guarded(data)  # type: ignore[assignment]
+    for batch in DataLoader(guarded, batch_sampler=rows, collate_fn=_whole, num_workers=workers):
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
+
+
+class _Guarded:
+    def __init__(self, data: Samples) -> None:
+        self.data = data
+
+    def __getitems__(self, rows: list[int]) -> dict[str, Any] | Exception:
+        try:
+            return self.data.__getitems__(rows)
+        except (ValueError, OSError) as error:
+            return error
 
 
 def _whole(batch: Any) -> Any:

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 
 from posediff import __version__, checkpoint, config, engine
 from posediff.data.result_files import write_aic, write_coco, write_posetrack
+from posediff.diffusion import Model
 from posediff.metrics.aic import AicAP
 from posediff.metrics.coco import CocoAP
 from posediff.metrics.posetrack import PoseTrackAP
@@ -49,6 +50,7 @@ def main(cfg: Any) -> None:
         "K": model.hypotheses,
         "aggregates": names,
         "flip": bool(cfg.task.flip),
+        **views_apart(model),
         "seed": cfg.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seconds": round(seconds, 2),
@@ -62,6 +64,12 @@ def main(cfg: Any) -> None:
     print(table(figures))
     origin = cfg.dataset.get("origin", 0)
     print("\n".join(map(str, [folder, *result_files(metric, names, run, origin), path])))
+
+
+def views_apart(model: Model) -> dict[str, float]:
+    """The share of joints, at all steps, that the two views of the flip test saw in two places."""
+    watch = getattr(model.head, "watch", None)
+    return {} if watch is None else {"flip_apart": round(watch.share(), 4)}
 
 
 def result_files(

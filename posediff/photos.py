@@ -1,6 +1,7 @@
 """Photos of one's own through a 2D model: one result file, and a picture for every photo."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class Reader:
         """
         output.mkdir(parents=True, exist_ok=True)
         rows: list[tuple[str, Poses]] = []
+        stems = Counter(path.stem for path in paths)
         pictures, bad = list[Path](), list[str]()
         for path in paths:
             own = boxes_of(path, boxes)
@@ -51,7 +53,8 @@ class Reader:
                 continue
             poses = self.model.predict(on(self.device, sample), seed=self.seed)
             rows.append((path.name, poses))
-            pictures += self._draw(output / path.name, photo, sample, poses)
+            title = path.stem if stems[path.stem] == 1 else path.name
+            pictures += self._draw(output / title, photo, sample, poses)
         return ([*self._write(output, rows), *pictures] if rows else []), bad
 
     def _write(self, output: Path, rows: Sequence[tuple[str, Poses]]) -> tuple[Path, Path]:
@@ -81,18 +84,21 @@ class Reader:
         part.replace(path)
         return results, path
 
+    @torch.no_grad()
     def _draw(self, at: Path, photo: RGB, sample: dict[str, Any], poses: Poses) -> list[Path]:
         shown = (poses.keypoints, poses.scores, poses.hypotheses, poses.spread)
-        paths = [at.with_name(f"{at.stem}_pose.png")]
+        paths = [at.with_name(f"{at.name}_pose.png")]
         write_picture(paths[0], draw_pose2d(photo, *shown, self.bones))
         if not self.heatmaps or not isinstance(self.model, DiffusionModel):
             return paths
-        steps = list(self.model.trajectory(on(self.device, sample), 1, seed=self.seed))
+        seen = on(self.device, sample)
+        coarse = self.model.head.encode(seen)["coarse"]
+        steps = list(self.model.trajectory(seen, 1, seed=self.seed))
         mean, std = (np.array(self.crop[key]) for key in ("mean", "std"))
         for n, image in enumerate(sample["image"]):
             crop = (image.permute(1, 2, 0).numpy() * std + mean).clip(0, 255).astype(np.uint8)
-            rows = [(f"t = {step.t}", step.estimate[n]) for step in steps]
-            paths.append(at.with_name(f"{at.stem}_{n}_heatmaps.png"))
+            rows = [("coarse", coarse[n]), *((f"t = {s.t}", s.estimate[n]) for s in steps)]
+            paths.append(at.with_name(f"{at.name}_{n}_heatmaps.png"))
             write_picture(paths[-1], draw_heatmaps(crop, rows, self.bones))
         return paths
 

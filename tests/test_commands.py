@@ -1,12 +1,11 @@
 """train, eval and predict as people call them, on a few synthetic clips."""
 
-import importlib
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
+from helpers.commands import command, error_of
 from safetensors.torch import load_file
 
 import posediff
@@ -16,15 +15,6 @@ from posediff.data.synthetic import synthetic
 TINY = ("dataset=synthetic", "dataset.clips=2", "dataset.frames=20", "debug=limit", "device=cpu")
 ENCODER = ("experiment=lift3d_encoder", "model.head.width=16", "model.head.depth=1", *TINY)
 LIFT = ("task=lift3d", "task.head.width=16", "task.head.depth=1", *TINY)
-
-
-def command(name, *arguments):
-    """python -m posediff.<name> arguments, in this process."""
-    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments]
-    try:
-        importlib.import_module(f"posediff.{name}").main()
-    finally:
-        sys.argv = before
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +34,6 @@ def runs(tmp_path_factory):
 def inside(runs, monkeypatch):
     monkeypatch.chdir(runs.parents[2])
     monkeypatch.setenv("POSEDIFF_RUNS", str(runs.parents[1]))
-
-
-def error_of(capsys, name, *arguments):
-    """The one line that a command ends with."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        command(name, *arguments)
-    assert stop.value.code == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 # --- training

@@ -52,6 +52,27 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert engine.constant(0.7) == 1
 
 
+class Spoilt:
+    """A data set whose third row cannot be read."""
+
+    def __len__(self):
+        return 4
+
+    def __getitems__(self, rows):
+        if 2 in rows:
+            raise FileNotFoundError("images/2.jpg: no such picture")
+        return {"rows": rows}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_is_the_same_whoever_meets_it(workers):
+    loading = engine.loader(Spoilt(), [[0, 1], [2, 3]], workers)
+    assert next(loading) == {"rows": [0, 1]}
+    with pytest.raises(FileNotFoundError) as error:
+        next(loading)
+    assert str(error.value) == "images/2.jpg: no such picture"
+
+
 def test_progress_without_a_terminal_is_plain_lines_now_and_then(capsys, monkeypatch):
     monkeypatch.setattr(sys, "stderr", None, raising=False)
     monkeypatch.setattr(sys, "stderr", sys.__stdout__)

@@ -69,9 +69,9 @@ def test_heavy_packages_are_imported_where_they_are_used():
 
 def test_importing_posediff_is_quick_beside_torch():
     code = (
-        "import torch, time, sys; before = set(sys.modules); t = time.perf_counter()\n"
+        "import torch, time, sys; before = set(sys.modules); t = time.process_time()\n"
         "import posediff\n"
-        "print(time.perf_counter() - t, *set(sys.modules) - before)"
+        "print(time.process_time() - t, *set(sys.modules) - before)"
     )
 
     def seconds():
@@ -80,7 +80,7 @@ def test_importing_posediff_is_quick_beside_torch():
         assert not {*HEAVY} & {*loaded}
         return float(spent)
 
-    assert any(seconds() < 0.2 for _ in range(3))  # a busy machine may need a second try
+    assert any(seconds() < 0.2 for _ in range(3))  # of this process alone, and warm
 
 
 def targets():

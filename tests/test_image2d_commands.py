@@ -1,19 +1,18 @@
 """train, eval and predict of image2d as people call them, on a few drawn pictures."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.commands import command, error_of
 from safetensors.torch import load_file
 
 import posediff
 from posediff import checkpoint, config
-from posediff.nn.backbone import Backbone
+from posediff.pose.skeleton import skeleton
 
 TINY = (
     "dataset=synthetic_pictures",
@@ -28,15 +27,6 @@ TINY = (
 SMALL = ("task.head.channels=8", "task.head.blocks=1", "task.head.multipliers=[1,1]")
 SGDD = ("task=image2d", *SMALL, *TINY)
 COARSE = ("experiment=image2d_coarse", *TINY)
-
-
-def command(name, *arguments):
-    """python -m posediff.<name> arguments, in this process."""
-    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments]
-    try:
-        importlib.import_module(f"posediff.{name}").main()
-    finally:
-        sys.argv = before
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +57,6 @@ def scores(capsys, *arguments):
     return json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
 
 
-def error_of(capsys, name, *arguments):
-    """The one line that a command ends with."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        command(name, *arguments)
-    assert stop.value.code == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
-
-
 # --- training and scoring
 
 
@@ -103,6 +82,7 @@ def test_scoring_takes_the_crops_of_training_and_says_what_it_did(runs, capsys):
     report = scores(capsys, "task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best")
     assert report["size"] == [48, 64]
     assert (report["steps"], report["K"], report["flip"]) == (4, 1, True)
+    assert 0 <= report["flip_apart"] <= 1
     assert report["boxes"] == "gt"
     assert report["evaluator"] == "pck"
     assert report["metrics"]["synthetic_pictures/spread/mean"] > 0
@@ -127,108 +107,48 @@ def test_repeat_is_a_sampler_of_its_own(runs, capsys):
     assert scores(capsys, *where, "sampler.steps=3", "sampler.start=250")["steps"] == 3
 
 
-# --- every choice is one key
-
-
-def head(*overrides):
-    return posediff.build("image2d", overrides=[*SMALL, "dataset.size=[48,64]", *overrides]).head
-
-
-@pytest.mark.parametrize(
-    ("override", "seen"),
-    [
-        ("task.head.condition=[]", lambda h: h.sgdd.stem.in_channels == 17),
-        ("task.head.condition=[kps]", lambda h: h.guide.condition == ["kps"]),
-        ("task.head.condition=[ske]", lambda h: h.guide.condition == ["ske"]),
-        ("task.head.attention.kind=none", lambda h: not h.guide.attention),
-        ("task.head.attention.kind=spatial", lambda h: list(h.guide.attention) == ["spatial"]),
-        ("task.head.attention.channel=davit", lambda h: h.guide.attention.channel.form == "davit"),
-        ("task.head.attention.window=5", lambda h: h.guide.attention.spatial.window == 5),
-        ("task.head.attention.heads=4", lambda h: h.guide.attention.spatial.heads == 4),
-        ("task.head.masks.form=soft", lambda h: h.masks.form == "soft"),
-        ("task.head.masks.kps=2", lambda h: h.masks.kps == 2),
-        ("task.head.masks.ske=2", lambda h: h.masks.ske == 2),
-        ("task.head.masks.refresh=false", lambda h: not h.masks.refresh),
-        ("task.head.time=none", lambda h: h.sgdd.time is None),
-        ("task.head.stride=2", lambda h: h.coarse.codec.shape == (32, 24)),
-        ("task.head.stride=8", lambda h: h.coarse.codec.shape == (8, 6)),
-        ("task.head.channels=16", lambda h: h.sgdd.stem.out_channels == 16),
-        ("task.head.blocks=2", lambda h: len(h.sgdd.down[0]) == 2),
-        ("task.head.multipliers=[1,2,2]", lambda h: len(h.sgdd.down) == 3),
-        ("task.head.scale=5", lambda h: h.space.scale == 5),
-        ("task.head.normalise=edges", lambda h: h.space.normalise == "edges"),
-        ("task.head.draw=rounded", lambda h: h.space.draw == "rounded"),
-        ("task.head.readout=global", lambda h: h.space.readout == "global"),
-        ("task.head.missing=mle", lambda h: h.poses is not None),
-        ("task.head.detach_coarse=false", lambda h: not h.detach_coarse),
-        ("task.prior.init=coarse+noise", lambda h: h.init == "coarse+noise"),
-        ("task.loss.weight=squared", lambda h: h.coarse.squared),
-        ("task.loss.half=true", lambda h: h.coarse.factor == 0.5),
-        ("dataset.codec=dark", lambda h: h.coarse.codec.name == "dark"),
-        ("backbone.network.features=32", lambda h: h.coarse.out.in_channels == 32),
-        ("backbone=hrnet_w32", lambda h: h.coarse.out.in_channels == 32),
-    ],
-)
-def test_a_key_turns_its_switch(override, seen):
-    if override != "backbone=hrnet_w32":
-        assert not seen(head())
-    assert seen(head(override))
-
-
-@pytest.mark.parametrize(
-    ("override", "seen"),
-    [
-        ("task.train_t=249", lambda m: m.process.train_t == 249),
-        ("task.hypotheses=5", lambda m: m.hypotheses == 5),
-        ("task.head.scale=5", lambda m: m.process.clip == 5),
-        ("sampler=repeat", lambda m: type(m.sampler).__name__ == "RepeatSampler"),
-        ("sampler.steps=8", lambda m: m.sampler.steps == 8),
-        ("sampler.eta=1", lambda m: m.sampler.eta == 1),
-        ("preset=sgdd_noise", lambda m: (m.head.init, m.sampler.start) == ("noise", None)),
-        ("preset=sgdd_hr", lambda m: m.head.coarse.codec.stride == 2),
-        ("preset=sgdd_light", lambda m: m.head.coarse.codec.stride == 8),
-        ("task.aggregate=median", lambda m: m.aggregate.func.__name__ == "median"),
-    ],
-)
-def test_a_key_turns_its_switch_of_the_process(override, seen):
-    overrides = [*SMALL, "dataset.size=[48,64]"]
-    assert not seen(posediff.build("image2d", overrides=overrides))
-    assert seen(posediff.build("image2d", overrides=[*overrides, override]))
-
-
-def test_training_at_one_timestep_draws_no_other():
-    model = posediff.build("image2d", overrides=["task.train_t=249"])
-    assert set(model.process.draw(100, None).tolist()) == {249}
-    with pytest.raises(ValueError, match="train_t"):
-        posediff.build("image2d", overrides=["task.train_t=1000"])
-
-
-@pytest.mark.parametrize("name", ["small", "efficientnet_lite0", "hrnet_w32", "vit_s"])
-def test_crops_are_normalised_as_the_backbone_wants(name):
-    cfg = config.compose("train", ["task=image2d", f"backbone={name}"])
-    model = posediff.build("image2d", overrides=[f"backbone={name}", "dataset.size=[192,256]"])
-    network = next(m for m in model.modules() if isinstance(m, Backbone))
-    assert list(network.mean) == list(cfg.dataset.mean)
-    assert list(network.std) == list(cfg.dataset.std)
+def test_a_bad_picture_that_a_worker_meets_ends_training_with_one_line(capsys, tmp_path):
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images/1.png"), np.zeros((60, 80, 3), np.uint8))
+    (tmp_path / "images/2.jpg").write_bytes(b"no picture")
+    points = np.random.default_rng(0).uniform(5, 50, (17, 2))
+    person = {"category_id": 1, "keypoints": np.insert(points, 2, 2, 1).ravel().tolist()}
+    people = {
+        "images": [
+            {"id": n, "file_name": name, "width": 80, "height": 60}
+            for n, name in ((1, "1.png"), (2, "2.jpg"))
+        ],
+        "categories": [{"id": 1, "keypoints": list(skeleton("coco17").joints)}],
+        "annotations": [person | {"id": n, "image_id": n, "area": 900} for n in (1, 2)],
+    }
+    (tmp_path / "all.json").write_text(json.dumps(people))
+    where = (f"dataset.root={tmp_path}", "dataset.skeleton=coco17", "trainer.recipe.workers=1")
+    files = "dataset.annotations={train: all.json, validation: all.json}"
+    small = [x for x in TINY if not x.startswith("dataset")]
+    given = (*COARSE[:1], "dataset=custom", *where, files, "dataset.size=[48,64]", *small)
+    line = error_of(capsys, "train", *given, "name=spoilt")
+    assert line.startswith("error: ")
+    assert "2.jpg: the picture is damaged: copy it again" in line
+    assert "Traceback" not in line
 
 
 # --- files of the benchmarks
 
 
-def untrained(folder, skeleton):
+def untrained(folder, layout):
     """A model folder with fresh weights, for crops of 48 x 64."""
-    given = ["task=image2d", *SMALL, "dataset.size=[48,64]", f"dataset.skeleton={skeleton}"]
+    given = ["task=image2d", *SMALL, "dataset.size=[48,64]", f"dataset.skeleton={layout}"]
     cfg = config.compose("train", given)
     tree = config.model_tree(cfg)
     made_for = {k: x for k, x in config.plain(cfg.dataset).items() if k in config.DATA_KEYS}
-    about = {"task": "image2d", "method": "sgdd", "skeleton": skeleton, "dataset": made_for}
+    about = {"task": "image2d", "method": "sgdd", "skeleton": layout, "dataset": made_for}
     weights = config.build_model(tree).state_dict()
     checkpoint.save(folder, weights, {**about, "overrides": [], "model": tree})
     return folder
 
 
 @pytest.mark.parametrize(
-    ("dataset", "metric", "skeleton", "detections"),
+    ("dataset", "metric", "layout", "detections"),
     [
         ("coco", "coco", "coco17", "test_coco_det_AP_H_56.json"),
         ("crowdpose", "crowdpose", "crowdpose14", "test_crowdpose_det_AP_40.json"),
@@ -237,9 +157,9 @@ def untrained(folder, skeleton):
     ],
 )
 def test_benchmarks_are_scored_from_their_own_files(
-    shared, tmp_path, capsys, dataset, metric, skeleton, detections
+    shared, tmp_path, capsys, dataset, metric, layout, detections
 ):
-    model = untrained(tmp_path / "model", skeleton)
+    model = untrained(tmp_path / "model", layout)
     root = shared / f"data/samples/{dataset}"
     where = [f"dataset={dataset}", f"eval={metric}", f"dataset.root={root}", "dataset.images=."]
     where += [f"dataset.annotations=test_{dataset}.json", f"dataset.boxes={detections}"]
@@ -254,6 +174,17 @@ def test_benchmarks_are_scored_from_their_own_files(
     assert 0 <= report["metrics"][f"{'aic/' * ('aic' in metric)}{HEADLINE[metric]}/mean"] < 1
     found = json.loads(Path(results).read_text())
     assert len(found) == (3 if dataset == "aic" else report["metrics"]["people_kept/mean"])
+
+
+def test_pictures_without_a_file_are_scored_too_or_say_what_they_lack(runs, capsys):
+    where = ("task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best", "sampler.steps=1")
+    report = scores(capsys, *where, "eval=coco")
+    assert (report["annotated_images"], report["area"]) == (2, "pixels seen")
+    assert report["metrics"]["AP/mean"] >= 0
+    drawn = (*where, "dataset.pictures=2", "device=cpu")
+    for metric, lack in (("crowdpose", "crowdIndex"), ("aic_official", "aic14")):
+        assert lack in error_of(capsys, "eval", *drawn, f"eval={metric}")
+    assert "head boxes" in error_of(capsys, "eval", *drawn, "eval=pckh")
 
 
 HEADLINE = {"coco": "AP", "crowdpose": "AP", "aic_coco": "AP", "aic_official": "mAP_official"}
@@ -289,7 +220,16 @@ def test_a_photo_gives_a_result_file_and_a_picture_with_heatmaps_on_request(runs
     assert len(about["people"][0]["spread"]) == 17
     assert cv2.imread(str(out / "a_pose.png")).shape == (360, 480, 3)
     maps = cv2.imread(str(out / "a_0_heatmaps.png"))
-    assert maps.shape == (4 * 128, 90 + 17 * 96, 3)
+    assert maps.shape == (20 + 5 * 128, 90 + 17 * 96, 3)  # the coarse map and four steps
+
+
+def test_photos_of_one_name_and_two_kinds_have_pictures_of_their_own(runs, folder):
+    (folder / "two").mkdir()
+    for name in ("a.png", "a.jpg"):
+        cv2.imwrite(str(folder / "two" / name), np.zeros((60, 80, 3), np.uint8))
+    predict(runs, f"input={folder}/two", f"output={folder}/out")
+    found = sorted(path.name for path in (folder / "out").glob("*.png"))
+    assert found == ["a.jpg_pose.png", "a.png_pose.png"]
 
 
 def test_one_bad_photo_does_not_stop_the_others_and_is_listed_at_the_end(runs, folder, capsys):

@@ -57,6 +57,8 @@ class Annotations:
     area: Array  # (N,) square pixels
     labelled: NDArray[np.int64]  # (N,) num_keypoints as stored
     crowd: NDArray[np.bool_]  # (N,) a box around many
+    area_is: str = "0.53*w*h"  # where areas come from, as reports call it
+    category: int | str = 1  # of the people, as the file calls it
 
     def within(self, kept: NDArray[np.bool_]) -> Self:
         """Some of the pictures with the people in them; `kept` is one flag per picture."""
@@ -69,13 +71,40 @@ class Annotations:
             **{name: getattr(self, name)[here] for name in columns},
         )
 
+    def truth(self) -> dict[str, list[dict[str, Any]]]:
+        """What a metric scores against, in COCO's form, joints in the skeleton's order.
 
-def read(path: Path, skeleton: Skeleton, folder: Path, area: Area = "file") -> Annotations:
-    """The people of a json file, their pictures in `folder`.
+        People are numbered from 1: pycocotools takes the id 0 for "unmatched", and loses such a
+        person with any score. Raises ValueError for one who counts and has no area.
+        """
+        for n in np.flatnonzero(~(self.area > 0) & (self.labelled > 0) & ~self.crowd)[:1]:
+            how = f"its area, by {self.area_is}, is {self.area[n]:g}"
+            raise ValueError(f"{self.path}: annotation {self.ids[n]}: {how}: correct it")
+        flat = np.concatenate([self.keypoints, self.visible[..., None]], -1).reshape(
+            len(self.ids), -1
+        )
+        columns = (self.picture, flat, self.labelled, self.crowd, self.boxes, self.area)
+        keys = ("keypoints", "num_keypoints", "iscrowd", "bbox", "area")
+        people = [
+            {"id": n, "image_id": self.pictures[place].id, "category_id": self.category}
+            | dict(zip(keys, values, strict=True))
+            for n, (place, *values) in enumerate(zip(*columns, strict=True), 1)
+        ]
+        return {
+            "images": [{"id": p.id, "crowdIndex": p.crowd_index} for p in self.pictures],
+            "categories": [{"id": self.category, "keypoints": list(self.skeleton.joints)}],
+            "annotations": people,
+        }
+
+
+def read(
+    path: Path, skeleton: Skeleton, folder: Path, area: Area = "file", needs: Sequence[str] = ()
+) -> Annotations:
+    """The people of a json file, their pictures in `folder`; `needs` are further entries of theirs.
 
     FileNotFoundError, or ValueError with one line that names the file, the entry and the remedy.
     """
-    return checked(path, load(path), skeleton, folder, area)
+    return checked(path, load(path), skeleton, folder, area, needs)
 
 
 def load(path: Path) -> Any:
@@ -90,7 +119,12 @@ def load(path: Path) -> Any:
 
 
 def checked(
-    path: Path, data: Any, skeleton: Skeleton, folder: Path, area: Area = "file"
+    path: Path,
+    data: Any,
+    skeleton: Skeleton,
+    folder: Path,
+    area: Area = "file",
+    needs: Sequence[str] = (),
 ) -> Annotations:
     """`read`, of what stands in the file already."""
     if area not in ("file", "0.53*w*h"):
@@ -100,7 +134,10 @@ def checked(
     )
     shown = _pictures(path, images, folder)
     place = {picture.id: i for i, picture in enumerate(shown)}
-    people, names = _people(path, entries, categories, place)
+    people, category = _people(path, entries, categories, place)
+    for where, lacking in ((w, k) for w, entry in people for k in needs if k not in entry):
+        raise ValueError(f"{where}: no {lacking}: give it, or read the file by dataset=custom")
+    names = [str(name) for name in category["keypoints"]]
     picture = np.array([place[entry["image_id"]] for _, entry in people], np.int64)
     keypoints, visible = _keypoints(path, people, names, skeleton)
     sizes = np.array([(p.width, p.height) for p in shown], np.float64).reshape(-1, 2)[picture]
@@ -120,6 +157,8 @@ def checked(
         area=BODY * boxes[:, 2] * boxes[:, 3] if area == "0.53*w*h" else _area(people),
         labelled=_given(people, "num_keypoints", (visible > 0).sum(1)).astype(np.int64),
         crowd=np.array([bool(entry.get("iscrowd", 0)) for _, entry in people], np.bool_),
+        area_is=area,
+        category=category["id"],
     )
 
 
@@ -159,14 +198,17 @@ def _pictures(path: Path, images: Sequence[Entry], folder: Path) -> list[Picture
         width, height = pictures.size(folder / file) if size == [None, None] else size
         if not all(isinstance(n, int) and n > 0 for n in (width, height)):
             raise ValueError(f"{where}: width and height must be positive integers, got {size}")
-        shown.append(Picture(number, file, width, height, image.get("crowdIndex", np.nan)))
+        crowded = image.get("crowdIndex", np.nan)
+        if not isinstance(crowded, float | int):
+            raise ValueError(f"{where}: crowdIndex must be a number, got {crowded!r}")
+        shown.append(Picture(number, file, width, height, crowded))
     return shown
 
 
 def _people(
     path: Path, entries: Sequence[Entry], categories: Sequence[Entry], place: Mapping[Any, int]
-) -> tuple[list[Named], list[str]]:
-    """The annotations of the category that has joints, and the joints' names."""
+) -> tuple[list[Named], Entry]:
+    """The annotations of the category that has joints, and that category."""
     posed = [c for c in categories if c.get("keypoints") and isinstance(c["keypoints"], list)]
     if len(posed) != 1:
         found = f"{len(posed)} of the {len(categories)} categories have"
@@ -181,7 +223,7 @@ def _people(
                 raise ValueError(f"{where}: {key} {given!r} is not in the file's lists")
         if entry["category_id"] == posed[0].get("id"):
             people.append((where, entry))
-    return people, [str(name) for name in posed[0]["keypoints"]]
+    return people, posed[0]
 
 
 def _keypoints(

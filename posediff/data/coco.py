@@ -58,7 +58,8 @@ def crowdpose(
     usual = (f"json/crowdpose_{part}.json", f"annotations/mmpose_crowdpose_{part}.json")
     file = _there(root, *([annotations] if annotations else usual))
     folder = root / images
-    people = files.read(file, skeleton_named("crowdpose14"), folder, "0.53*w*h")
+    own = skeleton_named("crowdpose14")
+    people = files.read(file, own, folder, "0.53*w*h", needs=["num_keypoints"])
     return dataset(people, folder, split, boxes, root, **options)
 
 
@@ -99,7 +100,7 @@ def aic(
 
 def custom(
     root: str | Path,
-    annotations: Mapping[str, str],
+    annotations: Mapping[str, str | None],
     skeleton: str,
     split: Split = "train",
     images: str = "images",
@@ -114,14 +115,14 @@ def custom(
     a part `validation` of the training pictures is kept back. skeleton: the name of the layout
     that the joints of the file belong to; they are matched by name, in any usual spelling.
     """
-    root, part = Path(root), _part(split)
-    if part == "validation" and part not in annotations:
+    root, part, named = Path(root), _part(split), {k: x for k, x in annotations.items() if x}
+    if part == "validation" and part not in named:
         part = "train"
-    if part not in annotations:
+    if part not in named:
         raise ValueError(f"dataset.annotations names no file for {part}")
     folder = root / images
-    people = files.read(root / annotations[part], skeleton_named(skeleton), folder, area)
-    if part == "train" and "validation" not in annotations:
+    people = files.read(root / named[part], skeleton_named(skeleton), folder, area)
+    if part == "train" and "validation" not in named:
         people = held_out(people, split, validation)
     return dataset(people, folder, split, boxes, root, **options)
 

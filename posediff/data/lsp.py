@@ -30,6 +30,9 @@ JOINTS = (
 )  # fmt: skip
 Flag = Literal["occluded", "labelled"]
 SKELETON = "crowdpose14"
+# A picture's name, what the third value says, the part of the people that is for training.
+OWN: tuple[str, Flag, float] = ("im{:04d}.jpg", "occluded", 0.5)
+EXTENDED: tuple[str, Flag, float] = ("im{:05d}.jpg", "labelled", 0.9)
 
 
 def lsp(
@@ -37,23 +40,24 @@ def lsp(
     split: Split = "train",
     boxes: str = "gt",
     validation: float = 0.05,
+    extended: bool = False,
     **options: Unpack[Options],
 ) -> TopDownDataset:
-    """LSP from joints.mat and images/im0001.jpg ... below root: of 2,000 people the first half is
-    for training, a part `validation` of it kept back, the second half is the test."""
-    return _split(root, "im{:04d}.jpg", "occluded", 0.5, split, boxes, validation, options)
+    """joints.mat and images/im0001.jpg ... (LSPET: im00001.jpg) below root.
 
-
-def lspet(
-    root: str | Path,
-    split: Split = "train",
-    boxes: str = "gt",
-    validation: float = 0.05,
-    **options: Unpack[Options],
-) -> TopDownDataset:
-    """LSP-extended from joints.mat and images/im00001.jpg ... below root. It has no test part; ours
-    is the last tenth."""
-    return _split(root, "im{:05d}.jpg", "labelled", 0.9, split, boxes, validation, options)
+    Of LSP's 2,000 people the first half is for training, the second half is the test. LSPET has no
+    test part; ours is the last tenth. A part `validation` of the people for training is kept back.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    root, folder = Path(root), Path(root) / "images"
+    name, flag, train = EXTENDED if extended else OWN
+    people = read(root / "joints.mat", folder, name, flag)
+    for_training = np.arange(len(people.ids)) < round(train * len(people.ids))
+    people = people.within(~for_training if split == "test" else for_training)
+    if split != "test":
+        people = held_out(people, split, validation)
+    return dataset(people, folder, split, boxes, root, **options)
 
 
 def read(path: Path, folder: Path, name: str, flag: Flag) -> Annotations:
@@ -83,27 +87,6 @@ def read(path: Path, folder: Path, name: str, flag: Flag) -> Annotations:
         labelled=(visible > 0).sum(1).numpy(),
         crowd=np.zeros(N, np.bool_),
     )
-
-
-def _split(
-    root: str | Path,
-    name: str,
-    flag: Flag,
-    train: float,
-    split: Split,
-    boxes: str,
-    validation: float,
-    options: Options,
-) -> TopDownDataset:
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    root, folder = Path(root), Path(root) / "images"
-    people = read(root / "joints.mat", folder, name, flag)
-    for_training = np.arange(len(people.ids)) < round(train * len(people.ids))
-    people = people.within(~for_training if split == "test" else for_training)
-    if split != "test":
-        people = held_out(people, split, validation)
-    return dataset(people, folder, split, boxes, root, **options)
 
 
 def _joints(path: Path, flag: Flag) -> tuple[Array, NDArray[np.float64]]:

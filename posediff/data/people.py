@@ -26,6 +26,7 @@ from posediff.data import annotations, pictures, random
 from posediff.data.annotations import Annotations
 from posediff.data.augment import Augmentation, View, mirrored, recipe
 from posediff.pose.affine import affine, box_to_center_scale, clean_box, transform, warp
+from posediff.pose.oks import oks_nms, overlap
 
 Sample = dict[str, Any]
 Split = Literal["train", "validation", "test"]
@@ -40,6 +41,7 @@ class Options(TypedDict, total=False):
     size: tuple[int, int]
     codec: str
     box_rule: str
+    box_nms: float
     mean: Sequence[float]
     std: Sequence[float]
     augment: str | Augmentation | None
@@ -72,7 +74,8 @@ class TopDownDataset(Dataset[Sample]):
 
     folder: of the pictures. detections: a json file of boxes in the place of the annotated ones.
     size: of the crop, (W, H). codec: only whether it is udp matters, which measures the crop from
-    pixel centre to pixel centre. box_rule: hrnet or mmpose. mean, std: of the backbone, RGB in
+    pixel centre to pixel centre. box_rule: hrnet or mmpose. box_nms: of detections in a picture
+    whose overlap is more, only the better stays; 1 keeps all. mean, std: of the backbone, RGB in
     0..255. augment: hrnet, mmpose, an Augmentation or None; in training only. painted: the
     pictures themselves, where no file holds them.
     Raises FileNotFoundError or ValueError, with one line, for files that cannot be used.
@@ -87,6 +90,7 @@ class TopDownDataset(Dataset[Sample]):
         size: tuple[int, int] = (192, 256),
         codec: str = "udp",
         box_rule: str = "hrnet",
+        box_nms: float = 1.0,
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
         augment: str | Augmentation | None = "hrnet",
@@ -101,7 +105,8 @@ class TopDownDataset(Dataset[Sample]):
         self.mean, self.std = (torch.tensor(x).float().view(3, 1, 1) for x in (mean, std))
         self.augment = recipe(augment) if training else None
         self.seed, self.epoch = seed, 0
-        found, self.left_out = _detected(detections, people) if detections else (None, 0)
+        self.box_nms = box_nms
+        found, self.left_out = _detected(detections, people, box_nms) if detections else (None, 0)
         self.rows, left_out = _annotated(people, box_rule) if found is None else (found, 0)
         self.left_out += left_out
         if not len(self):
@@ -174,7 +179,9 @@ class TopDownDataset(Dataset[Sample]):
     def _affine(self, view: View, width: Tensor) -> Tensor:
         x = torch.where(view.flip, width - 1 - view.center[:, 0], view.center[:, 0])
         center = torch.stack([x, view.center[:, 1]], -1)
-        matrix = affine(center, view.scale, self.size, view.rotation, udp=self.codec == "udp")
+        matrix = affine(
+            center, view.scale, self.size, view.rotation, udp=self.codec.startswith("udp")
+        )
         return mirrored(matrix, width, view.flip)
 
     def _picture(self, place: int) -> pictures.RGB:
@@ -207,12 +214,15 @@ class TopDownDataset(Dataset[Sample]):
     def summary(self) -> dict[str, Any]:
         """What a result has to say about the data that it was measured on."""
         return {
+            "annotations": str(self.annotations.path),
+            "area": self.annotations.area_is,
             "frames": len(self.annotations.pictures),
             "people": len(self),
             "left_out": self.left_out,
             "skeleton": self.skeleton.name,
             "boxes": self.detections.name if self.detections else "gt",
             "box_rule": self.box_rule,
+            "box_nms": self.box_nms if self.detections else 1.0,
             "codec": self.codec,
             "size": list(self.size),
         }
@@ -268,9 +278,9 @@ def _annotated(people: Annotations, rule: str) -> tuple[People, int]:
     return rows, len(good) - len(order)
 
 
-def _detected(path: Path, people: Annotations) -> tuple[People, int]:
-    """The boxes of people in a result file, by pictures, and how many are empty or of pictures that
-    are not annotated."""
+def _detected(path: Path, people: Annotations, box_nms: float) -> tuple[People, int]:
+    """The boxes of people in a result file, by pictures, and how many are left out: empty ones,
+    those of pictures that are not annotated, and copies of a better one."""
     entries = annotations.load(path)
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise ValueError(f"{path}: no list of detections {{image_id, category_id, bbox, score}}")
@@ -283,6 +293,8 @@ def _detected(path: Path, people: Annotations) -> tuple[People, int]:
         known = f"the pictures of {people.path}"
         raise ValueError(f"{path}: none of its {len(found)} boxes of people is in one of {known}")
     kept = np.flatnonzero((picture >= 0) & (boxes[:, 2:] > 0).all(1))
+    if box_nms < 1:
+        kept = kept[_no_copies(boxes[kept], scores[kept], picture[kept], box_nms)]
     order = kept[np.argsort(picture[kept], kind="stable")]
     picture = picture[order]
     first = np.searchsorted(picture, picture)  # where a picture's boxes begin
@@ -297,6 +309,18 @@ def _detected(path: Path, people: Annotations) -> tuple[People, int]:
         visible=torch.zeros(len(order), len(people.skeleton.joints)),
     )
     return rows, len(found) - len(order)
+
+
+def _no_copies(
+    boxes: NDArray[Any], scores: NDArray[Any], picture: NDArray[np.int64], threshold: float
+) -> NDArray[np.int64]:
+    """The rows, in their order, that stay in their picture."""
+    corners, sure = _corners(torch.from_numpy(boxes)), torch.from_numpy(scores)
+    stay = []
+    for place in np.unique(picture):
+        here = torch.from_numpy(np.flatnonzero(picture == place))
+        stay.append(here[oks_nms(overlap(corners[here]), sure[here], threshold)])
+    return np.sort(torch.cat(stay).numpy())
 
 
 def _corners(boxes: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def crops(
     )
     W, H = (int(side) for side in size)
     center, scale = box_to_center_scale(box, W / H)
-    matrix = affine(center, scale, (W, H), udp=codec == "udp")
+    matrix = affine(center, scale, (W, H), udp=codec.startswith("udp"))
     shown = np.stack([warp(picture, m, (W, H)) for m in matrix])
     image = torch.from_numpy(shown).permute(0, 3, 1, 2).float()
     average, deviation = (torch.tensor(x).view(3, 1, 1) for x in (mean, std))

@@ -59,6 +59,7 @@ def rendered(
         area=area,
         labelled=(visible > 0).sum(1) * (area > TINY),
         crowd=np.zeros(len(picture), np.bool_),
+        area_is="pixels seen",
     )
     painted = [shot.picture for shot in shots]
     return TopDownDataset(annotated, Path(source), split == "train", painted=painted, **options)

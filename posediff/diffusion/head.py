@@ -1,7 +1,7 @@
 """What a task has to say so that the core can train and sample it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
@@ -77,12 +77,15 @@ class RegressionHead(Protocol):
 class FlipTest(TaskHead):
     """Any head, averaged over both views inside every call: one trajectory, one noise.
 
-    Where the trajectory starts (the prior) is said by the view as it was seen.
+    Where the trajectory starts (the prior) is said by the view as it was seen. `watch` is shown
+    what the views say before they are averaged, both as seen.
     """
 
-    def __init__(self, head: TaskHead) -> None:
+    def __init__(
+        self, head: TaskHead, watch: Callable[[Tensor, Tensor], None] | None = None
+    ) -> None:
         super().__init__()
-        self.head, self.skeleton = head, head.skeleton
+        self.head, self.skeleton, self.watch = head, head.skeleton, watch
 
     def encode(self, sample: Sample) -> Context:
         seen, mirrored = self.head.encode(sample), self.head.encode(self.mirror_sample(sample))
@@ -92,7 +95,10 @@ class FlipTest(TaskHead):
         mirrored = {k[9:]: x for k, x in context.items() if k.startswith("mirrored ")}
         a = self.head.denoise(x_t, t, context)
         b = self.head.denoise(self.mirror(x_t), t, mirrored)
-        value, evidence = (a.value + self.mirror(b.value)) / 2, None
+        mirrored_value = self.mirror(b.value)
+        if self.watch is not None:
+            self.watch(a.value, mirrored_value)
+        value, evidence = (a.value + mirrored_value) / 2, None
         if a.evidence is not None and b.evidence is not None:
             evidence = (a.evidence + self.mirror(b.evidence)) / 2
         return Output(value, evidence)

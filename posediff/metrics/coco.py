@@ -23,11 +23,11 @@ from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
 from posediff.metrics.rows import Rows, picked, rows_by_image
-from posediff.metrics.truth import Source, Truth, ground_truth, read
 from posediff.pose.oks import Score, Suppression, check_rules, instance_scores, suppress
 from posediff.pose.skeleton import skeleton as named_skeleton
 
 Table = NDArray[np.float64]
+Truth = Mapping[str, Any]  # images, categories and annotations in COCO's form
 
 EVERY, MEDIUM, LARGE = (0, 1e10), (32**2, 96**2), (96**2, 1e10)
 # Of the tables of precision and recall: thresholds, and which of the ranges of area.
@@ -50,24 +50,22 @@ class People(NamedTuple):
 
 
 class CocoAP:
-    """Poses of a data set against its annotation file, for any number of aggregation rules.
+    """Poses of a data set against its annotations, for any number of aggregation rules.
 
-    annotations: the file, of COCO's form, or what it holds. images: "all" of it count, also those
-    without an answer; "seen": those of the samples, for a part that is held back. skeleton: of any
-    data set; sigmas: in the place of the skeleton's. area: "file", or "0.53*w*h" for files without.
+    truth: annotations in COCO's form, as data sets check them, joints in the skeleton's order.
+    images: "all" of them count, also those without an answer; "seen": those of the samples, as
+    training scores a part. skeleton: of any data set; sigmas: in the place of the skeleton's.
     score, keypoint_threshold, nms, nms_threshold: see posediff/pose/oks.py; nms_area: of a person
     in suppression, its padded crop as in the references, or that of the sample. Samples may come in
     any order, in batches of any size, and twice; ties are broken by the sample's id.
     """
 
     name, prefix = "coco", ""
-    needs: tuple[str, ...] = ()  # entries that the annotations must have
 
     def __init__(
         self,
-        annotations: Source,
-        skeleton: str = "coco17",
-        area: str = "file",
+        truth: Truth,
+        skeleton: str,
         images: str = "all",
         sigmas: Sequence[float] | None = None,
         score: Score = "bbox_keypoint",
@@ -81,24 +79,19 @@ class CocoAP:
             raise ValueError(f"nms_area must be padded or annotation, got {nms_area!r}")
         if images not in ("all", "seen"):
             raise ValueError(f"images must be all or seen, got {images!r}")
-        self.skeleton, self.images = named_skeleton(skeleton), images
+        self.truth, self.skeleton, self.images = truth, named_skeleton(skeleton), images
         self.sigmas = _sigmas(skeleton, self.skeleton.sigmas if sigmas is None else sigmas)
-        self.area, self.score, self.keypoint_threshold = area, score, keypoint_threshold
+        self.score, self.keypoint_threshold = score, keypoint_threshold
         self.nms, self.nms_threshold, self.nms_area = nms, nms_threshold, nms_area
-        data, self.annotations = read(annotations)
-        self.truth = self._truth(data)
-        self.known = {image["id"] for image in self.truth["images"]}
+        self.known = {image["id"] for image in truth["images"]}
         self.rows = Rows()
-
-    def _truth(self, data: Any) -> Truth:
-        return ground_truth(data, self.annotations, self.skeleton, self.area, self.needs)
 
     def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
         """Poses (B, J, 2) in pixels of the annotation by the rule `name`.
 
         `sample` holds id, meta {image_id}, box_score (B,), scale (B, 2) pixels or area (B,), and
         visible_annotation (B, J) where people are annotated. Raises ValueError for poses of another
-        skeleton, such as are not finite, and images that the annotation file does not have.
+        skeleton, such as are not finite, and images that the annotations do not have.
         """
         if poses.skeleton != self.skeleton.name:
             raise ValueError(f"poses of {poses.skeleton} cannot be scored as {self.skeleton.name}")
@@ -106,7 +99,7 @@ class CocoAP:
         sound = poses.keypoints.isfinite().all(-1).all(-1) & poses.scores.isfinite().all(-1)
         for key, image, finite in zip(sample["id"], images, sound.tolist(), strict=True):
             if image not in self.known:
-                raise ValueError(f"{self.annotations}: has no image {image}, that of sample {key}")
+                raise ValueError(f"no image {image}, that of sample {key}, in the annotations")
             if not finite:
                 raise ValueError(f"the pose of {key} is not finite: check the weights")
         padded = self.nms_area == "padded"
@@ -169,13 +162,11 @@ class CocoAP:
         return {
             "evaluator": self.name,
             "pycocotools": version("pycocotools"),
-            "annotations": self.annotations,
             "annotated_images": len(self.known),
             "images": self.images,
             "annotated_people": len(people),
             "ignored_people": ignored,
             "sigmas": list(self.sigmas),
-            "area": self.area,
             "score": self.score,
             "keypoint_threshold": self.keypoint_threshold,
             "nms": self.nms,
@@ -200,7 +191,7 @@ def precision_recall(
 
     category = truth["categories"][0]["id"]
     with contextlib.redirect_stdout(io.StringIO()):
-        found = truth | {"annotations": _as_annotations(people, category)}
+        found = {**truth, "annotations": _as_annotations(people, category)}
         scoring = COCOeval(_indexed(truth), _indexed(found), "keypoints")
         scoring.params.kpt_oks_sigmas = np.array(sigmas)
         scoring.params.catIds = [category]
@@ -236,7 +227,7 @@ def _indexed(content: Truth) -> Any:
     return coco
 
 
-def _as_annotations(people: People, category: int) -> list[Truth]:
+def _as_annotations(people: People, category: int | str) -> list[Truth]:
     """As COCO.loadRes makes them: the area is that of the box around the joints."""
     sides = people.keypoints.amax(1) - people.keypoints.amin(1)
     triples = torch.cat([people.keypoints, people.joint_scores[..., None]], -1).flatten(1).numpy()

@@ -11,36 +11,33 @@ file has it, which counts the joints of the limbs only; to count again changes t
 import math
 from typing import Any
 
-from posediff.metrics.coco import EVERY, CocoAP, People, Table, averages, mean_of, precision_recall
-from posediff.metrics.truth import Source, Truth
+from posediff.metrics.coco import (
+    EVERY,
+    CocoAP,
+    People,
+    Table,
+    Truth,
+    averages,
+    mean_of,
+    precision_recall,
+)
 
 CROWDS = {"easy": (-math.inf, 0.2), "medium": (0.2, 0.8), "hard": (0.8, math.inf)}
 
 
 class CrowdPoseAP(CocoAP):
-    """Like CocoAP, whose remaining options it takes, for files that know how crowded images are."""
+    """Like CocoAP, of annotations that know how crowded images are."""
 
     name = "crowdpose"
-    needs = ("num_keypoints",)
 
-    def __init__(
-        self,
-        annotations: Source,
-        skeleton: str = "crowdpose14",
-        area: str = "0.53*w*h",
-        **options: Any,
-    ) -> None:
-        super().__init__(annotations, skeleton, area, **options)
-
-    def _truth(self, data: Any) -> Truth:
-        truth = super()._truth(data)
+    def __init__(self, truth: Truth, *args: Any, **options: Any) -> None:
         for image in truth["images"]:
-            if not isinstance(image.get("crowdIndex"), float | int):
+            if not math.isfinite(image["crowdIndex"]):
                 raise ValueError(
-                    f"{self.annotations}: image {image['id']} has no number `crowdIndex`; "
-                    "use CrowdPose's own file, or eval=coco"
+                    f"image {image['id']} of the annotations has no crowdIndex, which CrowdPose's "
+                    "own have: set eval=coco"
                 )
-        return truth
+        super().__init__(truth, *args, **options)
 
     def figures(self, people: People) -> dict[str, float]:
         def score(low: float, high: float) -> tuple[Table, Table]:

@@ -5,11 +5,12 @@ from torch import Tensor
 
 from posediff.diffusion.head import Decoded, Sample
 from posediff.pose.affine import invert, mirror_points, transform
+from posediff.pose.combined import Combined
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import Skeleton
 
 
-def read_heatmaps(maps: Tensor, codec: Codec, affine: Tensor) -> Decoded:
+def read_heatmaps(maps: Tensor, codec: Codec | Combined, affine: Tensor) -> Decoded:
     """Heatmaps (B, K, J, h, w) -> annotation pixels, with peaks and second moments.
 
     affine (B, 2, 3) takes annotation pixels to those of the crop.
@@ -20,15 +21,6 @@ def read_heatmaps(maps: Tensor, codec: Codec, affine: Tensor) -> Decoded:
     flat = transform(rearrange(points, "b k j c -> b (k j) c"), back)
     keypoints = rearrange(flat, "b (k j) c -> b k j c", k=points.shape[1])
     return Decoded(keypoints, peaks, pixel * codec.second_moment(maps.float()))
-
-
-def squared_error(estimate: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Of heatmaps (B, J, h, w), with a weight (B, J) of each, as (B,).
-
-    The mean over pixels and all joints, of which some weigh nothing.
-    """
-    each: Tensor = (estimate.float() - target).square().mean((-2, -1))
-    return (weight * each).mean(-1)
 
 
 def mirror_crop(sample: Sample, picture: str, width: float, skeleton: Skeleton) -> Sample:

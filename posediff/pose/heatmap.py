@@ -103,6 +103,10 @@ class Codec:
             points = torch.where((peak > 0)[..., None], points, empty)
         return self.from_map(points), peak
 
+    def error(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """The mean square of a map's error, (..., J)."""
+        return (estimate.float() - target).square().mean((-2, -1))
+
     def flip(self, maps: Tensor, skeleton: Skeleton) -> Tensor:
         """Maps (..., J, h, w) seen in a mirror: reversed in x, sides swapped.
 
@@ -115,17 +119,25 @@ class Codec:
         return torch.cat([mirrored[..., :1], mirrored[..., :-1]], -1)
 
     def second_moment(self, maps: Tensor) -> Tensor:
-        """sqrt(var_x + var_y) of every map read as a density, (..., J) in crop pixels.
+        """sqrt(var_x + var_y) near the peak of a map read as a density, (..., J) in crop pixels.
 
-        What is negative counts as 0; a map without anything positive is a uniform density.
+        Near: within 6 sigma along each axis. All over the map, the little that a network says
+        everywhere else outweighs the peak, and so does a second one far away. What is negative
+        counts as 0; where nothing is positive the density is uniform.
         """
         density = _exact(maps).clamp(min=torch.finfo(torch.float32).tiny)
-        total = density.sum((-2, -1))[..., None]
-        variance = torch.zeros_like(total[..., 0])
-        for axis, pitch in ((-2, self._pitch[0]), (-1, self._pitch[1])):
-            line = density.sum(axis) / total
-            x = pitch * torch.arange(line.shape[-1], dtype=line.dtype, device=line.device)
-            x = x - (line * x).sum(-1, keepdim=True)
+        index, w = density.flatten(-2).argmax(-1, keepdim=True), maps.shape[-1]
+        apart = [
+            torch.arange(n, device=maps.device) - cell
+            for n, cell in zip(maps.shape[-2:], (index // w, index % w), strict=True)
+        ]
+        rows, columns = ((d.abs() <= 6 * self.sigma).to(density.dtype) for d in apart)
+        density = density * rows[..., :, None] * columns[..., None, :]
+        variance = torch.zeros_like(density[..., 0, 0])
+        for axis, d, pitch in zip((-1, -2), apart, self._pitch[::-1], strict=True):
+            line = density.sum(axis)
+            line = line / line.sum(-1, keepdim=True)
+            x = pitch * (d - (line * d).sum(-1, keepdim=True))
             variance = variance + (line * x.square()).sum(-1)
         return variance.sqrt()
 
@@ -182,14 +194,18 @@ def _near(maps: Tensor, cell: Tensor, reach: int, blur: int = 0) -> Tensor:
     offset = torch.arange(-reach, reach + 1, device=maps.device)
 
     def taps(centre: Tensor, n: int) -> Tensor:
-        pixel = torch.arange(n, device=maps.device)
-        apart = (pixel - pixel[:, None]).abs()
-        deviation = 0.3 * (blur - 1) + 0.8  # OpenCV's, for a kernel of 2 blur + 1
-        band = torch.exp(-((apart.to(maps.dtype) / deviation) ** 2) / 2) * (apart <= blur)
-        return band[(centre[..., None] + offset).clamp(0, n - 1)]
+        return blur_matrix(n, blur, maps)[(centre[..., None] + offset).clamp(0, n - 1)]
 
     rows, columns = taps(cell[..., 1], maps.shape[-2]), taps(cell[..., 0], maps.shape[-1])
     return rows @ maps @ columns.mT
+
+
+def blur_matrix(n: int, blur: int, like: Tensor) -> Tensor:
+    """A Gaussian blur of n pixels as a matrix (n, n), a kernel of 2 blur + 1 with the middle 1."""
+    pixel = torch.arange(n, device=like.device)
+    apart = (pixel - pixel[:, None]).abs()
+    deviation = 0.3 * (blur - 1) + 0.8  # OpenCV's
+    return torch.exp(-((apart.to(like.dtype) / deviation) ** 2) / 2) * (apart <= blur)
 
 
 def _slope(near: Tensor) -> Tensor:

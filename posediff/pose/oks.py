@@ -44,6 +44,16 @@ def likeness(keypoints: Tensor, areas: Tensor, sigmas: Sequence[float]) -> Tenso
     return oks(keypoints, keypoints, (areas[:, None] + areas) / 2, sigmas)
 
 
+def overlap(boxes: Tensor) -> Tensor:
+    """Intersection over union of boxes x1, y1, x2, y2, both ends of them pixels of theirs, as in
+    HRNet. (N, 4) -> (N, N); with it `oks_nms` is the suppression of a detector's boxes."""
+    low = torch.maximum(boxes[:, None, :2], boxes[:, :2])
+    high = torch.minimum(boxes[:, None, 2:], boxes[:, 2:])
+    shared = (high - low + 1).clamp(min=0).prod(-1)
+    area = (boxes[:, 2:] - boxes[:, :2] + 1).prod(-1)
+    return shared / (area[:, None] + area - shared)
+
+
 def oks_nms(similar: Tensor, scores: Tensor, threshold: float = 0.9) -> Tensor:
     """Indices of the people that are no copy (similarity > threshold) of a better one, best first.
 

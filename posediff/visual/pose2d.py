@@ -3,7 +3,7 @@
 The spread of a joint is drawn as an ellipse of one standard deviation along each of its axes: of
 the K hypotheses, or a circle where a single heatmap tells its second moment alone. Sides have the
 colours of the 3D pictures. The heatmaps of a reverse process are drawn over the crop that the
-network saw, a row for the start and one for every step.
+network saw, a row for every step and a column for every joint.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,10 @@ RGB = NDArray[np.uint8]
 
 WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
+INK: Colour = (40, 40, 40)
 SIDE = (480, 1280)  # the longer side of a picture is brought between these
 TILE = 128  # height of a crop among the heatmaps
+MARGIN = (90, 20)  # beside and above them, for names
 FAINT = 0.05  # a joint with a lower peak is not drawn
 
 
@@ -54,23 +56,30 @@ def draw_pose2d(
 
 
 def draw_heatmaps(crop: RGB, steps: Sequence[tuple[str, Tensor]], skeleton: Skeleton) -> Picture:
-    """crop (H, W, 3) RGB, and for each named step its heatmaps (J, h, w): a row a step, a column a
-    joint, as far as a peak of 1 the brighter the surer."""
+    """crop (H, W, 3) RGB, and for each named step its heatmaps (J, h, w).
+
+    The highest peak of all is as bright as can be; how high each is stands below it.
+    """
     import cv2
 
     height, width = TILE, round(TILE * crop.shape[1] / crop.shape[0])
-    dim = cv2.resize(crop[..., ::-1], (width, height)).astype(np.float32) * 0.45
-    rows = []
-    for name, maps in steps:
-        strip = Canvas(90, height)
-        strip.text((8, height / 2), name, (40, 40, 40), 11)
-        row = [strip.finish()]
-        for values, colour in zip(_array(maps), _colours(skeleton), strict=True):
-            glow = cv2.resize(values.astype(np.float32), (width, height)).clip(0, 1)[..., None]
-            light = np.array(colour, np.float32) * 0.4 + 150
-            row.append((dim + glow * light).clip(0, 255).astype(np.uint8))
-        rows.append(np.concatenate(row, 1))
-    return np.concatenate(rows, 0)
+    left, top = MARGIN
+    canvas = Canvas(left + len(skeleton.joints) * width, top + len(steps) * height)
+    size = width * FINE, height * FINE
+    dim = cv2.resize(crop[..., ::-1], size).astype(np.float32) * 0.4
+    brightest = max(max(float(maps.max()) for _, maps in steps), 1e-6)
+    for i, (name, maps) in enumerate(steps):
+        canvas.text((8, top + (i + 0.5) * height), name, INK, 11)
+        for j, (values, colour) in enumerate(zip(_array(maps), _colours(skeleton), strict=True)):
+            x, y = left + j * width, top + i * height
+            glow = cv2.resize((values / brightest).astype(np.float32), size).clip(0, 1)[..., None]
+            light = np.array(colour, np.float32) * 0.5 + 127
+            tile = canvas.fine[y * FINE :, x * FINE :][: size[1], : size[0]]
+            tile[...] = (dim + glow * (light - dim)).astype(np.uint8)
+            canvas.text((x + 4, y + height - 6), f"{values.max():.2f}", WHITE, 8)
+    for j, joint in enumerate(skeleton.joints):
+        canvas.text((left + j * width + 4, top - 7), joint.replace("_", " "), INK, 7.5)
+    return canvas.finish()
 
 
 def _over(photo: RGB) -> tuple[Canvas, float]:
@@ -96,7 +105,7 @@ def _ellipses(
     scale: float,
 ) -> None:
     colours = _colours(skeleton)
-    for opacity, filled in ((0.12, True), (0.8, False)):
+    for opacity, filled in ((0.1, True), (0.45, False)):
         with canvas.translucent(opacity):
             for j in seen:
                 axes, angle = _axes(every[:, j] - at[j], float(radius[j]))

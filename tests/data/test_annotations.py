@@ -63,6 +63,12 @@ def test_num_keypoints_counts_as_it_is_stored(two):
     assert read(two).labelled.tolist() == [3, 14]
 
 
+def test_an_entry_that_a_benchmark_needs_is_asked_for(two):
+    two.data["annotations"][0]["num_keypoints"] = 3
+    with pytest.raises(ValueError, match=r"annotations\[1\] \(id 2\): no num_keypoints: give it"):
+        read(two, needs=["num_keypoints"])
+
+
 def test_crowdpose_s_own_count_leaves_head_and_neck_out(shared):
     path = shared / "data/annotations_only/crowdpose_val.json"
     people = annotations.read(path, CROWD, path.parent, "0.53*w*h")
@@ -98,6 +104,15 @@ def test_a_missing_box_is_the_extent_of_the_joints_and_a_margin_inside_the_pictu
     np.testing.assert_allclose(people.boxes, expected, atol=1e-9)
 
 
+def test_real_boxes_were_made_by_the_same_rule(shared):
+    """Those of data/lspet_crops, to their one decimal."""
+    path = shared / "data/lspet_crops/annotations_test.json"
+    data = annotations.load(path)
+    stored = np.array([person.pop("bbox") for person in data["annotations"]])
+    people = annotations.checked(path, data, CROWD, path.parent)
+    np.testing.assert_allclose(people.boxes, stored, atol=0.21)
+
+
 def test_an_area_is_of_the_file_or_of_the_box(two):
     for entry in two.data["annotations"]:
         del entry["area"]
@@ -114,6 +129,34 @@ def test_the_id_0_is_an_id_and_others_categories_are_passed_over(two):
     two.data["categories"].append({"id": 18, "name": "dog"})
     two.data["annotations"].append({"id": 9, "image_id": 1, "category_id": 18, "bbox": [0] * 4})
     assert read(two).ids.tolist() == [0, 2]
+
+
+def test_the_truth_of_a_metric_is_whole_and_numbered_from_1(two):
+    for person in two.data["annotations"]:
+        person["id"] -= 1
+    two.data["annotations"][0] |= {"num_keypoints": 3, "iscrowd": 1}
+    two.data["images"][0]["crowdIndex"] = 0.3
+    truth = read(two).truth()
+    assert [image["id"] for image in truth["images"]] == [1]
+    assert truth["images"][0]["crowdIndex"] == 0.3
+    assert [person["id"] for person in truth["annotations"]] == [1, 2]
+    assert [person["num_keypoints"] for person in truth["annotations"]] == [3, 14]
+    assert [bool(person["iscrowd"]) for person in truth["annotations"]] == [True, False]
+    for given, person in zip(two.data["annotations"], truth["annotations"], strict=True):
+        assert person["keypoints"].tolist() == given["keypoints"]
+        assert person["bbox"].tolist() == given["bbox"]
+        assert person["area"] == given["area"]
+
+
+def test_only_who_counts_must_have_an_area(two):
+    for person in two.data["annotations"]:
+        person["area"] = 0
+    two.data["annotations"][0]["iscrowd"] = 1
+    people = read(two)
+    with pytest.raises(ValueError, match=r"annotation 2: its area, by file, is 0: correct it"):
+        people.truth()
+    two.data["annotations"][1]["num_keypoints"] = 0
+    assert len(read(two).truth()["annotations"]) == 2
 
 
 def test_a_picture_whose_size_is_not_stored_is_looked_at(two):
@@ -175,6 +218,7 @@ def test_an_annotation_that_cannot_be_used_is_named(two, key, value, message):
         ("id", None, r"images\[0\]: id must be a number or a word, got None"),
         ("file_name", 7, r"images\[0\]: file_name must name the picture, got 7"),
         ("width", 0, r"images\[0\]: width and height must be positive integers, got \[0, 60\]"),
+        ("crowdIndex", "big", r"images\[0\]: crowdIndex must be a number, got 'big'"),
         ("height", "9", r"images\[0\]: width and height must be positive integers"),
     ],
 )

@@ -3,9 +3,13 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 from scipy.io import savemat
 
-from posediff.data.lsp import JOINTS, lsp, lspet, read
+from posediff.data.lsp import JOINTS, lsp, read
+from posediff.diffusion.aggregate import Poses
+from posediff.metrics.coco import CocoAP
+from posediff.metrics.crowdpose import CrowdPoseAP
 from posediff.pose.skeleton import skeleton
 
 CROWD = skeleton("crowdpose14")
@@ -71,7 +75,7 @@ def test_the_parts_of_the_data_are_those_of_the_benchmark(tmp_path, points):
     assert (sample["visible"] == 1).all()
 
     write(tmp_path, np.ones((N, 14)), points, (1, 2, 0), 5)
-    assert [p.id for p in lspet(tmp_path, "test").annotations.pictures] == [19, 20]
+    assert [p.id for p in lsp(tmp_path, "test", extended=True).annotations.pictures] == [19, 20]
 
 
 def test_a_person_is_the_extent_of_the_joints_with_a_margin_and_half_of_it(tmp_path, points):
@@ -91,7 +95,7 @@ def test_one_data_set_taken_for_the_other_is_noticed(tmp_path, points):
         lsp(tmp_path)
     write(tmp_path, np.zeros((N, 14)), points, (1, 2, 0), 5)
     with pytest.raises(ValueError, match=r"joints\.mat: 0% of the third values are 1, as in LSP, "):
-        lspet(tmp_path)
+        lsp(tmp_path, extended=True)
 
 
 def test_what_is_no_joints_mat_is_named(tmp_path, points):
@@ -121,3 +125,15 @@ def test_a_missing_picture_is_named(tmp_path, points):
     (tmp_path / "images/im0007.jpg").unlink()
     with pytest.raises(FileNotFoundError, match=r"im0007\.jpg: no such picture"):
         lsp(tmp_path)
+
+
+def test_its_people_are_a_truth_that_every_metric_of_coco_s_can_score(tmp_path, points):
+    write(tmp_path, np.zeros((N, 14)), points, (2, 1, 0), 4)
+    people = lsp(tmp_path, "test")
+    metric = CocoAP(people.annotations.truth(), "crowdpose14")
+    sample = people.__getitems__(list(range(10)))
+    keypoints, ones = sample["keypoints_annotation"], torch.ones(10, 14)
+    metric.update("mean", Poses(keypoints, ones, keypoints[:, None], ones, "crowdpose14"), sample)
+    assert metric.compute()["AP/mean"] == 1.0
+    with pytest.raises(ValueError, match="no crowdIndex, which CrowdPose's own have: set eval=co"):
+        CrowdPoseAP(people.annotations.truth(), "crowdpose14")

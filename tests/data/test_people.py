@@ -239,10 +239,10 @@ def test_a_picture_that_is_not_as_annotated_is_named(two):
         data(two)
 
 
-def detected(photos, entries):
+def detected(photos, entries, **options):
     path = photos.root / "boxes.json"
     path.write_text(json.dumps(entries))
-    return data(photos, detections=path)
+    return data(photos, detections=path, **options)
 
 
 BOX = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 30, 40], "score": 0.75}
@@ -262,6 +262,18 @@ def test_boxes_of_a_detector_are_taken_as_they_are(two):
     assert not sample["keypoints"].any()
     assert people.summary()["boxes"] == "boxes.json"
     assert data(two).summary()["boxes"] == "gt"
+
+
+def test_of_a_detector_s_boxes_that_overlap_the_better_stays_where_asked(two):
+    two.picture(np.zeros((60, 80, 3), np.uint8))
+    two.save()
+    copy = BOX | {"bbox": [11, 10, 30, 40], "score": 0.9}
+    entries = [BOX | {"image_id": 2}, BOX, copy, BOX | {"bbox": [40, 10, 30, 40]}]
+    assert len(detected(two, entries)) == 4
+    people = detected(two, entries, box_nms=0.5)
+    assert people.rows.picture.tolist() == [0, 0, 1]
+    assert people.rows.box[:, 0].tolist() == [11, 40, 10]
+    assert (people.left_out, people.summary()["box_nms"]) == (1, 0.5)
 
 
 @pytest.mark.parametrize(

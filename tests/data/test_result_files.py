@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers.annotations import truth
 
 from posediff.data.result_files import write_aic, write_coco
 from posediff.diffusion.aggregate import Poses
@@ -55,7 +56,7 @@ def test_pycocotools_reads_from_the_file_what_the_metric_says(shared, tmp_path):
     case = json.loads((shared / "golden/coco_eval_cases.json").read_text())["mmpose_test_coco"]
     values = torch.tensor([p["keypoints"] for p in case["dt"]]).double().reshape(-1, 17, 3)
     metric = filled(
-        CocoAP(case["gt"]),
+        CocoAP(truth(case["gt"]), "coco17"),
         [p["image_id"] for p in case["dt"]],
         values[..., :2],
         values[..., 2],
@@ -82,12 +83,13 @@ def test_an_aic_file_has_the_challenges_form_and_its_score(shared, tmp_path):
     stored = json.loads((shared / "golden/aic_eval.json").read_text())
     name = "official_example_first60"
     pred = stored["cases"][name]["pred"]
+    annotated = truth(stored["cases"][name]["gt"], "aic14", "0.53*w*h")
     images = [x["image_id"] for x in pred for _ in x["keypoint_annotations"]]
     flat = [human for x in pred for human in x["keypoint_annotations"].values()]
     values = torch.tensor(flat).double().reshape(-1, 14, 3)
     ones = torch.ones(len(images), 14).double()
     metric = filled(
-        AicOfficial(stored["cases"][name]["gt"], nms="none"),
+        AicOfficial(annotated, nms="none"),
         images,
         values[..., :2],
         ones,
@@ -101,9 +103,7 @@ def test_an_aic_file_has_the_challenges_form_and_its_score(shared, tmp_path):
     again = torch.tensor([h for e in entries for h in e["keypoint_annotations"].values()])
     again = again.double().reshape(-1, 14, 3)
     ids = [e["image_id"] for e in entries for _ in e["keypoint_annotations"]]
-    from_file = filled(
-        AicOfficial(stored["cases"][name]["gt"], nms="none"), ids, again[..., :2], ones, ones[:, 0]
-    )
+    from_file = filled(AicOfficial(annotated, nms="none"), ids, again[..., :2], ones, ones[:, 0])
     score = stored["expected"][name]["score"]
     for figures in (metric.compute(), from_file.compute()):
         assert figures["aic/mAP_official/mean"] == pytest.approx(score, abs=1e-8)

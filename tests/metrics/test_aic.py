@@ -6,11 +6,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.annotations import truth
 
-from posediff.metrics.aic import AicAP, AicOfficial, from_raw
+from posediff.metrics.aic import AicAP, AicOfficial
 from posediff.metrics.coco import CocoAP
 from posediff.pose.oks import oks
 from posediff.pose.skeleton import AIC, skeleton
+
+AREA = ("aic14", "0.53*w*h")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def found(images):
 
 
 def test_official_score_is_that_of_the_official_code(golden, scored):
-    figures = scored(AicOfficial(golden["gt"], nms="none"), found(golden["pred"]))
+    figures = scored(AicOfficial(truth(golden["gt"], *AREA), nms="none"), found(golden["pred"]))
     assert next(iter(figures)) == "aic/mAP_official/mean"
     assert figures["aic/mAP_official/mean"] == pytest.approx(golden["score"], abs=1e-8)
 
@@ -75,12 +78,14 @@ def test_the_two_figures_are_far_apart_and_meet_where_they_should(golden, scored
     """The official score is COCO's recall over visible joints and whole boxes, as long as every
     person has one answer."""
     people = moved(golden["gt"])
-    official = scored(AicOfficial(golden["gt"], nms="none"), people)["aic/mAP_official/mean"]
-    usual = scored(AicAP(golden["gt"], nms="none"), people)
+    official = scored(AicOfficial(truth(golden["gt"], *AREA), nms="none"), people)[
+        "aic/mAP_official/mean"
+    ]
+    usual = scored(AicAP(truth(golden["gt"], *AREA), nms="none"), people)
     assert official - usual["aic/AP/mean"] > 0.2
     assert official - usual["aic/AR/mean"] > 0.15
 
-    alike = from_raw(golden["gt"], "aic.json")
+    alike = truth(golden["gt"], *AREA)
     for person in alike["annotations"]:
         person["area"] = person["bbox"][2] * person["bbox"][3] + 1
         person["keypoints"][2::3] = [2 * (v == 2) for v in person["keypoints"][2::3]]
@@ -102,9 +107,9 @@ def person(x, v=1):
 
 
 def test_official_denominators_reuse_and_joints_without_a_say(scored):
-    def score(truth, answers, at="a"):
+    def score(images, answers, at="a"):
         rows = [{"image_id": at, "keypoints": values} for values in answers]
-        return scored(AicOfficial(truth, nms="none"), rows)["aic/mAP_official/mean"]
+        return scored(AicOfficial(truth(images, *AREA), nms="none"), rows)["aic/mAP_official/mean"]
 
     here = person(10)
     assert score([image("a", here)], [here]) == 1.0
@@ -117,55 +122,9 @@ def test_official_denominators_reuse_and_joints_without_a_say(scored):
     assert score([image("a", half)], [here]) == 1.0
 
 
-def test_both_forms_of_the_annotations_are_read(golden, shared):
-    """data/samples/aic holds, converted by others, images of the official example."""
-    converted = json.loads((shared / "data/samples/aic/test_aic.json").read_text())
-    names = {image["id"]: image["file_name"][:-4] for image in converted["images"]}
-    raw = [image for image in golden["gt"] if image["image_id"] in names.values()]
-    assert raw
-    truths = AicAP(raw).truth, AicAP(converted, form="coco").truth
-
-    def people(truth, name):
-        return sorted(
-            (*p["keypoints"], *p["bbox"], p["area"], p["num_keypoints"])
-            for p in truth["annotations"]
-            if names.get(p["image_id"], p["image_id"]) == name
-        )
-
-    for name in (image["image_id"] for image in raw):
-        mine, theirs = (np.array(people(truth, name)) for truth in truths)
-        np.testing.assert_allclose(mine, theirs)
-
-
-def test_a_form_that_is_not_the_files_is_refused(golden):
-    converted = from_raw(golden["gt"], "aic.json")
-    with pytest.raises(ValueError, match=r"is of the form raw: set dataset.form"):
-        AicAP(golden["gt"], form="coco")
-    with pytest.raises(ValueError, match=r"is of the form coco: set dataset.form"):
-        AicOfficial(converted)
-    converted["annotations"][5]["keypoints"][2] = 3  # its own flag in COCO's form
-    with pytest.raises(ValueError, match=r"v of joint .* is 3"):
-        AicAP(converted, form="coco")
-    with pytest.raises(ValueError, match="raw or coco"):
-        AicAP(converted, form="json")
-
-
-@pytest.mark.parametrize(
-    ("breaking", "named"),
-    [
-        ({"keypoint_annotations": {"human1": [1, 2, 3]}}, "image a, human1: .*42 numbers"),
-        ({"keypoint_annotations": {"human1": [1, 2, 0] * 14}}, "image a, human1: v is 0"),
-        ({"human_annotations": {}}, "image a, human1: has no box"),
-        ({"image_id": "b"}, "image b stands there twice"),
-    ],
-)
-def test_every_error_names_the_image_and_the_person(breaking, named, tmp_path):
-    path = tmp_path / "aic.json"
-    path.write_text(json.dumps([image("a", person(1)) | breaking, image("b", person(1))]))
-    with pytest.raises(ValueError, match=rf"aic\.json: {named}"):
-        AicAP(path)
-
-
 def test_the_layout_is_the_right_side_first():
     assert skeleton("aic14").joints[:2] == ("right_shoulder", "right_elbow")
-    assert AicAP([image("a", person(1))]).sigmas == AIC
+    metric = AicAP(truth([image("a", person(1))], *AREA))
+    assert metric.sigmas == AIC
+    with pytest.raises(ValueError, match="joints of aic14, not crowdpose14: set eval=coco"):
+        AicAP(metric.truth, "crowdpose14")

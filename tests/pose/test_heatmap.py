@@ -246,18 +246,31 @@ def test_the_mirrored_map_shows_the_mirrored_pose(name):
     assert torch.equal(twice[..., clean], maps[..., clean])
 
 
-def test_the_second_moment_is_that_of_the_positive_part():
+def test_the_second_moment_is_that_of_the_positive_part_about_the_peak():
     codec = Codec("quarter")
     maps = torch.zeros(4, 64, 48)
     maps[0, 10, 5] = 0.3
-    maps[1, 10, 5] = maps[1, 10, 25] = 0.2
+    maps[1, 10, 5] = maps[1, 10, 15] = 0.2
     maps[1, 40] = -0.7
-    maps[2, 10, 5], maps[2, 26, 5] = 3, 1
+    maps[2, 10, 5], maps[2, 20, 5] = 3, 1
     spread = codec.second_moment(maps)
-    uniform = 4 * ((64**2 - 1 + 48**2 - 1) / 12) ** 0.5  # of an empty map
-    torch.testing.assert_close(spread, torch.tensor([0, 40, 4 * 16 * 3**0.5 / 4, uniform]))
+    uniform = 4 * (2 * (13**2 - 1) / 12) ** 0.5  # of an empty map, 6 sigma from its first pixel
+    torch.testing.assert_close(spread, torch.tensor([0, 20, 4 * 10 * 3**0.5 / 4, uniform]))
     stretched = Codec("udp").second_moment(maps[1:2]) / spread[1]
     assert stretched.item() == pytest.approx(191 / 47 / 4)
+
+
+@pytest.mark.parametrize("width", [1.0, 1.5, 2.0])
+def test_the_spread_of_a_gaussian_is_its_width_whatever_lies_far_away(width):
+    """Its deviation in crop pixels, along both axes."""
+    codec = Codec("dark")
+    centres = torch.tensor([[20.3, 40.6]])
+    blob = render(centres, codec.shape, width * codec.sigma)
+    expected = 2**0.5 * 4 * width * codec.sigma
+    assert codec.second_moment(blob).item() == pytest.approx(expected, rel=0.02)
+    other = 0.9 * render(torch.tensor([[40.0, 5.0]]), codec.shape, codec.sigma)
+    assert codec.second_moment(blob + other).item() == pytest.approx(expected, rel=0.03)
+    assert codec.second_moment(blob + 0.001).item() == pytest.approx(expected, rel=0.2)
 
 
 @pytest.mark.parametrize("name", ["udp", "dark"])

@@ -11,6 +11,7 @@ from posediff.pose.oks import (
     likeness,
     oks,
     oks_nms,
+    overlap,
     soft_oks_nms,
     suppress,
 )
@@ -56,6 +57,18 @@ def test_the_same_people_stay_as_in_the_references(golden, threshold):
         kept = nms(golden["oks"], golden["score"], threshold).tolist()
         expected = golden[f"{rule}_{threshold}"].tolist()
         assert as_one(kept, pair) == as_one(expected, pair)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5])
+def test_the_same_boxes_stay_as_in_the_reference(golden, threshold):
+    boxes, scores = golden["box"].split((4, 1), -1)
+    kept = oks_nms(overlap(boxes), scores[:, 0], threshold)
+    assert kept.tolist() == golden[f"box_nms_{threshold}"].tolist()
+
+
+def test_both_ends_of_a_box_are_its_pixels():
+    boxes = torch.tensor([[0.0, 0, 9, 9], [5, 0, 14, 9], [10, 0, 19, 9], [30, 0, 39, 9]])
+    assert_close(overlap(boxes)[0], torch.tensor([1, 5 / 15, 0, 0]))
 
 
 @pytest.mark.parametrize("threshold", THRESHOLDS)

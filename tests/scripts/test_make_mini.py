@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from posediff.data.coco import aic, coco, crowdpose
-from posediff.data.lsp import lsp, lspet
+from posediff.data.lsp import lsp
 from posediff.data.render import labels
 from posediff.data.rendered import TINY
 
@@ -60,7 +60,7 @@ def parts(name, folder):
         return aic(folder), aic(folder, "test")
     if name == "lsp":
         return lsp(folder, validation=0), lsp(folder, "test")
-    return (lspet(folder, validation=0),)  # the last tenth of three is none
+    return (lsp(folder, validation=0, extended=True),)  # the last tenth of three is none
 
 
 def test_joints_are_where_they_were_drawn(mini):

@@ -1,10 +1,11 @@
 """Pictures of 2D poses: what is drawn where."""
 
 import numpy as np
+import pytest
 import torch
 
 from posediff.pose.skeleton import skeleton
-from posediff.visual.pose2d import TILE, _axes, draw_heatmaps, draw_pose2d
+from posediff.visual.pose2d import MARGIN, TILE, _axes, draw_heatmaps, draw_pose2d
 from posediff.visual.pose3d import LEFT, RIGHT
 
 BONES = skeleton("crowdpose14")
@@ -59,12 +60,14 @@ def test_a_wider_spread_colours_more_of_the_picture():
 
 def test_heatmaps_are_a_row_a_step_and_glow_at_their_peak():
     maps = torch.zeros(J, 32, 24)
-    maps[:, 8, 6] = 1
+    maps[:, 8, 6] = 0.2  # the highest of all: as bright as can be
     crop = np.full((128, 96, 3), 90, np.uint8)
-    picture = draw_heatmaps(crop, [("t = 249", maps), ("t = 61", 0 * maps)], BONES)
-    assert picture.shape == (2 * TILE, 90 + J * 96, 3)
-    first = picture[:TILE, 90:186].astype(int).sum(-1)
-    y, x = np.unravel_index(first.argmax(), first.shape)
+    picture = draw_heatmaps(crop, [("t = 249", maps), ("t = 61", maps / 5)], BONES)
+    left, top = MARGIN
+    assert picture.shape == (top + 2 * TILE, left + J * 96, 3)
+    tiles = [picture[top + i * TILE :, left:][:100, :96].astype(int).sum(-1) for i in range(2)]
+    y, x = np.unravel_index(tiles[0].argmax(), tiles[0].shape)
     assert abs(y / TILE - 8.5 / 32) < 0.02
     assert abs(x / 96 - 6.5 / 24) < 0.02
-    assert picture[TILE:, 90:].max() < 60
+    assert tiles[0].max() > 3 * 90
+    assert tiles[1].max() - 3 * 36 == pytest.approx((tiles[0].max() - 3 * 36) / 5, abs=6)

@@ -2,7 +2,8 @@
 
 It is the first stage of `Image2D`, with a loss of its own, and alone the baseline of every table:
 `Regression(Coarse(...))`, or `Regression(model.head.coarse)` for the coarse map of a trained
-diffusion. Evidence of both is a heatmap per joint, (B, J, h, w).
+diffusion. Evidence of both is a heatmap per joint, (B, J, h, w); of the codec udp_combined, which
+is for a coarse head alone, three.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,8 @@ from torch.nn import functional
 from posediff.diffusion import Decoded
 from posediff.diffusion.head import Sample
 from posediff.nn.backbone import Backbone
-from posediff.pose.crop import mirror_crop, read_heatmaps, squared_error
+from posediff.pose.combined import Combined
+from posediff.pose.crop import mirror_crop, read_heatmaps
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton as named
 from posediff.tasks.options import one_of
@@ -27,6 +29,8 @@ class Coarse(nn.Module):
     size        of the crop, W and H; `stride` of the heatmaps: 1, 2, 4 or 8
     weight      of a joint in the loss: as it is (linear), or squared as in HRNet's code
     half        of the loss, as in HRNet's code
+    ohkm        so many joints of a sample, those of the largest loss, are its loss (online hard
+                keypoint mining, HRNet's code: 8); None: all
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Coarse(nn.Module):
         stride: int = 4,
         weight: Literal["linear", "squared"] = "linear",
         half: bool = False,
+        ohkm: int | None = None,
     ) -> None:
         super().__init__()
         one_of("loss.weight", weight, ("linear", "squared"))
@@ -46,9 +51,13 @@ class Coarse(nn.Module):
         self.skeleton, self.bones = skeleton, named(skeleton)
         self.backbone, self.squared = backbone, weight == "squared"
         self.factor = 0.5 if half else 1.0
+        self.ohkm, J = ohkm, len(self.bones.joints)
+        if ohkm is not None and not 0 < ohkm <= J:
+            raise ValueError(f"loss.ohkm must be null, or 1 to {J} joints, got {ohkm}")
         W, H = size
-        self.codec = Codec(codec, (W, H), stride)
-        self.out = nn.Conv2d(backbone.channels, len(self.bones.joints), 1)
+        combined = codec == "udp_combined"
+        self.codec = Combined((W, H), stride) if combined else Codec(codec, (W, H), stride)
+        self.out = nn.Conv2d(backbone.channels, 3 * J if combined else J, 1)
         nn.init.normal_(self.out.weight, std=1e-3)  # heatmaps are nearly 0 nearly everywhere
 
     def features(self, sample: Sample) -> Tensor:
@@ -72,9 +81,12 @@ class Coarse(nn.Module):
         return self.error(estimate, *self.codec.encode(sample["keypoints"], sample["visible"]))
 
     def error(self, estimate: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Squared, (B,): the mean over pixels and all joints, of which some weigh nothing."""
+        """Squared, (B,): the mean over pixels and joints, of which some weigh nothing."""
         weight = weight.square() if self.squared else weight
-        return self.factor * squared_error(estimate, target, weight)
+        joints = weight * self.codec.error(estimate, target)
+        if self.ohkm is not None:
+            joints = joints.topk(self.ohkm).values
+        return self.factor * joints.mean(-1)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return read_heatmaps(estimates, self.codec, sample["affine"])

@@ -22,6 +22,7 @@ from torch import Tensor
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
 from posediff.diffusion.head import Context, Sample
 from posediff.nn.backbone import Backbone
+from posediff.pose.combined import Combined
 from posediff.tasks.image2d.attention import Guide
 from posediff.tasks.image2d.coarse import Coarse
 from posediff.tasks.image2d.missing import PoseGaussian
@@ -33,8 +34,8 @@ from posediff.tasks.options import one_of
 class Image2D(TaskHead):
     """`coarse` owns the backbone, the codec and the loss of a heatmap; `sgdd` is the decoder.
 
-    Keywords of the parts: skeleton .. half `Coarse`, scale .. readout `Space`, condition and
-    attention `Guide`, masks `Masks`, channels .. time `SGDD`, missing the module of that name.
+    Keywords of the parts: scale .. readout `Space`, condition and attention `Guide`, masks `Masks`,
+    channels .. time `SGDD`, missing the module of that name; all others are `Coarse`'s.
 
     init            where inference begins: the coarse pose, that and noise, or noise alone
     detach_coarse   no gradient of what follows reaches the coarse head through that start
@@ -44,11 +45,6 @@ class Image2D(TaskHead):
         self,
         skeleton: str,
         backbone: Backbone,
-        codec: str = "udp",
-        size: Sequence[int] = (192, 256),
-        stride: int = 4,
-        weight: Literal["linear", "squared"] = "linear",
-        half: bool = False,
         scale: float = 2.0,
         normalise: Literal["corners", "edges"] = "corners",
         draw: Literal["exact", "rounded"] = "exact",
@@ -63,13 +59,19 @@ class Image2D(TaskHead):
         missing: Literal["noise", "drop", "mle"] = "noise",
         init: Literal["coarse", "coarse+noise", "noise"] = "coarse",
         detach_coarse: bool = True,
+        **coarse: Any,
     ) -> None:
         super().__init__()
         one_of("missing", missing, ("noise", "drop", "mle"))
-        self.coarse = Coarse(skeleton, backbone, codec, size, stride, weight, half)
-        self.skeleton, self.bones = skeleton, self.coarse.bones
-        self.space = Space(self.coarse.codec, scale, normalise, draw, readout)
-        self.masks = Masks(self.bones.edges, self.coarse.codec.sigma, **(masks or {}))
+        self.coarse = Coarse(skeleton, backbone, **coarse)
+        self.skeleton, self.bones, codec = skeleton, self.coarse.bones, self.coarse.codec
+        if isinstance(codec, Combined):
+            raise ValueError(
+                "the decoder reads and says one heatmap a joint: dataset.codec=udp_combined is for "
+                "experiment=image2d_coarse"
+            )
+        self.space = Space(codec, scale, normalise, draw, readout)
+        self.masks = Masks(self.bones.edges, codec.sigma, **(masks or {}))
         J, C = len(self.bones.joints), self.coarse.out.in_channels
         self.guide = Guide(C, condition, **(attention or {}))
         self.sgdd = SGDD(J, C, bool(self.guide.condition), channels, blocks, multipliers, time)

@@ -87,6 +87,26 @@ class Space:
         return low, like.new_tensor([w - 1 - 2 * low, h - 1 - 2 * low])
 
 
+class Disagreement:
+    """How often two views of a person place a joint more than 3 sigma of a heatmap apart.
+
+    Where one takes left for right the mean of two states lies between two peaks, where nobody is.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space, self.seen = space, 0
+        self.apart: Tensor | int = 0
+
+    def __call__(self, a: Tensor, b: Tensor) -> None:
+        """States (..., J, 2)."""
+        distance = (self.space._map(a) - self.space._map(b)).norm(dim=-1)
+        self.apart = self.apart + (distance > 3 * self.space.codec.sigma).sum()
+        self.seen += distance.numel()
+
+    def share(self) -> float:
+        return float(self.apart) / max(self.seen, 1)
+
+
 class Pair(NamedTuple):
     """A mask of the joints and one of the bones, (B, 1, h, w)."""
 

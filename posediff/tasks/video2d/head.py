@@ -19,7 +19,7 @@ from torch import Tensor
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
 from posediff.diffusion.head import Context, Sample
 from posediff.nn.backbone import Backbone
-from posediff.pose.crop import mirror_crop, read_heatmaps, squared_error
+from posediff.pose.crop import mirror_crop, read_heatmaps
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton as named
 from posediff.tasks.options import one_of
@@ -90,7 +90,7 @@ class Video2D(TaskHead):
         """On heatmaps over [0, 1], not clipped."""
         target, weight = self.codec.encode(sample["keypoints"], sample["visible"])
         weight = weight if self.mask == "visible" else torch.ones_like(weight)
-        return squared_error(self.decoder(x_t, t, context), target, weight)
+        return (weight * self.codec.error(self.decoder(x_t, t, context), target)).mean(-1)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         """States (B, K, J, h, w) -> annotation pixels."""

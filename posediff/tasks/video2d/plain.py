@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from posediff.diffusion import Decoded
 from posediff.diffusion.head import Sample
 from posediff.nn.backbone import Backbone
-from posediff.pose.crop import mirror_crop, read_heatmaps, squared_error
+from posediff.pose.crop import mirror_crop, read_heatmaps
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton as named
 from posediff.tasks.options import one_of
@@ -54,9 +54,8 @@ class Plain(nn.Module):
 
     def loss(self, estimate: Tensor, sample: Sample) -> Tensor:
         target, weight = self.codec.encode(sample["keypoints"], sample["visible"])
-        return squared_error(
-            estimate, target, weight if self.mask == "visible" else torch.ones_like(weight)
-        )
+        weight = weight if self.mask == "visible" else torch.ones_like(weight)
+        return (weight * self.codec.error(estimate, target)).mean(-1)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return read_heatmaps(estimates, self.codec, sample["affine"])
