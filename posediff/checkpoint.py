@@ -43,6 +43,7 @@ KNOWN = {
     "posediff.pose.reprojection.jpma",
     "posediff.pose.reprojection.rpea",
     "posediff.pose.rules.coord_mean",
+    "posediff.pose.rules.max_score",
     "posediff.pose.rules.medoid",
     "posediff.pose.rules.mode",
     "posediff.tasks.image2d.Coarse",
@@ -50,6 +51,8 @@ KNOWN = {
     "posediff.tasks.lift3d.Encoder",
     "posediff.tasks.lift3d.Lift3D",
     "posediff.tasks.lift3d.OfficialFrame",
+    "posediff.tasks.video2d.Plain",
+    "posediff.tasks.video2d.Video2D",
 }
 
 
@@ -197,9 +200,10 @@ def expand(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
             yield from expand(node, here)
 
 
-def load_part(model: nn.Module, at: str, folder: Path) -> None:
-    """Give the part of `model` that stands at `at` the weights of the model in `folder`."""
-    weights = {k.removeprefix("head."): x for k, x in read_weights(folder).items()}
+def load_part(model: nn.Module, at: str, folder: Path, source: str = "head") -> None:
+    """Give the part of `model` at `at` the weights that the model in `folder` has at `source`."""
+    every, prefix = read_weights(folder), f"{source}."
+    weights = {k.removeprefix(prefix): x for k, x in every.items() if k.startswith(prefix)}
     load_weights(model.get_submodule(at), weights, folder / WEIGHTS)
 
 

@@ -17,8 +17,10 @@ from posediff import checkpoint
 from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
 from posediff.diffusion.aggregate import mean
 from posediff.diffusion.model import Rule
-from posediff.tasks.image2d import BothViews, Coarse, Image2D
+from posediff.tasks.flip import BothViews
+from posediff.tasks.image2d import Coarse, Image2D
 from posediff.tasks.image2d.structure import Disagreement
+from posediff.tasks.video2d import Plain
 
 _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
@@ -27,7 +29,7 @@ CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf
 FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
 # what a model folder says of the data that its model was made for
-DATA_KEYS = ("name", "keypoints", "noise", "size", "codec", "mean", "std")
+DATA_KEYS = ("name", "keypoints", "noise", "size", "codec", "mean", "std", "offsets")
 
 
 def compose(primary: str, overrides: Sequence[str]) -> Any:
@@ -85,7 +87,7 @@ def find(cfg: Any, method: str, key: str) -> Path:
     task, data, keypoints = cfg.task.name, cfg.dataset.name, cfg.dataset.get("keypoints")
     found = checkpoint.newest(cfg.paths.runs, task, data, method, keypoints)
     if found is None:
-        alone = method in ("encoder", "coarse")
+        alone = method in ("encoder", "coarse", "plain")
         how = f"experiment={task}_{method}" if alone else f"task={task} preset={method}"
         seen = (f" with keypoints {keypoints}", f" dataset.keypoints={keypoints}")
         kind, choice = seen if keypoints else ("", "")
@@ -130,7 +132,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     given = overrides_given()
     keys = {o.split("=")[0] for o in given}
     cfg = compose(primary, [o for o in saved["overrides"] if o.split("=")[0] not in keys] + given)
-    for key in ("size", "codec", "mean", "std"):  # the crops that the network was trained on
+    for key in ("size", "codec", "mean", "std", "offsets"):  # the crops the network was trained on
         if key in saved["dataset"]:
             cfg.dataset[key] = saved["dataset"][key]
     _honest(cfg)
@@ -145,7 +147,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         if cfg.task.flip:
             apart = Disagreement(model.head.space) if isinstance(model.head, Image2D) else None
             model.head = FlipTest(model.head, apart)
-    elif cfg.task.flip and isinstance(model.head, Coarse):
+    elif cfg.task.flip and isinstance(model.head, Coarse | Plain):
         model.head = BothViews(model.head)
     return cfg, model.eval().to(device(cfg.device)), folder
 
@@ -163,15 +165,19 @@ def dataset(cfg: Any, split: str) -> Any:
 
 
 def metric(cfg: Any, data: Any, split: str) -> Any:
-    """The configured metric, against the annotations of `data` where it wants the truth."""
+    """The configured metric, against the truth of `data` where it wants one."""
     from inspect import signature
 
     from hydra.utils import instantiate
 
-    make = instantiate(plain(cfg.eval.metric), _partial_=True)
+    wanted = plain(cfg.eval.metric)
+    documents = "truth" in wanted  # of whole videos; Hydra would make configurations of them
+    given = wanted.pop("truth", None)
+    make = instantiate(wanted, _partial_=True)
     if "truth" not in signature(make).parameters:
         return make()
-    return make(data.annotations.truth(), images="seen" if split == "validation" else "all")
+    truth = given or (data.truth if documents else data.annotations.truth())
+    return make(truth=truth, images="seen" if split == "validation" else "all")
 
 
 def rules(cfg: Any, model: Model) -> dict[str, Rule]:

@@ -9,11 +9,12 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 from posediff import __version__, checkpoint, config, engine, recalibration
-from posediff.data.result_files import write_aic, write_coco
+from posediff.data.result_files import write_aic, write_coco, write_posetrack
 from posediff.diffusion import Model
 from posediff.metrics.aic import AicAP
 from posediff.metrics.calibration import LEVELS, reliability, verdict
 from posediff.metrics.coco import CocoAP
+from posediff.metrics.posetrack import PoseTrackAP
 from posediff.visual.pose3d import write_picture
 from posediff.visual.reliability import draw_reliability
 
@@ -71,7 +72,8 @@ def main(cfg: Any) -> None:
     if curves:
         print(verdict(figures))
         write_picture(run / "reliability.png", draw_reliability(LEVELS, curves))
-    files = [*result_files(metric, names, run), *run.glob("reliability.png")]
+    origin = cfg.dataset.get("origin", 0)
+    files = [*result_files(metric, names, run, origin), *run.glob("reliability.png")]
     print("\n".join(map(str, [folder, *files, path])))
 
 
@@ -101,8 +103,17 @@ def views_apart(model: Model) -> dict[str, float]:
     return {} if watch is None else {"flip_apart": round(watch.share(), 4)}
 
 
-def result_files(metric: Any, names: Sequence[str], folder: Path) -> Iterator[Path]:
-    """The poses in the benchmark's own form, by rule, where the metric has one."""
+def result_files(
+    metric: Any, names: Sequence[str], folder: Path, origin: int = 0
+) -> Iterator[Path]:
+    """The poses in the benchmark's own form, by rule, where the metric has one.
+
+    origin: what the labels of a video benchmark call the first pixel.
+    """
+    if isinstance(metric, PoseTrackAP):
+        for name in names:
+            found = metric.people(name)
+            yield write_posetrack(folder / f"results_{name}", metric.documents, *found, origin)
     if isinstance(metric, CocoAP):
         category = metric.truth["categories"][0]["id"]
         for name in names:

@@ -1,6 +1,7 @@
 """Rules that make one answer of K poses, where those of the core work on what a head estimates.
 
 coord_mean   the mean of the decoded poses
+max_score    of every joint the decoded one of the highest score
 medoid       the one of them that is nearest to all others, by the sum of joint distances
 mode         joint by joint the centre of most of them, where they fall into groups
 """
@@ -24,6 +25,15 @@ def coord_mean(h: Hypotheses) -> Poses:
     return h.poses(
         Decoded(every.keypoints.mean(1, keepdim=True), every.scores.mean(1, keepdim=True), spread)
     )
+
+
+def max_score(h: Hypotheses) -> Poses:
+    """Joint by joint, so the pose may be of several; a tie is the first's."""
+    every = h.decoded
+    best = every.scores.argmax(1, keepdim=True)
+    spread = None if every.spread is None else every.spread.take_along_dim(best, 1)
+    keypoints = every.keypoints.take_along_dim(best[..., None], 1)
+    return h.poses(Decoded(keypoints, every.scores.take_along_dim(best, 1), spread))
 
 
 def medoid(h: Hypotheses) -> Poses:

@@ -4,7 +4,7 @@ import torch
 
 from posediff.diffusion import Decoded, Hypotheses
 from posediff.diffusion.aggregate import mean
-from posediff.pose.rules import coord_mean, medoid, mode
+from posediff.pose.rules import coord_mean, max_score, medoid, mode
 
 
 def hypotheses():
@@ -27,9 +27,17 @@ def test_the_mean_of_coordinates_is_that_of_the_decoded_poses():
     assert torch.allclose(poses.scores, torch.tensor([[0.3, 0.4]]))
 
 
+def test_the_highest_score_is_taken_joint_by_joint():
+    x, scores = hypotheses().estimates, torch.tensor([[[0.1, 0.9], [0.7, 0.4], [0.5, 0.6]]])
+    poses = max_score(Hypotheses(x, lambda x: Decoded(x, scores), {}, "none"))
+    assert poses.keypoints.tolist() == [[[1, 0], [4, 0]]]
+    assert torch.equal(poses.scores, torch.tensor([[0.7, 0.9]]))
+    assert torch.allclose(poses.spread[0, 1] ** 2, torch.tensor(5 / 3))
+
+
 def test_one_hypothesis_keeps_its_own_spread():
     own = Decoded(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2), torch.full((1, 1, 2), 7.0))
-    for rule in (coord_mean, medoid):
+    for rule in (coord_mean, max_score, medoid):
         h = Hypotheses(own.keypoints, lambda x: own, {}, "none")
         assert (rule(h).spread == 7).all()
 
