@@ -40,8 +40,12 @@ KNOWN = {
     "posediff.nn.hrnet.HRNet",
     "posediff.nn.small.Small",
     "posediff.nn.vit.ViT",
+    "posediff.pose.reprojection.jpma",
+    "posediff.pose.reprojection.rpea",
     "posediff.pose.rules.coord_mean",
+    "posediff.pose.rules.max_score",
     "posediff.pose.rules.medoid",
+    "posediff.pose.rules.mode",
     "posediff.tasks.image2d.Coarse",
     "posediff.tasks.image2d.Image2D",
     "posediff.tasks.lift3d.D3DP",
@@ -49,6 +53,8 @@ KNOWN = {
     "posediff.tasks.lift3d.Lift3D",
     "posediff.tasks.lift3d.Official",
     "posediff.tasks.lift3d.VideoEncoder",
+    "posediff.tasks.video2d.Plain",
+    "posediff.tasks.video2d.Video2D",
 }
 
 
@@ -96,6 +102,14 @@ def read_config(folder: Path | str) -> dict[str, Any]:
             f"{path}: version {config.get('version')}, this posediff reads {FORMAT['version']}"
         )
     return config
+
+
+def write_config(folder: Path | str, config: Mapping[str, Any]) -> None:
+    """Another config.json for a model folder, whose weights stay as they are."""
+    path = whole(folder) / "config.json"
+    part = path.with_name("config.json.part")
+    part.write_text(json.dumps(dict(config), indent=1) + "\n")
+    part.replace(path)
 
 
 def read_weights(folder: Path | str) -> dict[str, Tensor]:
@@ -189,9 +203,10 @@ def expand(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
             yield from expand(node, here)
 
 
-def load_part(model: nn.Module, at: str, folder: Path) -> None:
-    """Give the part of `model` that stands at `at` the weights of the model in `folder`."""
-    weights = {k.removeprefix("head."): x for k, x in read_weights(folder).items()}
+def load_part(model: nn.Module, at: str, folder: Path, source: str = "head") -> None:
+    """Give the part of `model` at `at` the weights that the model in `folder` has at `source`."""
+    every, prefix = read_weights(folder), f"{source}."
+    weights = {k.removeprefix(prefix): x for k, x in every.items() if k.startswith(prefix)}
     load_weights(model.get_submodule(at), weights, folder / WEIGHTS)
 
 

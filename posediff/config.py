@@ -15,8 +15,12 @@ import torch
 
 from posediff import checkpoint
 from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
-from posediff.tasks.image2d import BothViews, Coarse, Image2D
+from posediff.diffusion.aggregate import mean
+from posediff.diffusion.model import Rule
+from posediff.tasks.flip import BothViews
+from posediff.tasks.image2d import Coarse, Image2D
 from posediff.tasks.image2d.structure import Disagreement
+from posediff.tasks.video2d import Plain
 
 _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
@@ -25,7 +29,10 @@ CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf
 FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
 # what a model folder says of the data that its model was made for
-DATA_KEYS = ("name", "keypoints", "scale", "frames", "noise", "size", "codec", "mean", "std")
+DATA_KEYS = (
+    *("name", "keypoints", "scale", "frames", "noise"),
+    *("size", "codec", "mean", "std", "offsets"),
+)
 KIND_KEYS = ("keypoints", "scale", "frames")  # models that differ in these are of different kinds
 
 
@@ -71,6 +78,7 @@ def build_model(tree: dict[str, Any]) -> Model:
 
 def model_tree(cfg: Any) -> dict[str, Any]:
     """cfg.model as plain data, its encoder found where none is named."""
+    _honest(cfg)
     tree: dict[str, Any] = plain(cfg.model)
     head = tree["head"]
     if "encoder" in head and head["encoder"] is None:
@@ -84,7 +92,7 @@ def find(cfg: Any, method: str, key: str) -> Path:
     kind = {k: cfg.dataset[k] for k in KIND_KEYS if cfg.dataset.get(k)}
     found = checkpoint.newest(cfg.paths.runs, task, data, method, kind)
     if found is None:
-        alone = method in ("encoder", "coarse")
+        alone = method in ("encoder", "coarse", "plain")
         frames = kind.get("frames", 1)
         method = "video_encoder" if method == "encoder" and frames > 1 else method
         kind = {k: x for k, x in kind.items() if (k, x) != ("frames", 1)}
@@ -133,9 +141,10 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     keys = {o.split("=")[0] for o in given}
     cfg = compose(primary, [o for o in saved["overrides"] if o.split("=")[0] not in keys] + given)
     # the windows and the crops that the network was trained on
-    for key in ("frames", "size", "codec", "mean", "std"):
+    for key in ("frames", "size", "codec", "mean", "std", "offsets"):
         if key in saved["dataset"]:
             cfg.dataset[key] = saved["dataset"][key]
+    _honest(cfg)
     model = checkpoint.load(folder)
     if isinstance(model.head, Image2D):
         model.head.begin(cfg.task.prior.init, cfg.task.head.masks.refresh)
@@ -147,7 +156,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         if cfg.task.flip:
             apart = Disagreement(model.head.space) if isinstance(model.head, Image2D) else None
             model.head = FlipTest(model.head, apart)
-    elif cfg.task.flip and isinstance(model.head, Coarse):
+    elif cfg.task.flip and isinstance(model.head, Coarse | Plain):
         model.head = BothViews(model.head)
     model.trained_on = saved["dataset"]
     return cfg, model.eval().to(device(cfg.device)), folder
@@ -171,15 +180,55 @@ def batch_size(cfg: Any) -> int:
 
 
 def metric(cfg: Any, data: Any, split: str) -> Any:
-    """The configured metric, against the annotations of `data` where it wants the truth."""
+    """The configured metric, against the truth of `data` where it wants one."""
     from inspect import signature
 
     from hydra.utils import instantiate
 
-    make = instantiate(plain(cfg.eval.metric), _partial_=True)
+    wanted = plain(cfg.eval.metric)
+    documents = "truth" in wanted  # of whole videos; Hydra would make configurations of them
+    given = wanted.pop("truth", None)
+    make = instantiate(wanted, _partial_=True)
     if "truth" not in signature(make).parameters:
         return make()
-    return make(data.annotations.truth(), images="seen" if split == "validation" else "all")
+    truth = given or (data.truth if documents else data.annotations.truth())
+    return make(truth=truth, images="seen" if split == "validation" else "all")
+
+
+def rules(cfg: Any, model: Model) -> dict[str, Rule]:
+    """The rules that score, by the names of their figures: jpma@estimated_root, p_best@oracle.
+
+    Beside a rule that projects there is always the plain mean.
+    """
+    from hydra.utils import instantiate
+
+    if not isinstance(model, DiffusionModel):
+        return {"mean": mean}
+    oracles, found = cfg.eval.get("oracles", {}), dict[str, Rule]()
+    for name in cfg.eval.aggregates:
+        if name in oracles:
+            if model.hypotheses > 1:
+                found[f"{name}@oracle"] = instantiate(oracles[name])
+        elif name not in cfg.aggregate:
+            known = ", ".join([*cfg.aggregate, *oracles])
+            raise ValueError(f"eval.aggregates: no rule {name!r}, only {known}")
+        elif "root" in cfg.aggregate[name]:
+            found |= {"mean": mean} if "mean" not in found else {}
+            found[f"{name}@{cfg.eval.root}_root"] = instantiate(cfg.aggregate[name])
+        else:
+            found[name] = instantiate(cfg.aggregate[name])
+    return found
+
+
+def _honest(cfg: Any) -> None:
+    """The rule that makes the answer must not read the truth."""
+    name = cfg.task.aggregate
+    rooted = "root" in cfg.aggregate.get(name, {})
+    if name in cfg.eval.get("oracles", {}) or (rooted and cfg.eval.get("root") == "oracle"):
+        raise ValueError(
+            f"task.aggregate={name} would read the truth, so it can be no answer: set it to mean, "
+            f"and eval.aggregates=[mean,{name}] for its figures"
+        )
 
 
 def plain(node: Any) -> Any:

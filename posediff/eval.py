@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 
-from posediff import __version__, checkpoint, config, engine
-from posediff.data.result_files import write_aic, write_coco
+from posediff import __version__, checkpoint, config, engine, recalibration
+from posediff.data.result_files import write_aic, write_coco, write_posetrack
 from posediff.diffusion import Model
 from posediff.metrics.aic import AicAP
+from posediff.metrics.calibration import LEVELS, reliability, verdict
 from posediff.metrics.coco import CocoAP
+from posediff.metrics.posetrack import PoseTrackAP
+from posediff.visual.pose3d import write_picture
+from posediff.visual.reliability import draw_reliability
 
 
 @config.main("eval")
@@ -33,10 +36,13 @@ def main(cfg: Any) -> None:
     data = config.dataset(cfg, cfg.eval.split)
     if cfg.eval.get("quirks", {}).get("count_overlap"):
         data.count_overlap = True
-    names = list(cfg.eval.aggregates) if cfg.model._target_.endswith("DiffusionModel") else ["mean"]
-    rules = {name: instantiate(cfg.aggregate[name]) for name in names}
-    begin = time.perf_counter()
+    rules = config.rules(cfg, model)
+    names = list(rules)
     metric = config.metric(cfg, data, cfg.eval.split)
+    spread = recalibrated(cfg, model, folder)
+    if spread:
+        metric.factor = spread["factor"]
+    begin = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, config.batch_size(cfg), cfg.seed)
     seconds = time.perf_counter() - begin
     report = {
@@ -48,9 +54,10 @@ def main(cfg: Any) -> None:
         "trained_on": saved["dataset"],
         **data.summary(),
         **(metric.summary() if hasattr(metric, "summary") else {}),
-        "steps": getattr(getattr(model, "sampler", None), "steps", 1),
+        "steps": recalibration.steps(model),
         "K": model.hypotheses,
         "aggregates": names,
+        **({"recalibration": spread} if spread else {}),
         "flip": bool(cfg.task.flip),
         **views_apart(model),
         "seed": cfg.seed,
@@ -64,7 +71,33 @@ def main(cfg: Any) -> None:
     part.write_text(json.dumps(report, indent=1) + "\n")
     part.replace(path)
     print(table(figures))
-    print("\n".join(map(str, [folder, *result_files(metric, names, run), path])))
+    curves = reliability(figures)
+    if curves:
+        print(verdict(figures))
+        write_picture(run / "reliability.png", draw_reliability(LEVELS, curves))
+    origin = cfg.dataset.get("origin", 0)
+    files = [*result_files(metric, names, run, origin), *run.glob("reliability.png")]
+    print("\n".join(map(str, [folder, *files, path])))
+
+
+def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
+    """What the model folder knows of its spread; found on validation data if that is asked for."""
+    found: dict[str, Any] | None = checkpoint.read_config(folder).get(recalibration.KEY)
+    if cfg.eval.get("recalibrate"):
+        data = config.dataset(cfg, "validation")
+        metric = config.metric(cfg, data, "validation")
+        held_out = engine.Thinned(data, cfg.eval.recalibrate)
+        found = recalibration.fit(model, held_out, metric, config.batch_size(cfg), cfg.seed)
+        recalibration.keep(folder, found)
+        print(
+            f"hypotheses lie {found['factor']:.2f} times as far from their mean once recalibrated"
+        )
+    elif found and found["steps"] != recalibration.steps(model):
+        print(
+            f"warning: recalibrated at {found['steps']} steps, scored at "
+            f"{recalibration.steps(model)}: eval.recalibrate=512 does it again"
+        )
+    return found
 
 
 def views_apart(model: Model) -> dict[str, float]:
@@ -73,8 +106,17 @@ def views_apart(model: Model) -> dict[str, float]:
     return {} if watch is None else {"flip_apart": round(watch.share(), 4)}
 
 
-def result_files(metric: Any, names: Sequence[str], folder: Path) -> Iterator[Path]:
-    """The poses in the benchmark's own form, by rule, where the metric has one."""
+def result_files(
+    metric: Any, names: Sequence[str], folder: Path, origin: int = 0
+) -> Iterator[Path]:
+    """The poses in the benchmark's own form, by rule, where the metric has one.
+
+    origin: what the labels of a video benchmark call the first pixel.
+    """
+    if isinstance(metric, PoseTrackAP):
+        for name in names:
+            found = metric.people(name)
+            yield write_posetrack(folder / f"results_{name}", metric.documents, *found, origin)
     if isinstance(metric, CocoAP):
         category = metric.truth["categories"][0]["id"]
         for name in names:

@@ -11,11 +11,13 @@ from posediff.data.inputs import intrinsics
 from posediff.data.keypoint_files import read_keypoints
 from posediff.data.photos import photos, read_boxes
 from posediff.data.results import write_poses
+from posediff.data.tracks import everybody, open_video
 from posediff.diffusion import Poses
 from posediff.keypoints import FEWEST, SIDE, alone, lift
 from posediff.photos import Reader
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import skeleton
+from posediff.videos import follow
 from posediff.visual.pose3d import draw_pose3d, write_picture
 
 LISTED = 10  # of what was left out, by name
@@ -25,7 +27,7 @@ PICTURES = 12  # of so many frames, evenly spaced
 
 @config.main("predict")
 def main(cfg: Any) -> None:
-    {"lift3d": lift_file, "image2d": find}[cfg.task.name](cfg)
+    {"lift3d": lift_file, "image2d": find, "video2d": track}[cfg.task.name](cfg)
 
 
 def find(cfg: Any) -> None:
@@ -38,6 +40,19 @@ def find(cfg: Any) -> None:
     print("\n".join(map(str, written)))
     if bad:
         raise ValueError(f"{len(bad)} of {len(paths)} photos could not be used: {'; '.join(bad)}")
+
+
+def track(cfg: Any) -> None:
+    """2D poses of the people in a video, by their tracks."""
+    video = open_video(cfg.input)
+    given = cfg.boxes if cfg.boxes is None or isinstance(cfg.boxes, str) else list(cfg.boxes)
+    people = everybody(video, given)
+    cfg, model, folder = config.trained(cfg, "predict")
+    made_for = checkpoint.read_config(folder)["dataset"]
+    written = follow(model, made_for, video, people, Path(cfg.output), cfg.seed)
+    tracks = len({person.track for person in people})
+    print(f"{len(people)} poses of {tracks} people in {len(video.names)} frames")
+    print("\n".join(map(str, written)))
 
 
 def lift_file(cfg: Any) -> None:

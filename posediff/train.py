@@ -32,8 +32,7 @@ def main(cfg: Any) -> None:
     model = config.build_model(tree).to(config.device(cfg.device))
     if not cfg.resume:
         begin(cfg, model)
-    learned = [p for p in model.parameters() if p.requires_grad]
-    count = sum(p.numel() for p in learned)
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(
         f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
         f"{len(held_out):,} held out, {count:,} weights to learn\n{folder}"
@@ -48,7 +47,7 @@ def main(cfg: Any) -> None:
     best = engine.fit(
         model,
         data,
-        instantiate(cfg.trainer.optimizer, _convert_="all")(learned),
+        instantiate(cfg.trainer.optimizer, _convert_="all")(groups(cfg, model)),
         instantiate(cfg.trainer.rate, _convert_="all"),
         instantiate(cfg.trainer.recipe),
         score,
@@ -68,9 +67,25 @@ def begin(cfg: Any, model: Model) -> None:
     if "backbone" in cfg and cfg.backbone.weights is not None:
         backbone = next(m for m in model.modules() if isinstance(m, Backbone))
         print(weights.load(backbone, cfg.backbone.weights))
+    if cfg.task.get("begin") is not None:
+        checkpoint.load_part(model, "head.clip", Path(cfg.task.begin), "head.clip")
     if cfg.task.get("coarse") is not None:
         at = "head.coarse" if isinstance(model.head, Image2D) else "head"
         checkpoint.load_part(model, at, Path(cfg.task.coarse))
+
+
+def groups(cfg: Any, model: Model) -> list[dict[str, Any]]:
+    """What is learned, by rate: a backbone's layers learn the slower the deeper they lie."""
+    above: dict[str, int] = {}
+    for at, module in model.named_modules():
+        if isinstance(module, Backbone):
+            above |= {f"{at}.{k}": module.layers_above(k) for k, _ in module.named_parameters()}
+    by_depth: dict[int, list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            by_depth.setdefault(above.get(name, 0), []).append(parameter)
+    lr, decay = cfg.trainer.optimizer.lr, cfg.trainer.layer_decay
+    return [{"params": some, "lr": lr * decay**k} for k, some in sorted(by_depth.items())]
 
 
 def calibrate(folder: Path, held_out: engine.Samples, batch_size: int) -> None:

@@ -26,8 +26,9 @@ from posediff.data.body import build
 from posediff.data.h36m import BROKEN, KEPT, TEST, TRAIN
 from posediff.data.h36m_cameras import cameras
 from posediff.data.lsp import JOINTS as LSP_JOINTS
-from posediff.data.render import Scene, labels, scene
+from posediff.data.render import Scene, labels
 from posediff.data.rendered import TINY
+from posediff.data.stage import scene
 from posediff.data.synthetic import synthetic
 from posediff.pose.camera import project, world_to_camera
 from posediff.pose.skeleton import skeleton

@@ -1,6 +1,7 @@
 """train, eval and predict as people call them, on a few synthetic clips."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def test_steps_hypotheses_flip_and_rules_are_free_at_evaluation(runs, capsys):
         "sampler.steps=2",
         "task.hypotheses=3",
         "task.flip=true",
-        "eval.aggregates=[mean,median]",
+        "eval.aggregates=[mean,median,p_best]",
     )
     where = ("task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")
     report = scores(capsys, *where, *free)
@@ -147,6 +148,62 @@ def test_every_figure_that_read_the_truth_says_oracle_and_no_headline_does(runs,
     metrics = scores(capsys, "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")["metrics"]
     assert all("oracle" in key for key in metrics if "best" in key)
     assert "mpjpe/mean" in metrics
+
+
+def test_rules_that_project_carry_their_root_and_stand_beside_the_mean(runs, capsys):
+    where = ("task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", "sampler.steps=2")
+    three = "eval.aggregates=[jpma,rpea,mode,p_best,j_best]"
+    found = [scores(capsys, *where, three, f"eval.root={r}") for r in ("estimated", "oracle")]
+    for report, root in zip(found, ("estimated_root", "oracle_root"), strict=True):
+        names = ["mean", f"jpma@{root}", f"rpea@{root}", "mode", "p_best@oracle", "j_best@oracle"]
+        assert report["aggregates"] == names
+        for name in names:
+            assert report["metrics"][f"mpjpe/{name}"] > 0
+            assert report["metrics"][f"p_mpjpe/{name}"] > 0
+        figures = report["metrics"]
+        assert figures["mpjpe/j_best@oracle"] < figures["mpjpe/p_best@oracle"]
+        assert figures["mpjpe/p_best@oracle"] < figures["mpjpe/mean"]
+        assert figures["spread/mean:occluded"] > 0
+    quirk = scores(capsys, *where, "eval.quirks.p_best_over_batch=true")["metrics"]
+    assert quirk["mpjpe/p_best@oracle"] > found[0]["metrics"]["mpjpe/p_best@oracle"]
+
+
+def test_what_reads_the_truth_is_no_answer(runs, capsys):
+    where = ("eval", *TINY, "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")
+    rooted = ("task.aggregate=jpma", "eval.root=oracle")
+    assert "would read the truth" in error_of(capsys, *where, "task.aggregate=p_best")
+    assert "would read the truth" in error_of(capsys, *where, *rooted)
+    assert "would read the truth" in error_of(capsys, "train", *LIFT, "name=no", *rooted)
+    assert "jpma" in error_of(capsys, *where, "eval.aggregates=[jpna]")
+    line = error_of(capsys, *where, "eval.aggregates=[jpma]", "eval.root=guessed")
+    assert "estimated, fixed, oracle" in line
+
+
+def test_recalibration_is_found_on_validation_data_and_kept_in_the_model_folder(
+    runs, capsys, tmp_path
+):
+    folder = tmp_path / "model"
+    shutil.copytree(runs / "paper/checkpoints/best", folder)
+    where = ("task=lift3d", f"checkpoint={folder}", "task.hypotheses=50", "dataset.length=5")
+    before = scores(capsys, *where, "sampler.steps=2")["metrics"]
+    assert "coverage@0.5/recalibrated" not in before
+    report = scores(capsys, *where, "sampler.steps=2", "eval.recalibrate=30")
+    found, after = report["recalibration"], report["metrics"]
+    assert {k: x for k, x in found.items() if k != "factor"} == {
+        "split": "validation", "samples": 30, "steps": 2, "K": 50,
+    }  # fmt: skip
+    assert checkpoint.read_config(folder)["recalibration"] == found
+    for key in ("coverage@0.5", "calibration_error", "energy_score", "mpjpe/mean"):
+        assert after[key] == before[key]
+    assert after["calibration_error/recalibrated"] < after["calibration_error"]
+    ratio = after["spread/recalibrated"] / after["spread/mean"]
+    assert ratio == pytest.approx(found["factor"], rel=1e-3)
+    assert posediff.load(folder).hypotheses == 5
+    command("eval", *TINY, *where, "sampler.steps=1")
+    said = capsys.readouterr().out
+    assert "recalibrated at 2 steps, scored at 1" in said
+    assert "confident:" in said or "calibrated:" in said
+    assert "reliability.png" in said
 
 
 # --- predicting

@@ -130,7 +130,7 @@ def checked(
     if area not in ("file", "0.53*w*h"):
         raise ValueError(f"area must be file or 0.53*w*h, got {area!r}")
     images, categories, entries = (
-        _entries(path, data, key) for key in ("images", "categories", "annotations")
+        listed(path, data, key) for key in ("images", "categories", "annotations")
     )
     shown = _pictures(path, images, folder)
     place = {picture.id: i for i, picture in enumerate(shown)}
@@ -175,7 +175,8 @@ def joint_box(keypoints: Array, labelled: NDArray[np.bool_], sizes: Array) -> Ar
     return np.concatenate([low, high - low], 1)
 
 
-def _entries(path: Path, data: Any, key: str) -> list[Entry]:
+def listed(path: Path, data: Any, key: str) -> list[Entry]:
+    """The list `key` of a file in COCO's format."""
     entries = data.get(key) if isinstance(data, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError(f"{path}: no list of `{key}`: not an annotation file in COCO's format")

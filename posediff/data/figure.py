@@ -95,7 +95,8 @@ def landmarks(joints: Array) -> dict[str, Array]:
     nose = body["thorax"] + NECK * (body["neck"] - body["thorax"])
     base = body["thorax"] + 0.3 * (nose - body["thorax"])
     face = {name: nose + _turned(head_axes(joints), place) for name, place in FACE.items()}
-    return body | face | {"nose": nose, "upper_neck": base, "head_bottom": base}
+    others = {"nose": nose, "face": nose, "upper_neck": base, "head_bottom": base}
+    return body | face | others | {"belly": body["spine"]}
 
 
 def head_axes(joints: Array) -> Array:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from posediff.data.detector import DetectorNoise
 from posediff.data.h36m_cameras import SIZES, cameras
 from posediff.data.lifting import Clip, LiftingDataset, Source
+from posediff.data.mixtures import add_mixtures, is_file
 
 Array = NDArray[np.float32]
 Named = tuple[str, str, dict[str, Array]]  # subject, clip, its entries in the file
@@ -49,14 +50,17 @@ def h36m(
     """The samples of a split: train S1 S5 S6 S7 S8 without `validation`, which is one of them to
     select models on (None: train on all five), test S9 S11.
 
-    keypoints: gt, noisy (by `noise`) or a 2D source in the file, such as cpn. Every frame of every
-    camera counts, none is left out. frames: of a window; 1 gives single frames.
+    keypoints: gt, noisy (by `noise`), a 2D source in the file, such as cpn, or a file of mixtures.
+    Every frame of every camera counts, none is left out. frames: of a window; 1: single frames.
     """
     path, people = Path(root) / "h36m.h5", subjects(split, validation)
-    kind = PROJECTED.get(keypoints, "detected")
+    kind = "mixture" if is_file(keypoints) else PROJECTED.get(keypoints, "detected")
     source = keypoints if kind == "detected" else None
+    clips = list(read(path, people, source))
+    if kind == "mixture":
+        add_mixtures(clips, keypoints, "h36m17")
     return LiftingDataset(
-        list(read(path, people, source)),
+        clips,
         skeleton="h36m17",
         keypoints=kind,
         noise=noise,

@@ -1,4 +1,4 @@
-"""2D keypoints of any layout -> the sample that a lifter reads, without any ground truth."""
+"""2D keypoints or heatmaps of any layout -> the sample that a lifter reads, without any truth."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from posediff.data.detector import FLOOR, DetectorNoise, kernel, point_mixture
-from posediff.pose.layout import convert
+from posediff.pose.heatmap import Codec
+from posediff.pose.layout import convert, taken_over
+from posediff.pose.mixture import from_heatmaps, moments
 from posediff.pose.skeleton import skeleton as named
 
 
@@ -58,6 +60,46 @@ def lifting_sample(
         "mixture": mixture,
         "image_size": size,
         **lens,
+    }
+
+
+def heatmap_sample(
+    maps: Tensor,
+    codec: Codec,
+    affine: Tensor,
+    image_size: tuple[float, float],
+    layout: str = "coco17",
+    skeleton: str = "h36m17",
+    ids: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """The same from heatmaps (B, J, h, w) of `layout`, whose whole shape the lifter then reads.
+
+    affine (B, 2, 3) leads from picture to crop pixels, as in the sample that image2d read. A joint
+    that both layouts have keeps its mixture; a derived one is a Gaussian of the moments of those it
+    is derived from. Scores are the peaks, at most 1; an empty map is a missing joint.
+
+    Raises ValueError for maps of another size than the codec's, or that are not finite.
+    """
+    source, target = named(layout), named(skeleton)
+    size = torch.tensor(image_size, dtype=torch.float32).expand(len(maps), 2)
+    fitted, peaks = from_heatmaps(maps, codec, affine, size)
+    mean, deviation = moments(fitted)
+    scale = deviation.square().mean(-1).sqrt().float()
+    width, scores = float(image_size[0]), peaks.clamp(max=1).float()
+    found = convert(mean.float(), scores, source, target, scale, width)
+    own = taken_over(source, target)
+    here = (own >= 0) & (found.visible > 0)
+    mixture = {
+        k: torch.where(here.view(*here.shape, *[1] * (x.ndim - 2)), fitted[k][:, own].float(), x)
+        for k, x in point_mixture(found.points, found.scale).items()
+    }
+    return {
+        "id": list(ids or map(str, range(len(maps)))),
+        **kernel(mixture),
+        "scores": found.scores,
+        "visible": found.visible,
+        "mixture": mixture,
+        "image_size": size,
     }
 
 

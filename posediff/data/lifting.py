@@ -9,14 +9,15 @@ Which 2D a sample carries:
     noisy     the true projection through `DetectorNoise`, drawn by (seed, id), in training also by
               epoch, so that a sample is the same alone, in any batch and in any order
     detected  the clip's own detections
+    mixture   a component of the clip's own mixtures (posediff/data/mixtures.py)
 
 A joint outside the picture or behind the camera is not visible: score 0, its projection as it is.
-Of own detections only a score of 0 says that a joint is missing.
+Of own detections only a score of 0 says that a joint is missing; own mixtures miss none.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from posediff.pose.mirror import mirror_sample
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 Sample = dict[str, Any]
-Source = Literal["gt", "noisy", "detected"]
+Source = Literal["gt", "noisy", "detected", "mixture"]
 
 DETECTED = 0.005  # deviation of a detector that tells none, in picture widths: 5 px at 1000
 MISSING = 1 / 40  # and of a joint that nobody saw
@@ -52,6 +53,7 @@ class Clip:
     detection_scores: list[NDArray[np.float32]] | None = None  # per camera (F, J)
     annotated: list[NDArray[np.float32]] | None = None  # per camera, true 2D that is no projection
     valid: NDArray[np.bool_] | None = None  # (F,) the frames that count; None: all
+    mixtures: list[NDArray[np.float32]] | None = None  # per camera (F, J, M, 5) as in their files
 
 
 class View(NamedTuple):
@@ -64,6 +66,7 @@ class View(NamedTuple):
     action: Tensor  # (F,) its number among the data set's actions
     points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) where none are read
     scores: Tensor  # (F, J) of the detections; (F, 0)
+    mixtures: Tensor  # (F, J, M, 5); (F, 0)
     counts: Tensor  # (F,) bool, enough of its joints are visible
 
 
@@ -96,8 +99,9 @@ class LiftingDataset(Dataset[Sample]):
     ) -> None:
         if kernel not in ("heaviest", "sample"):
             raise ValueError(f"kernel must be heaviest or sample, got {kernel!r}")
-        if keypoints not in ("gt", "noisy", "detected"):
-            raise ValueError(f"keypoints must be gt, noisy or detected, got {keypoints!r}")
+        if keypoints not in get_args(Source):
+            known = ", ".join(get_args(Source))
+            raise ValueError(f"keypoints must be one of {known}, got {keypoints!r}")
         self.skeleton = skeleton_named(skeleton)
         self.source, self.label, self.about = keypoints, label or keypoints, dict(about or {})
         self.noise = noise or DetectorNoise()
@@ -112,9 +116,7 @@ class LiftingDataset(Dataset[Sample]):
         seen = [(clip, c) for clip in clips for c in range(len(clip.cameras))]
         self.actions = sorted({action for clip in clips for action in _actions(clip)})
         number = {action: n for n, action in enumerate(self.actions)}
-        views = [
-            _view(clip, c, number, keypoints == "detected", minimum_visible) for clip, c in seen
-        ]
+        views = [_view(clip, c, number, keypoints, minimum_visible) for clip, c in seen]
         if frames == 1:
             views = [View(*(column[view.counts] for column in view)) for view in views]
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
@@ -182,11 +184,11 @@ class LiftingDataset(Dataset[Sample]):
 
     def _frames(self, rows: Tensor, view: Tensor, keys: NDArray[np.uint64]) -> Sample:
         """The tensors of single frames, by row, camera view and key (N,)."""
-        keypoints, target, visible, _, _, points, scores, _ = (x[rows] for x in self.rows)
+        keypoints, target, visible, _, _, points, scores, mixtures, _ = (x[rows] for x in self.rows)
         size = self.sizes[view]
         return {
             "keypoints": keypoints,
-            **self._evidence(target, visible, points, scores, size[:, 0], keys),
+            **self._evidence(target, visible, points, scores, mixtures, size[:, 0], keys),
             "target_2d": target,
             "visible": visible.float(),
             "camera": self.intrinsics[view],
@@ -199,6 +201,7 @@ class LiftingDataset(Dataset[Sample]):
         visible: Tensor,
         points: Tensor,
         scores: Tensor,
+        mixtures: Tensor,
         width: Tensor,
         keys: NDArray[np.uint64],
     ) -> Sample:
@@ -206,15 +209,18 @@ class LiftingDataset(Dataset[Sample]):
         if self.source == "noisy":
             points, scores = self.noise.draw(target, width, keys, self.skeleton)
             points = torch.where(visible[..., None], points, target)
-        elif self.source == "gt":
+        elif self.source != "detected":
             points, scores = target, torch.ones_like(target[..., 0])
         scores = scores * visible
 
         if self.source == "noisy":
             mixture = self.noise.posterior(points, scores, width, self.skeleton)
+        elif self.source == "mixture":
+            loc, scale = mixtures[..., 1:3], mixtures[..., 3:]
+            mixture = {"weights": mixtures[..., 0], "loc": loc, "scale": scale}
         else:
-            scale = FLOOR if self.source == "gt" else DETECTED * width[:, None]
-            mixture = point_mixture(points, scale)
+            blur = FLOOR if self.source == "gt" else DETECTED * width[:, None]
+            mixture = point_mixture(points, blur)
         if not visible.all():
             mixture = _choose(visible, mixture, point_mixture(points, MISSING * width[:, None]))
         u = None
@@ -255,6 +261,8 @@ def _check(clip: Clip, joints: int, source: Source) -> None:
         raise ValueError(f"{name}: {len(clip.camera_names)} names for {len(clip.cameras)} cameras")
     if len(_actions(clip)) != F:
         raise ValueError(f"{name}: {len(_actions(clip))} actions for {F} frames")
+    if source == "mixture" and clip.mixtures is None:
+        raise ValueError(f"{name} has no mixtures: use keypoints gt or noisy, or a file of them")
     if source != "detected":
         return
     if clip.detections is None:
@@ -275,7 +283,7 @@ def _count(clip: Clip) -> int:
 
 
 def _view(
-    clip: Clip, c: int, number: Mapping[str, int], detected: bool, minimum_visible: int
+    clip: Clip, c: int, number: Mapping[str, int], source: Source, minimum_visible: int
 ) -> View:
     """In float64, so that a projection is exact to the last bit of its float32."""
     camera = Camera(*(part.double() for part in clip.cameras[c]))
@@ -284,7 +292,8 @@ def _view(
     if clip.annotated is not None:
         target = torch.tensor(clip.annotated[c], dtype=torch.float64)
     F, J, _ = keypoints.shape
-    if detected and clip.detections is not None:
+    mixtures = torch.empty(F, 0)
+    if source == "detected" and clip.detections is not None:
         points = torch.tensor(clip.detections[c], dtype=torch.float32)
         given = clip.detection_scores
         scores = torch.ones(F, J) if given is None else torch.tensor(given[c], dtype=torch.float32)
@@ -293,12 +302,15 @@ def _view(
         points, scores = torch.empty(F, 0, 2), torch.empty(F, 0)
         inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
         visible = inside & (keypoints[..., 2] > 0)
+    if source == "mixture" and clip.mixtures is not None:
+        mixtures = torch.from_numpy(clip.mixtures[c])
+        visible = torch.ones_like(visible)
     action = torch.tensor([number[action] for action in _actions(clip)])
     counts = visible.sum(-1) >= minimum_visible
     if clip.valid is not None:
         counts &= torch.from_numpy(clip.valid)
     frame, keypoints, target = torch.arange(F), keypoints.float(), target.float()
-    return View(keypoints, target, visible, frame, action, points, scores, counts)
+    return View(keypoints, target, visible, frame, action, points, scores, mixtures, counts)
 
 
 def _choose(here: Tensor, yes: Any, no: Any) -> Any:

@@ -10,13 +10,14 @@ The folder, made by scripts/prepare_mocap.py:
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 
 from posediff.data import recording
 from posediff.data.detector import DetectorNoise
 from posediff.data.lifting import Clip, LiftingDataset, Source
+from posediff.data.mixtures import add_mixtures, is_file
 from posediff.data.recording import Recording
 from posediff.pose.camera import Camera
 
@@ -26,7 +27,7 @@ LENS = {"focal": 2, "center": 2, "radial": 3, "tangential": 2}  # a camera's int
 def mocap(
     root: str | Path,
     split: Literal["train", "validation", "test"] = "train",
-    keypoints: Source = "gt",
+    keypoints: str = "gt",
     validation: str | None = "dg",
     sources: Sequence[str] | None = None,
     noise: DetectorNoise | None = None,
@@ -38,6 +39,7 @@ def mocap(
     """The samples of a split. Test is what the files mark so; of what they mark train,
     `validation` is the subject to select models on (None: nobody), and train all the others.
 
+    keypoints: gt, noisy (by `noise`) or a file of mixtures.
     sources: train on these alone, names of files or of clips' sources such as HDM05 (None: all).
     frames: of a window; 1 gives single frames.
     FileNotFoundError or ValueError, in one line, says what the folder lacks.
@@ -57,10 +59,13 @@ def mocap(
     ]
     if not clips:
         raise ValueError(f"{root}: no clip of split {split}: mark some (prepare_mocap.py --split)")
+    if is_file(keypoints):
+        add_mixtures(clips, keypoints, "mocap17")
     return LiftingDataset(
         clips,
         skeleton="mocap17",
-        keypoints=keypoints,
+        keypoints="mixture" if is_file(keypoints) else cast(Source, keypoints),
+        label=keypoints,
         noise=noise,
         seed=seed,
         training=split == "train",

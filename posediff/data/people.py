@@ -12,7 +12,7 @@ Where a flip is drawn, the matrix shows the mirrored picture, and the joints cha
 A detection has no joints: all are 0 and not labelled. So are those that are not annotated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -58,6 +58,14 @@ class People(NamedTuple):
     area: Tensor  # (N,)
     keypoints: Tensor  # (N, J, 2)
     visible: Tensor  # (N, J)
+
+
+class Seen(NamedTuple):
+    """What there is to know of B people before their pixels are read."""
+
+    sample: Sample
+    view: View
+    places: list[int]  # of their pictures among the annotations'
 
 
 class TopDownDataset(Dataset[Sample]):
@@ -118,6 +126,12 @@ class TopDownDataset(Dataset[Sample]):
 
     def __getitems__(self, indices: Sequence[int]) -> Sample:
         """The batched sample of these rows."""
+        seen = self.seen(indices)
+        pixels = crops(seen.places, self._picture, seen.sample["affine"], self.size)
+        return seen.sample | {"image": self.normalised(pixels, seen.view.colour)}
+
+    def seen(self, indices: Sequence[int]) -> Seen:
+        """The batched sample of these rows without its image."""
         rows = torch.as_tensor(indices)
         person = People(*(column[rows] for column in self.rows))
         shown = [self.annotations.pictures[i] for i in person.picture.tolist()]
@@ -125,15 +139,13 @@ class TopDownDataset(Dataset[Sample]):
         ids = [f"{p.id}/{mark}{n}" for p, n in zip(shown, person.number.tolist(), strict=True)]
         view = self._view(person, ids)
         matrix = self._affine(view, torch.tensor([p.width for p in shown]))
-        crops = self._crops(person.picture.tolist(), matrix)
         labelled = person.visible > 0
         keypoints = transform(person.keypoints, matrix)
         mirror, here = view.flip[:, None], labelled[:, self.skeleton.flip]
         keypoints = torch.where(mirror[..., None], keypoints[:, self.skeleton.flip], keypoints)
         visible = torch.where(mirror, here, labelled).float()
-        return {
+        sample = {
             "id": ids,
-            "image": self._normalised(crops, view),
             "affine": matrix,
             "center": view.center,
             "scale": view.scale,
@@ -150,6 +162,7 @@ class TopDownDataset(Dataset[Sample]):
                 "path": [str(self.folder / p.file) for p in shown],
             },
         }
+        return Seen(sample, view, person.picture.tolist())
 
     def _view(self, person: People, ids: Sequence[str]) -> View:
         """Where the people are looked at from: in training, drawn by (seed, id, epoch)."""
@@ -171,23 +184,6 @@ class TopDownDataset(Dataset[Sample]):
         )
         return mirrored(matrix, width, view.flip)
 
-    def _crops(self, places: Sequence[int], matrix: Tensor) -> Tensor:
-        """(B, 3, H, W) of 0..255, uint8."""
-        import cv2
-
-        if get_worker_info() is not None:
-            cv2.setNumThreads(0)  # its threads do not live on in a forked process
-        width, height = self.size
-        crops = np.empty((len(places), 3, height, width), np.uint8)
-        rows: dict[int, list[int]] = {}
-        for row, place in enumerate(places):
-            rows.setdefault(place, []).append(row)
-        for place, here in rows.items():
-            picture = self._picture(place)
-            for row in here:
-                cv2.split(warp(picture, matrix[row], self.size), list(crops[row]))
-        return torch.from_numpy(crops)
-
     def _picture(self, place: int) -> pictures.RGB:
         """As read, if it is what was annotated."""
         if self.painted is not None:
@@ -203,10 +199,11 @@ class TopDownDataset(Dataset[Sample]):
             )
         return picture
 
-    def _normalised(self, crops: Tensor, view: View) -> Tensor:
-        image = crops.float()
-        if view.colour is not None:
-            mix, shift = view.colour[..., :3], view.colour[..., 3:]
+    def normalised(self, pixels: Tensor, colour: Tensor | None) -> Tensor:
+        """Crops (B, 3, H, W) of 0..255, in the colours (B, 3, 4) of a view, as a backbone's."""
+        image = pixels.float()
+        if colour is not None:
+            mix, shift = colour[..., :3], colour[..., 3:]
             image = torch.baddbmm(shift, mix, image.flatten(2)).clamp(0, 255).view_as(image)
         return image.sub_(self.mean).div_(self.std)
 
@@ -229,6 +226,30 @@ class TopDownDataset(Dataset[Sample]):
             "codec": self.codec,
             "size": list(self.size),
         }
+
+
+def crops(
+    keys: Sequence[Hashable],
+    read: Callable[[Any], pictures.RGB],
+    matrix: Tensor,
+    size: tuple[int, int],
+) -> Tensor:
+    """What matrix (B, 2, 3) shows of the pictures that `read` gives for the keys (B,), each read
+    once: (B, 3, H, W) of 0..255, uint8."""
+    import cv2
+
+    if get_worker_info() is not None:
+        cv2.setNumThreads(0)  # its threads do not live on in a forked process
+    width, height = size
+    shown = np.empty((len(keys), 3, height, width), np.uint8)
+    rows: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, []).append(row)
+    for key, here in rows.items():
+        picture = read(key)
+        for row in here:
+            cv2.split(warp(picture, matrix[row], size), list(shown[row]))
+    return torch.from_numpy(shown)
 
 
 def _annotated(people: Annotations, rule: str) -> tuple[People, int]:

@@ -67,7 +67,9 @@ def crops(
     picture = pictures.read(path)
     height, width = picture.shape[:2]
     given = [[0, 0, width, height]] if boxes is None else boxes
-    box = torch.cat([_box(path, n, values, width, height) for n, values in enumerate(given)])
+    box = torch.cat(
+        [box_in(path, f"box {n}", values, width, height) for n, values in enumerate(given)]
+    )
     W, H = (int(side) for side in size)
     center, scale = box_to_center_scale(box, W / H)
     matrix = affine(center, scale, (W, H), udp=codec.startswith("udp"))
@@ -86,19 +88,19 @@ def crops(
     }
 
 
-def _box(path: Path, number: int, values: Any, width: int, height: int) -> Tensor:
-    """(1, 4)"""
+def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tensor:
+    """A box that somebody gave for a picture of that size, checked, (1, 4)."""
     try:
         box = torch.tensor([float(x) for x in values])
     except (TypeError, ValueError):
         box = torch.empty(0)
     if box.shape != (4,) or not bool(box.isfinite().all()):
-        raise ValueError(f"{path}: box {number} must be 4 finite numbers x, y, w, h, not {values}")
+        raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {values}")
     extent = torch.tensor([width, height])
     inside, _ = clean_box(box, extent, "mmpose")
     if not (torch.cat([box[2:], inside[2:]]) > 0).all():
         raise ValueError(
-            f"{path}: box {number}, {box.tolist()}, has no extent inside the photo of "
+            f"{path}: {name}, {box.tolist()}, has no extent inside the picture of "
             f"{width} x {height} pixels"
         )
     return box[None]

@@ -2,8 +2,8 @@
 
 A pickle is a program that may call whatever it names. Here the few names that numpy writes stand
 for inert classes of this file, which only record what they are given; every other name is refused.
-When the stream has ended without complaint, arrays are made of the recorded bytes. For the prepare
-scripts alone: what they write is free of pickles.
+When the stream has ended without complaint, arrays are made of the recorded bytes. For files of
+others alone: what posediff writes is free of pickles.
 """
 
 import io

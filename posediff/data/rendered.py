@@ -8,7 +8,8 @@ import numpy as np
 
 from posediff.data.annotations import Annotations, Picture
 from posediff.data.people import SPLITS, Options, Split, TopDownDataset
-from posediff.data.render import labels, scene
+from posediff.data.render import labels
+from posediff.data.stage import scene
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 PICTURES = {"train": 256, "validation": 64, "test": 64}

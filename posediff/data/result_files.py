@@ -1,20 +1,29 @@
-"""Poses as the result files that benchmarks take: COCO's, which CrowdPose and others share, and AI
-Challenger's own.
+"""Poses as the result files that benchmarks take: COCO's, which CrowdPose and others share, AI
+Challenger's own, and PoseTrack's, which poseval and PoseTrack21's kit read.
 
     COCO            [{"image_id", "category_id", "keypoints": [x, y, score] * J, "score"}, ...]
     AI Challenger   [{"image_id", "keypoint_annotations": {"human1": [x, y, v] * J, ...}}, ...]
                     v = 1, visible, for every joint; in an image the best person first
+    PoseTrack       a file per video, of the annotation's name, with all its frames in their order:
+                    images [{id, file_name, frame_id}], categories, annotations [{id, image_id,
+                    track_id, category_id, bbox, keypoints [x, y, score] * 17, scores [17], score}]
 
-A line is a person, or an image. Pixels are rounded to 0.001, joint scores to 6 digits; a person's
-score is written whole, since the order of people hangs on it.
+A line is a person, or an image; PoseTrack's files are one line. Pixels are rounded to 0.001, joint
+scores to 6 digits. What the order of answers hangs on is written whole: the score of a person, and
+in PoseTrack `scores` of joints.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
+
+from posediff.pose.skeleton import skeleton
+
+SLOTS = skeleton("posetrack17").joints
 
 
 def write_coco(
@@ -74,6 +83,75 @@ def write_aic(
             for image, people in rows.items()
         ),
     )
+
+
+def write_posetrack(
+    folder: str | Path,
+    truth: Mapping[str, Mapping[str, Any]],
+    files: Sequence[str],
+    keypoints: Tensor,
+    joint_scores: Tensor,
+    scores: Tensor,
+    origin: int = 0,
+) -> Path:
+    """People in frames by file name: (N,), (N, 15, 2) pixels of posetrack15, (N, 15), (N,).
+
+    truth: the annotations by the names of their files. origin: what their labels call the first
+    pixel. Who is who is not told: a track is a place in its frame. The folder, with a file per
+    video. ValueError for a number that is not finite and for a frame that is not annotated, and
+    nothing is written.
+    """
+    _check(folder, files, keypoints, joint_scores, scores)
+    people: dict[str, list[int]] = {}
+    for row, file in enumerate(files):
+        people.setdefault(file, []).append(row)
+    known = {image["file_name"] for document in truth.values() for image in document["images"]}
+    if unknown := sorted(set(people) - known):
+        raise ValueError(f"{folder}: frame {unknown[0]} is in no annotation; nothing is written")
+    values, joints, boxes = _posetrack_rows(keypoints + origin, joint_scores)
+    persons = scores.tolist()
+    for name, document in truth.items():
+        images = [
+            {"id": image["id"], "file_name": image["file_name"], "frame_id": image["id"]}
+            for image in document["images"]
+        ]
+        found = [
+            {
+                "image_id": image["id"],
+                "track_id": track,
+                "category_id": 1,
+                "bbox": boxes[row],
+                "keypoints": values[row],
+                "scores": joints[row],
+                "score": persons[row],
+            }
+            for image in document["images"]
+            for track, row in enumerate(people.get(image["file_name"], ()))
+        ]
+        entries = [{"id": n, **entry} for n, entry in enumerate(found, 1)]
+        about = {"categories": [{"id": 1, "name": "person", "keypoints": list(SLOTS)}]}
+        _write_whole(Path(folder) / name, {"images": images, **about, "annotations": entries})
+    return Path(folder)
+
+
+def _posetrack_rows(keypoints: Tensor, joint_scores: Tensor) -> tuple[Any, Any, Any]:
+    """Lists of keypoints (51), scores (17), which are whole, and bbox (4); ears are 0."""
+    at = [SLOTS.index(joint) for joint in skeleton("posetrack15").joints]
+    points = keypoints.double().numpy().round(3)
+    scores = np.zeros((len(points), len(SLOTS)))
+    scores[:, at] = joint_scores.double().numpy()
+    slots = np.zeros((*scores.shape, 3))
+    slots[:, at, :2], slots[..., 2] = points, scores.round(3)
+    low = points.min(1)
+    boxes = np.concatenate([low, points.max(1) - low], 1).round(3)
+    return slots.reshape(len(slots), -1).tolist(), scores.tolist(), boxes.tolist()
+
+
+def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    part.replace(path)
 
 
 def _check(path: str | Path, images: Sequence[int | str], *columns: Tensor) -> None:

@@ -69,6 +69,7 @@ class DiffusionModel(Model):
     """A task head on the shared process.
 
     squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
+    every_step: an answer is the mean of what all steps so far said, not what the last one said.
     """
 
     head: TaskHead
@@ -80,12 +81,13 @@ class DiffusionModel(Model):
         sampler: Sampler,
         aggregate: Rule = mean,
         hypotheses: int = 1,
+        every_step: bool = False,
         squared: bool = False,
     ) -> None:
         super().__init__()
         self.head, self.process, self.sampler = head, process, sampler
-        self.squared = squared
         self.aggregate, self.hypotheses = aggregate, hypotheses
+        self.every_step, self.squared = every_step, squared
 
     def loss(self, sample: Sample, noise: Noise | None = None) -> Tensor:
         noise = noise or Noise.plain()
@@ -118,9 +120,11 @@ class DiffusionModel(Model):
     def answers(
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
     ) -> Iterator[Hypotheses]:
-        for step in self.trajectory(sample, hypotheses, steps, seed):
-            every = rearrange(step.estimate, "(b k) ... -> b k ...", k=hypotheses)
-            yield self._draws(every, sample)
+        total: Tensor | float = 0.0
+        for n, step in enumerate(self.trajectory(sample, hypotheses, steps, seed), 1):
+            total = total + step.estimate if self.every_step else step.estimate
+            answer = total / n if self.every_step else total
+            yield self._draws(rearrange(answer, "(b k) ... -> b k ...", k=hypotheses), sample)
 
 
 class Regression(Model):

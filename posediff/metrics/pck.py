@@ -7,6 +7,8 @@
                  d <= .5 * .6 * the diagonal of the head box
     pcp          strict: both ends of a stick within half its length, mean over ten sticks
     epe          mean distance in pixels, of those that have an answer
+    pck_person@t d <= t * the longer side of the person's box (JHMDB); there a torso that is not
+                 labelled, or shorter than a pixel, is that of the answer
 
 Labelled joints count, pooled over all people (in LSP all are labelled). A person whose reference
 is not labelled is left out of what needs it, and counted. An answer that is not finite is none,
@@ -28,6 +30,7 @@ SIDES = ("left", "right")
 PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 TORSO = ("left_shoulder", "right_hip")
 HEAD = ("head_top", "upper_neck")
+HEADS = ("face", "nose", "head_top", "head_bottom")  # that video benchmarks call head
 # A stick is two ends, an end the middle of some joints.
 LIMBS = [("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")]
 STICKS = [
@@ -183,6 +186,75 @@ class TorsoPCK:
             "evaluator": "pck",
             "reference": "left shoulder to right hip of the annotation; d <= t * reference",
             "joints_scored": "labelled, of people with a torso, pooled",
+        }
+
+
+class PersonPCK:
+    """JHMDB's measure, by the size of the person's box and of the torso, for any number of rules.
+
+    Every labelled joint of every person counts. `pck_person@0.2` pools them; `:joints` is the mean
+    of the joints' shares and `:groups` that of seven groups, which other tables print for the same
+    answers. strict: d < t * size, as in mmpose. dataset: the first part of every key.
+    """
+
+    def __init__(self, skeleton: str, dataset: str = "jhmdb", strict: bool = False) -> None:
+        self.answers, self.dataset, self.strict = _Answers(skeleton, "box"), dataset, strict
+        joints = self.answers.skeleton.joints
+        self.torso = [joints.index(joint) for joint in TORSO]
+        head = [j for j, joint in enumerate(joints) if joint in HEADS]
+        self.columns = {"head": head} | _columns(joints)
+
+    def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
+        """Poses (B, J, 2) in pixels of the annotation by the rule `name`.
+
+        `sample` holds id, keypoints_annotation (B, J, 2), visible_annotation (B, J) and the box
+        (B, 4) of the person, x1, y1, x2, y2. Raises ValueError for poses of another skeleton.
+        """
+        self.answers.add(name, poses, sample)
+
+    def compute(self) -> dict[str, float]:
+        """Every figure by its key, `<dataset>/<metric>/<rule>`; the headline is the first."""
+        figures: dict[str, Tensor | float] = {}
+        for name, table in self.answers.tables():
+            pred, truth, labelled = table["pred"], table["truth"], table["labelled"]
+            box = table["box"]
+            sizes = {
+                "pck_person": (box[:, 2:] - box[:, :2]).amax(1),
+                "pck": self._torso(pred, truth, labelled),
+            }
+            for metric, size in sizes.items():
+                error = errors(pred, truth, size)
+                for t in (0.2, 0.1, 0.05):
+                    for part, x in self._shares(error, labelled, t).items():
+                        figures[f"{self.dataset}/{metric}@{t}/{name}{part}"] = x
+            figures[f"{self.dataset}/spread/{name}"] = table["spread"][labelled].nanmean()
+            figures[f"{self.dataset}/people/{name}"] = len(pred)
+            figures[f"{self.dataset}/joints/{name}"] = labelled.sum()
+        return {key: float(x) for key, x in figures.items() if x == x}
+
+    def _shares(self, error: Tensor, labelled: Tensor, t: float) -> dict[str, Tensor]:
+        joints = pck(error, labelled, t, self.strict)
+        groups = {part: joints[rows].nanmean() for part, rows in self.columns.items()}
+        return {
+            "": pooled_pck(error, labelled, t, self.strict),
+            ":joints": joints.nanmean(),
+            ":groups": torch.stack([*groups.values()]).nanmean(),
+            **{f":{part}": x for part, x in groups.items()},
+        }
+
+    def _torso(self, pred: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
+        known = labelled[:, self.torso].all(1)
+        own, answered = (
+            (x[:, self.torso[0]] - x[:, self.torso[1]]).norm(dim=-1) for x in (truth, pred)
+        )
+        return torch.where(known & (own >= 1), own, answered)
+
+    def summary(self) -> dict[str, Any]:
+        """What a report must say about these figures."""
+        return {
+            "evaluator": "pck_person",
+            "reference": f"longer side of the box; d {'<' if self.strict else '<='} t * reference",
+            "joints_scored": "labelled, pooled, with an answer or without",
         }
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
+from posediff.metrics import calibration
 from posediff.metrics.pck3d import COUNTED, auc, pck150, tables
 from posediff.pose.skeleton import skeleton as named_skeleton
 
@@ -33,6 +34,7 @@ Columns = dict[str, NDArray[Any]]  # each (N, ...), one row per frame
 ROWS = {"h36m": ("action",), "3dhp": ("subject", "action")}  # the headline is of the first
 # what released code does otherwise; a table that was made with it is reproduced by setting it
 QUIRKS = ("p2_batch_mean", "p_best_over_batch", "count_overlap", "mpjve_across_clips")
+OCCLUDED = 0.5  # a joint's 2D of a lower score was guessed, not seen
 
 
 def distance(pred: Tensor, target: Tensor) -> Tensor:
@@ -91,12 +93,17 @@ class PoseError3D:
     count, also those with visible = 0: that says their 2D is missing, while their 3D truth, which
     is what is scored, is there. A frame whose 3D truth is not finite is left out and counted.
 
+    What the hypotheses say of their errors (posediff/metrics/calibration.py) is the same for all
+    rules and told once; `factor` also tells it of recalibrated ones.
+
     quirks: faults of released code to repeat, all off unless set; with one on, a figure may depend
     on the batches. p2_batch_mean: every frame of a batch counts the batch's mean p_mpjpe, so that
-    actions in one batch share it. p_best_over_batch: the best hypothesis is chosen for a whole
-    batch. mpjve_across_clips: velocities are taken between all successive frames as they come, over
-    the borders of clips. count_overlap is the data set's affair, and only noted here.
+    actions in one batch share it. mpjve_across_clips: velocities are taken between all successive
+    frames as they come, over the borders of clips. count_overlap is the data set's affair and
+    p_best_over_batch that of a rule, and both are only noted here.
     """
+
+    factor: float | None = None
 
     def __init__(
         self, skeleton: str, protocol: str = "h36m", quirks: Mapping[str, bool] | None = None
@@ -136,13 +143,11 @@ class PoseError3D:
         columns = self._errors(pred[whole], truth[whole])
         if "p2_batch_mean" in self.quirks:
             columns["p_mpjpe"] = columns["p_mpjpe"].mean().expand(len(columns["p_mpjpe"]))
-        columns["spread"] = 1000 * poses.spread.cpu()[whole][:, self.limbs].mean(-1)
+        columns |= self._spread(poses, whole)
         columns["unseen"] = (sample["visible"].cpu()[whole] == 0).sum(-1)
-        if hypotheses.shape[1] > 1:
-            each = mpjpe(hypotheses[whole], truth[whole, None])
-            if "p_best_over_batch" in self.quirks:
-                each = each.mean(0, keepdim=True).expand_as(each)
-            columns["p_best"] = each.amin(1)
+        if name == next(iter(self.batches), name):
+            drawn, seen = (self._joints(x[whole]) for x in (hypotheses, truth))
+            columns |= calibration.columns(drawn, seen, self.factor)
         batch = {key: x.float().numpy() for key, x in columns.items()}
         batch |= {key: x[whole.numpy()] for key, x in _origin(sample["meta"]).items()}
         self.batches.setdefault(name, []).append(batch)
@@ -163,10 +168,8 @@ class PoseError3D:
                 figures |= _means(f"{metric}/{name}", table[metric], *rows)
             next_to, errors = _velocities(table, "mpjve_across_clips" in self.quirks)
             figures |= _means(f"mpjve/{name}", errors, *(row[1:][next_to] for row in rows))
-            if "p_best" in table:  # of the hypotheses, which all rules share
-                figures |= _means("mpjpe/p_best@oracle", table["p_best"], *rows)
-            if len(table["frame"]):
-                figures[f"spread/{name}"] = table["spread"].mean(dtype=np.float64)
+            figures |= _spreads(name, table)
+            figures |= calibration.figures(table)
             figures[f"frames/{name}"] = len(table["frame"])
             figures[f"joints_unseen/{name}"] = table["unseen"].sum()
             figures[f"joints_left_out/{name}"] = self.left_out[name]
@@ -194,6 +197,23 @@ class PoseError3D:
         order = np.lexsort((table["frame"], table["track"]))
         return {key: column[order] for key, column in table.items()}
 
+    def recalibration(self) -> float:
+        """The `factor` of what was scored: let that be validation data and K = 50."""
+        batches = next(iter(self.batches.values()), [])
+        return calibration.factor(np.concatenate([b["half"] for b in batches if "half" in b]))
+
+    def _spread(self, poses: Poses, whole: Tensor) -> dict[str, Tensor]:
+        """Of every frame, in mm: the mean, and the sums over occluded and other joints."""
+        spread = 1000 * self._limbs(poses.spread.cpu()[whole])
+        occluded = self._limbs(poses.scores.cpu()[whole]) < OCCLUDED
+        return {
+            "spread": spread.mean(-1),
+            "spread:occluded": (spread * occluded).sum(-1),
+            "occluded": occluded.sum(-1),
+            "spread:visible": (spread * ~occluded).sum(-1),
+            "visible": (~occluded).sum(-1),
+        }
+
     def _errors(self, pred: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Of every frame, in mm or percent."""
         counted = distance(pred, truth)[..., self.counted]
@@ -211,6 +231,14 @@ class PoseError3D:
         x = 1000 * x.detach().cpu().double()
         return x - x[..., [self.skeleton.root], :]
 
+    def _limbs(self, x: Tensor) -> Tensor:
+        """All joints but the root, whose error is 0 by construction. (..., J) -> (..., J - 1)."""
+        return x[..., self.limbs]
+
+    def _joints(self, x: Tensor) -> Tensor:
+        """The same of points. (..., J, 3) -> (..., J - 1, 3)."""
+        return self._limbs(x.mT).mT
+
 
 def _origin(meta: Mapping[str, Any]) -> Columns:
     """Which frame of which camera's view of which sequence each pose is."""
@@ -222,6 +250,18 @@ def _origin(meta: Mapping[str, Any]) -> Columns:
         "action": np.array(meta["action"], dtype=str),
         "subject": np.array(meta.get("subject", [""] * len(meta["action"])), dtype=str),
     }
+
+
+def _spreads(name: str, table: Columns) -> dict[str, float]:
+    """The mean over all joints, and those over occluded and over other joints where both are."""
+    if not len(table["spread"]):
+        return {}
+    figures = {f"spread/{name}": table["spread"].mean(dtype=np.float64)}
+    for kind in ("occluded", "visible"):
+        if table["occluded"].any():
+            total = table[f"spread:{kind}"].sum(dtype=np.float64)
+            figures[f"spread/{name}:{kind}"] = total / max(table[kind].sum(), 1)
+    return figures
 
 
 def _velocities(table: Columns, across: bool) -> tuple[NDArray[Any], NDArray[Any]]:

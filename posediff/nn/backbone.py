@@ -16,14 +16,25 @@ class Backbone(nn.Module, ABC):
     """
 
     channels: int
-    stride = 4
+    stride: int = 4
     mean: RGB = (123.675, 116.28, 103.53)  # of ImageNet
     std: RGB = (58.395, 57.12, 57.375)
     optional: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W), H and W multiples of 4 -> (B, channels, H / 4, W / 4)"""
+        """(B, 3, H, W), H and W multiples of 4 -> (B, channels, H / stride, W / stride)"""
+
+    def bare(self) -> "Backbone":
+        """Itself, without layers that only make its features as fine as stride 4, if it has such.
+
+        Changes it in place: `channels` and `stride` are then those of what is left.
+        """
+        return self
+
+    def layers_above(self, name: str) -> int:
+        """How many layers follow the one of this parameter; 0 where learning rates do not care."""
+        return 0
 
 
 class Pyramid(nn.Module):

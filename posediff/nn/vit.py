@@ -62,6 +62,17 @@ class ViT(Backbone):
         self.apply(initialise)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
+    def bare(self) -> "ViT":
+        self.deconv_layers, self.project = nn.Sequential(), nn.Identity()
+        self.final_layer = nn.Identity()
+        self.channels, self.stride = self.last_norm.normalized_shape[0], PATCH
+        return self
+
+    def layers_above(self, name: str) -> int:
+        if name.startswith(("patch_embed.", "pos_embed")):
+            return 1 + len(self.blocks)
+        return len(self.blocks) - int(name.split(".")[1]) if name.startswith("blocks.") else 0
+
     def tokens(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, width, H / 16, W / 16)"""
         h, w = self.grid
@@ -80,13 +91,17 @@ class ViT(Backbone):
 
 
 class Block(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    """A pre-norm Transformer layer on tokens (B, N, width)."""
+
+    def __init__(self, width: int, heads: int, ratio: int = 4) -> None:
         super().__init__()
         self.norm1, self.attn = nn.LayerNorm(width, eps=1e-6), Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = nn.Sequential(
             OrderedDict(
-                fc1=nn.Linear(width, 4 * width), act=nn.GELU(), fc2=nn.Linear(4 * width, width)
+                fc1=nn.Linear(width, ratio * width),
+                act=nn.GELU(),
+                fc2=nn.Linear(ratio * width, width),
             )
         )
 

@@ -12,6 +12,7 @@ approximate: thorax, neck and head of the two lie 5 to 10 cm apart.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import combinations
 from typing import NamedTuple
 
@@ -94,6 +95,13 @@ def convert(
     return Converted(loc, torch.where(visible, lowest, 0.0), deviation, visible.to(scores))
 
 
+def taken_over(source: Skeleton, target: Skeleton) -> Tensor:
+    """Which joint of the source each of the target's is, (J,); -1 where it is derived."""
+    weights, guessed = _weights(source, target)
+    whole = (weights == 1).any(-1) & ~guessed
+    return torch.where(whole, weights.argmax(-1), -1)
+
+
 def by_names(
     points: Tensor, scores: Tensor, names: Sequence[str], skeleton: Skeleton
 ) -> tuple[Tensor, Tensor]:
@@ -101,20 +109,29 @@ def by_names(
     in the skeleton's order: (..., N, 2), (..., N) -> (..., J, 2), (..., J). A joint that no name
     stands for is NaN with score 0. Raises ValueError for a name that is not of the skeleton.
     """
-    meaning = {word: j for j, joint in enumerate(skeleton.joints) for word in _spellings(joint)}
-    foreign = [name for name in names if _plain(name) not in meaning]
-    if foreign:
+    meant = [(name, joint_named(name, skeleton)) for name in names]
+    index = [j for _, j in meant if j is not None]
+    if foreign := [name for name, j in meant if j is None]:
         raise ValueError(
             f"joint {foreign[0]!r} is none of skeleton {skeleton.name}; drop it, or rename it to "
             f"one of {', '.join(skeleton.joints)}"
         )
-    index = [meaning[_plain(name)] for name in names]
     if len(set(index)) != len(index):
         raise ValueError(f"two joints have the same name of skeleton {skeleton.name}: {names}")
     ordered = points.new_full((*points.shape[:-2], len(skeleton.joints), 2), torch.nan)
     confidence = scores.new_zeros(ordered.shape[:-1])
     ordered[..., index, :], confidence[..., index] = points, scores
     return ordered, confidence
+
+
+def joint_named(name: str, skeleton: Skeleton) -> int | None:
+    """The joint that a name in any usual spelling stands for; None where the skeleton has none."""
+    return _meanings(skeleton).get(_plain(name))
+
+
+@cache
+def _meanings(skeleton: Skeleton) -> dict[str, int]:
+    return {word: j for j, joint in enumerate(skeleton.joints) for word in _spellings(joint)}
 
 
 def _weights(source: Skeleton, target: Skeleton) -> tuple[Tensor, Tensor]:
@@ -188,6 +205,7 @@ SPELLINGS = {
     "upper_neck": "neck",
     "head_bottom": "neck",
     "head_top": "head tophead",
+    "face": "head",
     "ankle": "foot",
     "wrist": "hand",
 }

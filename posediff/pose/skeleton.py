@@ -93,12 +93,21 @@ BONES_17 = (
     "thorax-right_shoulder-right_elbow-right_wrist"
 )
 
-# COCO's sigmas (the keypoint challenge), CrowdPose's (its api), AI Challenger's (deltas / 2).
+HEAD_OF_POSETRACK = "nose head_bottom head_top"
+BONES_OF_POSETRACK = (
+    TORSO + ARMS + LEGS + "left_shoulder-head_bottom-right_shoulder head_bottom-nose-head_top"
+)
+
+# COCO's sigmas (the keypoint challenge), CrowdPose's (its api), AI Challenger's (deltas / 2),
+# JHMDB's (mmpose).
 COCO = (
     .026, .025, .025, .035, .035, .079, .079, .072, .072,
     .062, .062, .107, .107, .087, .087, .089, .089,
 )  # fmt: skip
 CROWDPOSE = (*COCO[5:], 0.079, 0.079)
+JHMDB = (
+    .025, .107, .025, .079, .079, .107, .107, .072, .072, .087, .087, .062, .062, .089, .089,
+)  # fmt: skip
 AIC = (
     .01388152, .01515228, .01057665, .01417709, .01497891, .01402144, .03909642,
     .03686941, .01981803, .03843971, .03412318, .02415081, .01291456, .01236173,
@@ -161,12 +170,27 @@ SKELETONS = {
             TORSO + ARMS + LEGS + "left_shoulder-upper_neck-right_shoulder upper_neck-head_top",
             sigmas=CROWDPOSE,
         ),
-        # 17 slots in the files; the ears are never labelled
+        # PoseTrack's; its files have 17 slots, and the ears among them are never labelled
         _named(
             "posetrack15",
-            "nose head_bottom head_top left_ear right_ear " + BODY_OF_COCO,
-            TORSO + ARMS + LEGS + "left_shoulder-head_bottom-right_shoulder "
-            "head_bottom-nose-head_top left_ear-nose-right_ear",
+            f"{HEAD_OF_POSETRACK} {BODY_OF_COCO}",
+            BONES_OF_POSETRACK,
+            sigmas=(*COCO[:3], *COCO[5:]),
+        ),
+        _named(
+            "posetrack17",
+            f"{HEAD_OF_POSETRACK} left_ear right_ear {BODY_OF_COCO}",
+            f"{BONES_OF_POSETRACK} left_ear-nose-right_ear",
+            sigmas=COCO,
+        ),
+        # of JHMDB's puppets, which call the first joints neck, belly and head
+        _named(
+            "jhmdb15",
+            "upper_neck belly face right_shoulder left_shoulder right_hip left_hip right_elbow "
+            "left_elbow right_knee left_knee right_wrist left_wrist right_ankle left_ankle",
+            ARMS + LEGS + "face-upper_neck-belly left_shoulder-upper_neck-right_shoulder "
+            "left_hip-belly-right_hip",
+            sigmas=JHMDB,
         ),
     )
 }

@@ -20,6 +20,7 @@ Points = NDArray[np.float64]
 RGB = NDArray[np.uint8]
 
 WHITE: Colour = (255, 255, 255)
+BLACK: Colour = (0, 0, 0)
 INK: Colour = (40, 40, 40)
 SIDE = (480, 1280)  # the longer side of a picture is brought between these
 TILE = 128  # height of a crop among the heatmaps
@@ -34,8 +35,9 @@ def draw_pose2d(
     hypotheses: Tensor,
     spread: Tensor,
     skeleton: Skeleton,
+    names: Sequence[str] = (),
 ) -> Picture:
-    """P people in a photo (h, w, 3), which is enlarged or reduced.
+    """P people in a photo (h, w, 3), which is enlarged or reduced; above each its name, if any.
 
     keypoints (P, J, 2), scores (P, J), hypotheses (P, K, J, 2) and spread (P, J), the RMS distance,
     in pixels of the photo.
@@ -48,6 +50,8 @@ def draw_pose2d(
         seen = [j for j in range(len(at)) if np.isfinite(at[j]).all() and sure[j] >= FAINT]
         _ellipses(canvas, at, drawn, radius, seen, skeleton, scale)
         _bones(canvas, (at + 0.5) * scale - 0.5, seen, skeleton)
+    for at, sure, name in zip(_array(keypoints), _array(scores), names, strict=False):
+        _name(canvas, at[np.isfinite(at).all(-1) & (sure >= FAINT)] * scale, name)
     return canvas.finish()
 
 
@@ -115,6 +119,15 @@ def _axes(apart: Points, spread: float) -> tuple[Points, float]:
         return np.full(2, spread / np.sqrt(2)), 0.0
     values, vectors = np.linalg.eigh(apart.T @ apart / len(apart))
     return np.sqrt(values.clip(0)), float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
+
+
+def _name(canvas: Canvas, at: Points, name: str) -> None:
+    """Above the highest of somebody's joints, but within the picture."""
+    if len(at):
+        x, y = at[at[:, 1].argmin()] - (5, 12)
+        place = max(x, 4), max(y, 16)
+        for shift, ink in ((1, BLACK), (0, WHITE)):
+            canvas.text((place[0] + shift, place[1] + shift), name, ink, 12, bold=True)
 
 
 def _bones(canvas: Canvas, at: Points, seen: Sequence[int], skeleton: Skeleton) -> None:

@@ -70,3 +70,82 @@ def two(photos: Photos) -> Photos:
         photos.person(image, rng.uniform((left, 5), (left + 30, 50), (14, 2)).round(2))
     photos.save()
     return photos
+
+
+SLOTS = ["nose", "head_bottom", "head_top", "left_ear", "right_ear"]
+SLOTS += [f"{side}_{part}" for part in ("shoulder", "elbow", "wrist") for side in ("left", "right")]
+SLOTS += [f"{side}_{part}" for part in ("hip", "knee", "ankle") for side in ("left", "right")]
+
+
+class Videos:
+    """A folder with PoseTrack18's files, annotations/<part>/<video>.json and images/."""
+
+    size = (64, 48)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files: dict[str, dict[str, Any]] = {}
+
+    def video(self, name: str, frames: Any = 5, first: int = 0, part: str = "train") -> Any:
+        """Grey frames, the n-th as bright as 10 n; its document. frames: so many, or numbers."""
+        import cv2
+
+        numbers = range(first, first + frames) if isinstance(frames, int) else frames
+        folder, images = self.root / "images" / name, []
+        folder.mkdir(parents=True)
+        for n in numbers:
+            grey = np.full((self.size[1], self.size[0], 3), 10 * n, np.uint8)
+            cv2.imwrite(str(folder / f"{n:06d}.png"), grey)
+            images.append({"id": 1000 + n, "file_name": f"images/{name}/{n:06d}.png"})
+        for image in images:
+            image |= {"vid_id": name, "nframes": len(images), "is_labeled": True}
+            image["frame_id"] = image["id"]  # as some files have it
+        document = {
+            "images": images,
+            "categories": [{"id": 1, "name": "person", "keypoints": [*SLOTS]}],
+            "annotations": [],
+        }
+        self.files[f"annotations/{part}/{name}.json"] = document
+        return document
+
+    def person(self, document: Any, place: int, track: int = 0, **more: Any) -> dict[str, Any]:
+        """With all joints but the ears, in the picture at this place."""
+        rng = np.random.default_rng([place, track])
+        points = rng.uniform((12, 8), (52, 40), (17, 2)).round(1)
+        rows = np.concatenate([points, np.ones((17, 1))], 1)
+        rows[3:5] = 0
+        low, extent = points.min(0), np.ptp(points, 0)
+        entry = {
+            "id": len(document["annotations"]),  # from 0, as keys may be
+            "image_id": document["images"][place]["id"],
+            "track_id": track,
+            "category_id": 1,
+            "keypoints": rows.flatten().tolist(),
+            "bbox": [*low.tolist(), *extent.tolist()],
+            "bbox_head": [20.0, 10.0, 6.0, 8.0],
+            "scores": [],
+        }
+        document["annotations"].append(entry | more)
+        return document["annotations"][-1]
+
+    def save(self) -> Path:
+        for name, document in self.files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(document))
+        return self.root
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Videos:
+    return Videos(tmp_path)
+
+
+@pytest.fixture
+def walk(videos: Videos) -> Videos:
+    """One video of five frames with one person in each, saved."""
+    document = videos.video("walk")
+    for place in range(5):
+        videos.person(document, place)
+    videos.save()
+    return videos

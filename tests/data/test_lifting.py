@@ -257,7 +257,7 @@ def test_the_summary_says_what_was_measured():
 def test_clips_that_cannot_be_read_are_refused_by_name():
     refused = {
         "no clips": {"clips": []},
-        "keypoints must be gt, noisy or detected, got 'cpn'": {"keypoints": "cpn"},
+        "keypoints must be one of gt, noisy, detected, mixture, got 'cpn'": {"keypoints": "cpn"},
         "two clips of one subject have the same name": {"clips": [clip(), clip()]},
         "mm/walk has no detections": {"keypoints": "detected"},
     }

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from posediff.data.backdrop import noise
 from posediff.data.figure import Cloth, Solid
-from posediff.data.render import NOBODY, Film, Lens, labels, scene
+from posediff.data.render import NOBODY, Film, Lens, labels
 from posediff.data.rendered import rendered
+from posediff.data.stage import scene
 from posediff.pose.skeleton import SKELETONS, Skeleton, skeleton
 
 SIZE = (160, 120)
@@ -16,7 +18,8 @@ RED = Cloth(np.array([1.0, 0, 0]), np.zeros(3))
 
 def film():
     rng = np.random.default_rng(0)
-    return Film(np.zeros((120, 160, 3), np.float32), np.array([0.0, 0.0, -1.0]), rng)
+    weave = noise(rng, (160, 120), 6)
+    return Film(np.zeros((120, 160, 3), np.float32), np.array([0.0, 0.0, -1.0]), weave)
 
 
 def ball(place, radius):

@@ -31,12 +31,16 @@ TABLE = {
         8: {0: 1 / 2, 1: 1 / 2}, 9: {13: 3 / 4, 12: 1 / 4}, 10: {13: 5 / 12, 12: 7 / 12},
         11: 0, 12: 2, 13: 4, 14: 1, 15: 3, 16: 5,
     },
-    "posetrack15": {
+    "posetrack17": {
         0: {11: 1 / 2, 12: 1 / 2}, 1: 12, 2: 14, 3: 16, 4: 11, 5: 13, 6: 15,
         8: {5: 1 / 2, 6: 1 / 2}, 9: 0, 10: {1: 1 / 2, 2: 1 / 2},
         11: 5, 12: 7, 13: 9, 14: 6, 15: 8, 16: 10,
     },
 }  # fmt: skip
+TABLE["posetrack15"] = {  # the same without slots 3 and 4
+    j: {i - 2 * (i > 2): a for i, a in (rule if isinstance(rule, dict) else {rule: 1.0}).items()}
+    for j, rule in TABLE["posetrack17"].items()
+}
 WITHOUT_NOSE = {"mpii16", "aic14", "crowdpose14"}
 
 
@@ -92,7 +96,7 @@ def test_mocap_bodies_have_another_thorax_neck_and_head(name):
         torch.testing.assert_close(got[:, j], point, atol=1e-9, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["posetrack15", "aic14", "crowdpose14", "mpii16", "h36m17"])
+@pytest.mark.parametrize("name", ["posetrack17", "aic14", "crowdpose14", "mpii16", "h36m17"])
 def test_mocap_joints_of_other_layouts_are_those_of_human36m(name):
     points, scores, scale = detections(name)
     mocap = convert(points, scores, skeleton(name), skeleton("mocap17"), scale)

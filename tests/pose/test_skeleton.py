@@ -11,7 +11,8 @@ def test_the_names_of_all_layouts():
     joints = {name: len(s.joints) for name, s in SKELETONS.items()}
     assert joints == {
         "h36m17": 17, "mocap17": 17, "3dhp17": 17, "coco17": 17, "halpe26": 26,
-        "mpii16": 16, "aic14": 14, "crowdpose14": 14, "posetrack15": 17,
+        "mpii16": 16, "aic14": 14, "crowdpose14": 14, "posetrack15": 15, "posetrack17": 17,
+        "jhmdb15": 15,
     }  # fmt: skip
     with pytest.raises(
         ValueError, match=r"unknown skeleton 'smpl'.*h36m17, mocap17, 3dhp17, coco17"
@@ -50,7 +51,9 @@ def test_the_joints_of_human36m_agree_with_the_golden_file(shared):
     ("name", "swaps"),
     [
         ("coco17", [(j, j + 1) for j in range(1, 17, 2)]),
-        ("posetrack15", [(j, j + 1) for j in range(3, 17, 2)]),
+        ("posetrack15", [(j, j + 1) for j in range(3, 15, 2)]),
+        ("posetrack17", [(j, j + 1) for j in range(3, 17, 2)]),
+        ("jhmdb15", [(j, j + 1) for j in range(3, 15, 2)]),
         ("crowdpose14", [(j, j + 1) for j in range(0, 12, 2)]),
         ("aic14", [(0, 3), (1, 4), (2, 5), (6, 9), (7, 10), (8, 11)]),
         ("mpii16", [(0, 5), (1, 4), (2, 3), (10, 15), (11, 14), (12, 13)]),

@@ -10,7 +10,8 @@ from posediff.diffusion import (
     Regression,
 )
 from posediff.pose.affine import invert, transform
-from posediff.tasks.image2d import BothViews, Coarse, Image2D
+from posediff.tasks.flip import BothViews
+from posediff.tasks.image2d import Coarse, Image2D
 from posediff.tasks.image2d.missing import PoseGaussian
 from posediff.tasks.image2d.structure import Masks
 

@@ -9,18 +9,17 @@ is for a coarse head alone, three.
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from posediff.diffusion import Decoded
 from posediff.diffusion.head import Sample
 from posediff.nn.backbone import Backbone
-from posediff.pose.affine import invert, mirror_points, transform
 from posediff.pose.combined import Combined
+from posediff.pose.crop import mirror_crop, read_heatmaps
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton as named
-from posediff.tasks.image2d.structure import one_of
+from posediff.tasks.options import one_of
 
 
 class Coarse(nn.Module):
@@ -90,53 +89,16 @@ class Coarse(nn.Module):
         return self.factor * joints.mean(-1)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
-        """Heatmaps (B, K, J, h, w) -> annotation pixels, with peaks and second moments."""
-        points, peaks = self.codec.decode(estimates)
-        back = invert(sample["affine"])
-        pixel = back[..., :2].det().abs().sqrt()[:, None, None]  # of the crop, in the annotation
-        flat = transform(rearrange(points, "b k j c -> b (k j) c"), back)
-        keypoints = rearrange(flat, "b (k j) c -> b k j c", k=points.shape[1])
-        return Decoded(keypoints, peaks, pixel * self.codec.second_moment(estimates.float()))
+        return read_heatmaps(estimates, self.codec, sample["affine"])
 
     def mirror(self, maps: Tensor) -> Tensor:
         return self.codec.flip(maps, self.bones)
 
     def mirror_sample(self, sample: Sample) -> Sample:
-        """The crop, and what is said in its pixels; `affine` stays that of the picture."""
-        seen = {**sample, "image": sample["image"].flip(-1)}
-        if "keypoints" in sample:
-            W = self.codec.size[0]
-            seen["keypoints"] = mirror_points(sample["keypoints"], W, self.bones)
-            seen["visible"] = sample["visible"][..., self.bones.flip]
-        return seen
+        return mirror_crop(sample, "image", self.codec.size[0], self.bones)
 
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return estimates, sample
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         """A heatmap tells its own uncertainty."""
-
-
-class BothViews(nn.Module):
-    """A coarse head averaged over the crop and its mirror image: the flip test of a regression."""
-
-    def __init__(self, head: Coarse) -> None:
-        super().__init__()
-        self.head, self.skeleton = head, head.skeleton
-
-    def forward(self, sample: Sample) -> Tensor:
-        mirrored = self.head(self.head.mirror_sample(sample))
-        y: Tensor = (self.head(sample) + self.head.mirror(mirrored)) / 2
-        return y
-
-    def loss(self, estimate: Tensor, sample: Sample) -> Tensor:
-        return self.head.loss(estimate, sample)
-
-    def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
-        return self.head.decode(estimates, sample)
-
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
-        return estimates, sample
-
-    def calibrate(self, samples: Iterable[Sample]) -> None:
-        self.head.calibrate(samples)

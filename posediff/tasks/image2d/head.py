@@ -27,7 +27,8 @@ from posediff.tasks.image2d.attention import Guide
 from posediff.tasks.image2d.coarse import Coarse
 from posediff.tasks.image2d.missing import PoseGaussian
 from posediff.tasks.image2d.sgdd import SGDD
-from posediff.tasks.image2d.structure import Masks, Space, one_of
+from posediff.tasks.image2d.structure import Masks, Space
+from posediff.tasks.options import one_of
 
 
 class Image2D(TaskHead):

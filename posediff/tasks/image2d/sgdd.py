@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from posediff.nn.graph import TimeEmbedding
-from posediff.tasks.image2d.structure import one_of
+from posediff.tasks.options import one_of
 
 GROUPS = 8
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from posediff.pose.affine import mirror_points
 from posediff.pose.heatmap import Codec, render
 from posediff.pose.skeleton import Skeleton
+from posediff.tasks.options import one_of
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,3 @@ class Masks:
         if self.form == "hard":  # what lies on the rim is inside, however it is rounded
             return (near <= (r + 1e-3) ** 2).to(squared.dtype)
         return torch.exp(-near / (2 * r**2))
-
-
-def one_of(key: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")

@@ -1,0 +1,8 @@
+"""Choices by name, as configurations make them."""
+
+from collections.abc import Sequence
+
+
+def one_of(key: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")

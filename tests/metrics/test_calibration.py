@@ -1,0 +1,121 @@
+"""Coverage, energy score and recalibration of Gaussians, for which they are known."""
+
+import numpy as np
+import pytest
+import torch
+
+from posediff.metrics import calibration
+from posediff.metrics.calibration import LEVELS, columns, energy_score, factor, figures, recalibrate
+
+
+def gaussians(scale=1.0, D=3, n=1250, J=16, K=50, seed=0):
+    """Truth and K hypotheses about one centre, with `scale` times the deviation of every axis."""
+    g = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+    centre, deviation = normal(n, 1, J, D), 0.5 + torch.rand(n, 1, J, D, generator=g).double()
+    truth = centre[:, 0] + deviation[:, 0] * normal(n, J, D)
+    return centre + scale * deviation * normal(n, K, J, D), truth
+
+
+def told(hypotheses, truth, c=None):
+    return figures({k: x.numpy() for k, x in columns(hypotheses, truth, c).items()})
+
+
+def curve(found, name=""):
+    return np.array([found[f"coverage@{p}{name}"] for p in LEVELS])
+
+
+@pytest.mark.parametrize("D", [2, 3])
+def test_a_perfect_model_covers_what_it_says_but_for_its_own_share_of_the_mean(D):
+    found = told(*gaussians(D=D))
+    known = [0.11, 0.20, 0.30, 0.39, 0.49, 0.58, 0.68, 0.78, 0.88]
+    np.testing.assert_allclose(curve(found), known, atol=0.012)
+    assert found["calibration_error"] == pytest.approx(0.015, abs=0.006)
+
+
+@pytest.mark.parametrize(("D", "half"), [(2, 0.89), (3, 0.94)])
+def test_hypotheses_twice_too_far_apart_are_found_and_mended(D, half):
+    wide, truth = gaussians(2.0, D)
+    found = told(wide, truth)
+    assert found["coverage@0.5"] == pytest.approx(half, abs=0.01)
+    assert found["calibration_error"] > 0.2
+    c = factor(columns(wide, truth)["half"].numpy())
+    assert c == pytest.approx(0.525 if D == 2 else 0.52, abs=0.01)
+    other, unseen = gaussians(2.0, D, seed=1)
+    mended = told(other, unseen, c)
+    assert mended["coverage@0.5/recalibrated"] == pytest.approx(0.5, abs=0.01)
+    assert mended["calibration_error/recalibrated"] < 0.02
+    assert mended["spread/recalibrated"] == pytest.approx(
+        c * calibration.spread(other).mean().item(), rel=1e-9
+    )
+    assert mended["energy_score/recalibrated"] < mended["energy_score"]
+
+
+def test_hypotheses_half_as_far_apart_cover_what_a_gaussian_says_they_do():
+    """With the true mean known, |y| is Rayleigh: the level p of half the deviation covers
+    1 - (1 - p)^(1/4), but for what 50 draws cannot tell."""
+    g = torch.Generator().manual_seed(0)
+    narrow = 0.5 * torch.randn(1250, 50, 16, 2, generator=g).double()
+    truth = torch.randn(1250, 16, 2, generator=g).double()
+    expected = 1 - (1 - np.array(LEVELS)) ** 0.25
+    np.testing.assert_allclose(curve(told(narrow, truth)), expected, atol=0.03)
+    error = np.abs(expected - LEVELS).mean()
+    assert told(narrow, truth)["calibration_error"] == pytest.approx(error, abs=0.01)
+
+
+def test_the_energy_score_has_its_known_values_and_is_least_for_the_truth():
+    scores = {}
+    for scale in (1.0, 2.0, 0.5):
+        g = torch.Generator().manual_seed(0)
+        truth = torch.randn(20000, 1, 2, generator=g).double()
+        hypotheses = scale * torch.randn(20000, 50, 1, 2, generator=g).double()
+        scores[scale] = energy_score(hypotheses, truth).mean().item()
+    # of a Gaussian in the plane: sqrt(pi) (sqrt((1 + s^2) / 2) - s / 2)
+    for scale, score in scores.items():
+        exact = np.pi**0.5 * (((1 + scale**2) / 2) ** 0.5 - scale / 2)
+        assert score == pytest.approx(exact, abs=0.012)
+    assert scores[1.0] < scores[0.5]
+    assert scores[1.0] < scores[2.0]
+
+
+def test_a_point_mass_scores_its_distance_covers_nothing_and_cannot_be_mended():
+    _, truth = gaussians(n=10)
+    same = torch.zeros(10, 20, 16, 3, dtype=torch.float64)
+    distance = truth.flatten(1).norm(dim=-1)
+    torch.testing.assert_close(energy_score(same, truth), distance)
+    torch.testing.assert_close(energy_score(same[:, :1], truth), distance)
+    found = columns(same, truth)
+    assert (found["coverage"] == 0).all()
+    with pytest.raises(ValueError, match="alike"):
+        factor(found["half"].numpy())
+
+
+def test_the_energy_score_of_two_hypotheses_by_hand():
+    hypotheses = torch.tensor([[[[0.0, 0]], [[6, 0]]]])
+    truth = torch.tensor([[[0.0, 8]]])
+    assert energy_score(hypotheses, truth).item() == pytest.approx((8 + 10) / 2 - 6 / 2)
+
+
+def test_more_than_fifty_are_not_read_and_few_have_no_coverage():
+    hypotheses, truth = gaussians(n=20, K=60)
+    assert told(hypotheses, truth, 1.3) == told(hypotheses[:, :50], truth, 1.3)
+    few = told(hypotheses[:, :9], truth, 1.3)
+    assert set(few) == {"energy_score", "energy_score/recalibrated", "spread/recalibrated"}
+    assert set(told(hypotheses[:, :1], truth, 1.3)) == {"energy_score"}
+
+
+def test_recalibrating_keeps_the_mean_and_scales_the_rest():
+    hypotheses, _ = gaussians(n=5)
+    moved = recalibrate(hypotheses, 1.7)
+    torch.testing.assert_close(moved.mean(1), hypotheses.mean(1))
+    torch.testing.assert_close(calibration.spread(moved), 1.7 * calibration.spread(hypotheses))
+
+
+def test_the_verdict_says_which_way_a_model_errs():
+    for scale, word in ((0.5, "over-confident"), (2.0, "under-confident"), (1.0, "calibrated")):
+        line = calibration.verdict(told(*gaussians(scale, n=300)))
+        assert line.startswith(word)
+    assert calibration.verdict({}) == ""

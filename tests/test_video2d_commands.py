@@ -1,0 +1,295 @@
+"""train, eval and predict of video2d as people call them, on a few frames of noise."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import posediff
+from posediff import checkpoint
+from posediff.pose.skeleton import skeleton
+
+JOINTS = skeleton("jhmdb15").joints
+SIZES = (
+    "dataset.size=[32,48]",
+    "dataset.offsets=[-1,0,1]",
+    "backbone=small",
+    "task.head.channels=16",
+    "task.head.state_channels=8",
+    "task.head.lookup.width=8",
+    "task.head.strl={depth: 1, heads: 2, ratio: 2}",
+)
+TRAINER = (
+    "debug=limit",
+    "trainer=people_minutes",
+    "trainer.recipe.batch_size=4",
+    "trainer.recipe.epoch_samples=8",
+    "device=cpu",
+)
+FULL, PLAIN = "task=video2d", "experiment=video2d_plain"
+
+
+def command(name, *arguments):
+    """python -m posediff.<name> arguments, in this process."""
+    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments]
+    try:
+        importlib.import_module(f"posediff.{name}").main()
+    finally:
+        sys.argv = before
+
+
+def footage(root, part, videos):
+    """Videos of five frames with one person, labels and pictures."""
+    rng = np.random.default_rng(len(part))
+    images, people = [], []
+    for v in range(videos):
+        (root / f"{part}{v}").mkdir(parents=True)
+        for i in range(5):
+            name, key = f"{part}{v}/{i:06d}.jpg", 100 * v + i
+            cv2.imwrite(str(root / name), rng.integers(0, 255, (60, 50, 3), np.uint8))
+            about = {"id": key, "vid_id": f"{part}{v}", "file_name": name}
+            images.append({**about, "width": 50, "height": 60})
+            points = rng.uniform(5, 45, (len(JOINTS), 2)).round(1)
+            triples = [x for point in points.tolist() for x in (*point, 2)]
+            person = {"id": key, "image_id": key, "track_id": 3, "category_id": 1}
+            people.append({**person, "keypoints": triples, "bbox": [4, 4, 42, 42]})
+    category = {"id": 1, "name": "person", "keypoints": list(JOINTS)}
+    document = {"images": images, "annotations": people, "categories": [category]}
+    (root / f"{part}.json").write_text(json.dumps(document))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder of runs with a baseline and a diffusion that began with its features."""
+    folder = tmp_path_factory.mktemp("work")
+    for part, videos in (("train", 3), ("test", 2)):
+        footage(folder / "data", part, videos)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
+        patch.setenv("POSEDIFF_DATA", str(folder))
+        command("train", PLAIN, *SIZES, *TRAINER, *WHERE, "name=plain")
+        begin = folder / "runs/video2d/custom_video/plain/checkpoints/best"
+        given = (f"task.begin={begin}", "preset=decoder_light", "task.head.lookup.width=8")
+        command("train", FULL, *SIZES, *TRAINER, *WHERE, *given, "name=full")
+    return folder / "runs/video2d/custom_video"
+
+
+WHERE = (
+    "dataset=custom_video",
+    "dataset.skeleton=jhmdb15",
+    "dataset.root=data",
+    "dataset.annotations={train: train.json, test: test.json}",
+    "dataset.validation=0.3",
+)
+
+
+@pytest.fixture(autouse=True)
+def inside(runs, monkeypatch):
+    monkeypatch.chdir(runs.parents[2])
+    monkeypatch.setenv("POSEDIFF_RUNS", str(runs.parents[1]))
+
+
+def scores(capsys, *arguments):
+    """What eval wrote into metrics.json."""
+    capsys.readouterr()
+    command("eval", *WHERE, "device=cpu", *arguments)
+    return json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
+
+
+def error_of(capsys, name, *arguments):
+    """The one line that a command ends with."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        command(name, *arguments)
+    assert stop.value.code == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+# --- training and scoring
+
+
+def test_training_begins_with_the_features_of_the_baseline(runs):
+    begin, end = (
+        load_file(runs / f"{name}/checkpoints/best/model.safetensors") for name in ("plain", "full")
+    )
+    for name in ("head.clip.backbone.stem.0.0.weight", "head.clip.strl.embed.weight"):
+        assert (end[name] - begin[name]).norm() < 0.2 * begin[name].norm()
+
+
+def test_scoring_takes_the_clips_of_training_and_says_what_it_did(runs, capsys):
+    report = scores(capsys, FULL, f"checkpoint={runs}/full/checkpoints/best")
+    assert report["size"] == [32, 48]
+    assert report["offsets"] == [-1, 0, 1]
+    assert (report["method"], report["steps"], report["K"]) == ("decoder_light", 4, 4)
+    assert report["evaluator"] == "pck_person"
+    assert report["metrics"]["custom_video/people/mean"] == 10
+    report = scores(capsys, PLAIN, "task.flip=true")
+    assert (report["method"], report["K"], report["flip"]) == ("plain", 1, True)
+
+
+def test_steps_sets_and_rules_are_free_at_evaluation(runs, capsys):
+    free = ("sampler.steps=2", "task.hypotheses=2", "task.every_step=true", "task.flip=true")
+    rules = "eval.aggregates=[mean,median,max_score,coord_mean,medoid]"
+    report = scores(capsys, FULL, f"checkpoint={runs}/full/checkpoints/best", *free, rules)
+    assert (report["steps"], report["K"], report["flip"]) == (2, 2, True)
+    for rule in report["aggregates"]:
+        assert report["metrics"][f"custom_video/spread/{rule}"] >= 0
+    answers = {report["metrics"][f"custom_video/spread/{rule}"] for rule in ("mean", "medoid")}
+    assert len(answers) == 2
+
+
+# --- every choice is one key
+
+
+def head(*overrides):
+    given = [*SIZES, "dataset.skeleton=jhmdb15", *overrides]
+    return posediff.build("video2d", "custom_video", given).head
+
+
+def weights(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+# those of a row can be had together
+KEYS = (
+    {
+        "task.head.range=unit01": lambda h: not h.symmetric,
+        "task.head.scale=2.0": lambda h: h.scale == 2,
+        "task.head.time.shift=false": lambda h: not h.decoder.shift,
+        "task.head.channels=32": lambda h: h.clip.channels == 32,
+        "task.head.state_channels=16": lambda h: h.decoder.enter.out_channels == 16,
+        "task.head.strl.depth=3": lambda h: len(h.clip.strl.layers) == 3,
+        "task.head.strl.heads=4": lambda h: h.clip.strl.layers[0].attn.heads == 4,
+        "task.head.strl.ratio=3": lambda h: h.clip.strl.layers[0].mlp.fc1.out_features == 96,
+        "task.head.lookup.width=16": lambda h: h.decoder.out.in_channels == 16,
+        "task.head.lookup.refine=2": lambda h: len(h.decoder.interact["3"].refine) == 2,
+        "task.head.lookup.fuse=3": lambda h: len(h.decoder.interact["3"].layers) == 2,
+        "task.head.merge=mean": lambda h: h.clip.strl.mlp[0].in_features == 32,
+    },
+    {
+        "task.head.lookup.mode=direct": lambda h: h.decoder.mode == "direct",
+        "task.head.scales=[1,2]": lambda h: h.decoder.scales == [1, 2],
+        "task.head.up=bilinear": lambda h: len(h.clip.up[0]) == 4,
+        "task.loss.mask=none": lambda h: h.mask == "none",
+        "dataset.offsets=[0]": lambda h: h.clip.strl.frames == 1,
+        "task.head.patch=2": lambda h: h.clip.strl.embed.kernel_size == (8, 8),
+        "dataset.size=[64,96]": lambda h: h.codec.shape == (24, 16),
+    },
+)
+
+
+@pytest.mark.parametrize("keys", KEYS)
+def test_every_choice_of_the_head_is_one_key(keys):
+    made, usual = head(*keys), head()
+    for key, seen in keys.items():
+        assert seen(made), key
+        assert not seen(usual), key
+
+
+def test_choices_of_the_process_are_keys_too():
+    given = ["task.train_t=500", "task.head.scale=2.0", "task.every_step=true"]
+    model = posediff.build("video2d", "custom_video", [*SIZES, "dataset.skeleton=jhmdb15", *given])
+    assert model.process.train_t == 500
+    assert model.process.clip == 2
+    assert model.every_step
+    assert model.hypotheses == 4
+
+
+def test_the_light_decoder_is_the_same_head_with_narrow_fusing():
+    size = ["dataset.size=[32,48]", "backbone=small", "dataset.skeleton=jhmdb15"]
+    full, light = (
+        posediff.build("video2d", "custom_video", [*size, f"preset={name}"]).head
+        for name in ("reconstruction", "decoder_light")
+    )
+    assert weights(light.clip) == weights(full.clip)
+    assert weights(light.decoder) < 0.6 * weights(full.decoder)
+
+
+def test_a_vision_transformer_s_tokens_are_read_as_they_are():
+    given = ["backbone=vit_s", "task.head.strl.depth=1"]
+    clip = head(*given).clip
+    assert clip.strl.embed.weight.shape == (16, 384, 1, 1)
+
+
+# --- predicting
+
+
+@pytest.fixture
+def clip(runs, tmp_path):
+    """A video file of the five frames of a test video, and the folder of these."""
+    folder, path = runs.parents[2] / "data/test0", tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (50, 60))
+    for file in sorted(folder.iterdir()):
+        writer.write(cv2.imread(str(file)))
+    writer.release()
+    return path, folder
+
+
+def predict(runs, *arguments):
+    command("predict", FULL, f"checkpoint={runs}/full/checkpoints/best", "device=cpu", *arguments)
+
+
+def test_a_video_gives_poses_with_tracks_a_film_and_a_sheet(runs, clip, tmp_path):
+    boxes, out = tmp_path / "boxes.json", tmp_path / "out"
+    two = [{"track_id": 5, "box": [0, 0, 30, 60]}, {"track_id": 4, "box": [20, 0, 30, 60]}]
+    boxes.write_text(json.dumps({"000001": two, "3": two[:1]}))
+    predict(runs, f"input={clip[0]}", f"boxes={boxes}", f"output={out}")
+    found = json.loads((out / "results.json").read_text())
+    assert [x["file_name"] for x in found["images"]] == [f"{i:06d}" for i in range(5)]
+    people = found["annotations"]
+    assert [(p["image_id"], p["track_id"]) for p in people] == [(1, 4), (1, 5), (3, 5)]
+    assert found["categories"][0]["keypoints"] == list(JOINTS)
+    assert {len(p["keypoints"]) for p in people} == {3 * 15}
+    assert {len(p["scores"]) for p in people} == {len(people[0]["spread"])} == {15}
+    assert (found["info"]["K"], found["info"]["steps"]) == (4, 4)
+    film = cv2.VideoCapture(str(out / "poses.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 5
+    assert film.get(cv2.CAP_PROP_FPS) == 10
+    assert cv2.imread(str(out / "poses.png")).shape[1] == 4 * 250
+
+
+def test_an_answer_does_not_depend_on_who_else_is_asked_for(runs, clip, tmp_path):
+    boxes, seen = tmp_path / "boxes.json", {}
+    here = {"track_id": 1, "box": [0, 0, 30, 60]}
+    for name, others in (("alone", []), ("all", [{"track_id": 0, "box": [20, 0, 30, 60]}])):
+        boxes.write_text(json.dumps({"000002.jpg": [*others, here]}))
+        predict(runs, f"input={clip[1]}", f"boxes={boxes}", f"output={tmp_path / name}")
+        people = json.loads((tmp_path / name / "results.json").read_text())["annotations"]
+        seen[name] = next(p["keypoints"] for p in people if p["track_id"] == 1)
+    assert np.allclose(seen["alone"], seen["all"], atol=1e-2)
+
+
+def test_bad_input_ends_in_one_line(runs, clip, tmp_path, capsys):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"77": [[0, 0, 30, 60]]}))
+    given = (FULL, f"checkpoint={runs}/full/checkpoints/best", "device=cpu")
+    for arguments, words in (
+        (("input=nowhere.mp4",), "nowhere.mp4"),
+        ((f"input={clip[0]}", f"boxes={boxes}"), "no frame 77"),
+        ((f"input={clip[0]}", "boxes=[900,0,5,5]"), "no extent"),
+        ((f"input={clip[0]}", "boxes=missing.json"), "missing.json"),
+    ):
+        assert words in error_of(capsys, "predict", *given, *arguments)
+
+
+def test_a_model_folder_is_loaded_without_hydra(runs):
+    model = posediff.load(runs / "full/checkpoints/best")
+    assert checkpoint.read_config(runs / "full/checkpoints/best")["dataset"]["offsets"] == [
+        -1,
+        0,
+        1,
+    ]
+    affine = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
+    frames = torch.zeros(1, 3, 3, 48, 32)
+    poses = model.predict({"id": ["x"], "frames": frames, "affine": affine})
+    assert poses.keypoints.shape == (1, 15, 2)
+    assert poses.hypotheses.shape == (1, 4, 15, 2)

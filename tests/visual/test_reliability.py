@@ -1,0 +1,23 @@
+import numpy as np
+
+from posediff.metrics.calibration import LEVELS
+from posediff.visual.pose3d import LEFT, RIGHT
+from posediff.visual.reliability import at, draw_reliability
+
+
+def near(picture, point, colour):
+    x, y = (round(p) for p in point)
+    return (np.abs(picture[y - 1 : y + 2, x - 1 : x + 2].astype(int) - colour).max(-1) < 40).any()
+
+
+def test_every_point_of_both_curves_is_where_its_level_and_coverage_say():
+    low, even = [p / 2 for p in LEVELS], list(LEVELS)
+    picture = draw_reliability(LEVELS, {"as drawn": low, "recalibrated": even})
+    for p in LEVELS:
+        assert near(picture, at(p, p / 2), LEFT)
+        assert near(picture, at(p, p), RIGHT)
+        assert not near(picture, at(p, p / 2 + 0.15 if p > 0.4 else 0.9), LEFT)
+    (x0, y0), (x1, y1) = at(0, 0), at(1, 1)
+    assert x0 < x1
+    assert y0 > y1
+    assert all(0 < v < n for v, n in ((x1, picture.shape[1]), (y0, picture.shape[0])))
