@@ -233,9 +233,10 @@ def batches(length: int, size: int, seed: int, first: int, steps: int) -> Iterat
 
 
 def in_order(data: Samples, size: int, workers: int = 0, label: str = "") -> Iterator[Any]:
-    """The batches of one pass, first to last."""
+    """The batches of one pass, first to last; progress is shown where it has a label."""
     rows = [list(range(i, min(i + size, len(data)))) for i in range(0, len(data), size)]
-    return progress(loader(data, rows, workers), len(rows), label, {})
+    batches = iter(loader(data, rows, workers))
+    return progress(batches, len(rows), label, {}) if label else batches
 
 
 def loader(data: Samples, rows: list[list[int]], workers: int) -> Iterator[Any]:
