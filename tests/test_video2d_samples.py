@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 from helpers.commands import command
+from helpers.video2d import OVERRIDES
 
 from posediff.metrics.posetrack import score
 
@@ -13,13 +14,8 @@ TINY = (
     "task=video2d",
     "dataset=bonn_posetrack",
     "eval=poseval",
-    "dataset.size=[32,48]",
-    "dataset.offsets=[-1,0,1]",
-    "backbone=small",
-    "task.head.channels=16",
-    "task.head.state_channels=8",
-    "task.head.lookup.width=8",
-    "task.head.strl={depth: 1, heads: 2, ratio: 2}",
+    *OVERRIDES,
+    "device=cpu",
     "trainer=people_minutes",
     "trainer.train_samples=4",
     "trainer.validation_samples=4",
@@ -34,7 +30,7 @@ def run(shared, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POSEDIFF_RUNS", str(folder))
         patch.setenv("POSEDIFF_DATA", str(shared / "data"))
-        command("train", *TINY, "device=cpu", "name=tiny")
+        command("train", *TINY, "name=tiny")
         yield folder / "video2d/bonn_posetrack/tiny/checkpoints/best"
 
 

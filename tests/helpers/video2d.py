@@ -16,6 +16,17 @@ THREE = (-1, 0, 1)
 LIGHT = {"channels": 32, "state_channels": 16, "lookup": {"width": 16}}
 LIGHT |= {"strl": {"depth": 1, "heads": 4, "ratio": 2}, "offsets": THREE}
 
+# as small, for the commands
+OVERRIDES = (
+    "dataset.size=[32,48]",
+    "dataset.offsets=[-1,0,1]",
+    "backbone=small",
+    "task.head.channels=16",
+    "task.head.state_channels=8",
+    "task.head.lookup.width=8",
+    "task.head.strl={depth: 1, heads: 2, ratio: 2}",
+)
+
 
 class Tiny(Backbone):
     """Two strided convolutions; counts its calls."""
