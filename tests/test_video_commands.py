@@ -111,6 +111,23 @@ def test_predicting_a_clip_gives_a_pose_for_every_frame(runs, tmp_path):
     assert np.allclose(poses.keypoints, arrays["keypoints"], atol=1e-5)
 
 
+def test_a_clip_shorter_than_the_window_is_scored_and_predicted_frame_by_frame(
+    runs, tmp_path, capsys
+):
+    where = ("task=lift3d", "dataset=synthetic", f"checkpoint={runs}/paper/checkpoints/best")
+    command("eval", *where, "dataset.clips=1", "dataset.length=4")
+    report = json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
+    assert (report["window"], report["windows"], report["frames"]) == (9, 4, 4 * 4)
+    assert report["metrics"]["frames/mean"] == 16
+    seen = synthetic("test", "gt", clips=1, length=4).__getitems__([0, 1, 2])["keypoints_2d"]
+    np.save(tmp_path / "three.npy", seen.numpy())
+    out = ("layout=h36m17", f"output={tmp_path}/out")
+    command("predict", *where, f"input={tmp_path}/three.npy", *out)
+    found = np.load(tmp_path / "out/poses.npz", allow_pickle=False)["keypoints"]
+    assert found.shape == (3, 17, 3)
+    assert np.isfinite(found).all()
+
+
 def test_what_the_video_presets_say_is_what_was_released():
     model = posediff.build("lift3d", "synthetic", ["preset=d3dp", "task.head.depth=1"])
     assert (len(model.process.schedule), model.process.clip) == (1000, 1.1)

@@ -295,6 +295,10 @@ def drop_joint(people):
     people["S1"]["Photo"] = [view[:, :16] for view in people["S1"]["Photo"]]
 
 
+def nobody(people):
+    people["S8"]["Photo"][2][7] = np.nan
+
+
 def in_millimetres(people):
     people["S9"]["Sitting"] *= 1000
 
@@ -313,6 +317,7 @@ def stranger(people):
         (GT, shift, ["S7/Walking 1", "px off"]),
         (CPN, shorten, ["S6/Walking 1", "2D of 47 frames for 3D of 50"]),
         (CPN, lose_camera, ["S1/Photo", "3 cameras"]),
+        (CPN, nobody, ["S8/Photo", "2D that is not finite"]),
         (CPN, drop_joint, ["S1/Photo", "(52, 16, 2)"]),
         (MOTION, in_millimetres, ["S9/Sitting", "metres"]),
         (MOTION, seventeen, ["S9/Sitting", "(50, 17, 3)"]),

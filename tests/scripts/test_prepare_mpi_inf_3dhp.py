@@ -216,6 +216,14 @@ def test_test_files_that_lack_something_are_named(folder, monkeypatch, capsys, n
     assert re.search(words, error), error
 
 
+def test_a_test_file_that_is_cut_short_is_named(folder, monkeypatch, capsys):
+    path = folder / TESTS / "TS5/annot_data.mat"
+    path.write_bytes(path.read_bytes()[:3000])
+    assert f"{path}: cannot be read as a MATLAB file" in fails(monkeypatch, capsys, folder)
+    path.unlink()
+    assert f"{path} is missing" in fails(monkeypatch, capsys, folder)
+
+
 def test_training_files_with_missing_frames_or_cameras_are_named(folder, monkeypatch, capsys):
     path = folder / "S1/Seq1/annot.mat"
     raw = {k: v for k, v in loadmat(path).items() if k[0] != "_"}
