@@ -130,6 +130,7 @@ def test_a_clip_shorter_than_the_window_is_scored_and_predicted_frame_by_frame(
 
 def test_what_the_video_presets_say_is_what_was_released():
     model = posediff.build("lift3d", "synthetic", ["preset=d3dp", "task.head.depth=1"])
+    assert model.head.scale == 1.0
     assert (len(model.process.schedule), model.process.clip) == (1000, 1.1)
     assert model.sampler.grid(1000) == [999, 799, 599, 399, 199, -1]
     assert (model.sampler.eta, model.squared) == (1.0, True)

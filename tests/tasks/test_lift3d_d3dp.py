@@ -106,6 +106,45 @@ def test_the_answer_is_the_mean_over_hypotheses_with_the_root_at_zero(golden, we
     torch.testing.assert_close(mean, golden["p_agg64"].flatten(0, 1), rtol=0, atol=1e-9)
 
 
+def released_walk(golden, model, scale, draws):
+    """Section by section what D3DP's sampler does, in its own unit of `scale` metres."""
+    tables, reach = golden["alphas_cumprod"], 1.1 * scale
+    x, said = draws[0], []
+    for n, (t, s) in enumerate(((999, 499), (499, -1))):
+        context = {
+            k: v[[0]] for k, v in model.head.encode(sample_of(golden, torch.float64)).items()
+        }
+        seen = torch.cat([context["uv"], x.clamp(-reach, reach) / scale], -1)
+        x_0 = (scale * model.head.denoiser(seen, torch.tensor([t]))[0]).clamp(-reach, reach)
+        said.append(x_0 / scale)
+        if s < 0:
+            return said
+        a, b = tables[t], tables[s]
+        e = (x / a.sqrt() - x_0) / (1 / a - 1).sqrt()
+        sigma = ((1 - a / b) * (1 - b) / (1 - a)).sqrt()
+        x = b.sqrt() * x_0 + (1 - b - sigma**2).sqrt() * e + sigma * draws[n + 1]
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+@torch.no_grad()
+def test_a_scale_walks_as_the_released_code_with_its_answers_in_metres(golden, weights, scale):
+    model = model_of(weights, flip=False).double().eval()
+    model.head.scale = scale
+    draws = torch.randn(2, 1, 5, 17, 3, generator=torch.Generator().manual_seed(0)).double()
+    context = {k: v[[0]] for k, v in model.head.encode(sample_of(golden, torch.float64)).items()}
+    noise = Recorded(draws)
+    prior = model.head.prior(context, noise)
+    walk = model.sampler(
+        model.process,
+        lambda x, t: model.head.denoise(x, t, context),
+        prior.noise(noise),
+        prior,
+        noise,
+    )
+    for step, released in zip(walk, released_walk(golden, model, scale, draws), strict=True):
+        torch.testing.assert_close(step.x_0, released, rtol=0, atol=1e-9)
+
+
 def trained(golden, weights, squared):
     """State, answer, loss and norm of the gradient of the released training call, in float64."""
     model = model_of(weights, flip=False, squared=squared).double().train()
