@@ -171,7 +171,10 @@ def dataset(cfg: Any, split: str) -> Any:
     reader = plain(cfg.dataset)
     takes = signature(get_method(reader["_target_"])).parameters
     named = {k: x for k, x in reader.items() if k not in ("name", "skeleton") or k in takes}
-    return instantiate(named, split=split, _convert_="all")
+    data = instantiate(named, split=split, _convert_="all")
+    if cfg.task.get("head", {}).get("frames") == "centre":
+        data.centre()
+    return data
 
 
 def batch_size(cfg: Any) -> int:

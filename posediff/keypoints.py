@@ -91,6 +91,7 @@ def lift(
         own, seen = [names[i] for i in rows.tolist()], None if lens is None else lens[rows]
         return lifting_sample(points, size, scores, layout, bones.name, told, own, seen)
 
+    centred = any(getattr(m, "frames", "all") == "centre" for m in model.modules())
     device, window = next(model.parameters()).device, int(model.trained_on.get("frames", 1))
     rows = there.nonzero()[:, 0]
     batches = []
@@ -103,8 +104,8 @@ def lift(
         for part in _stretches(rows, tracks, frames, window):
             at, moved, sure, known = _bridged(points[part], scores[part], frames[part])
             whole = sample(moved, sure, part[at])
-            batch = windowed(whole, window)
-            known = windowed({"id": whole["id"], "known": known.float()}, window)["known"]
+            batch = windowed(whole, window, centred)
+            known = windowed({"id": whole["id"], "known": known.float()}, window, centred)["known"]
             batch["frames_valid"] = batch["frames_valid"] * known
             batches.append(batch)
     answers = [

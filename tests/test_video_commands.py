@@ -128,6 +128,16 @@ def test_a_clip_shorter_than_the_window_is_scored_and_predicted_frame_by_frame(
     assert np.isfinite(found).all()
 
 
+def test_the_middle_frames_alone_are_trained_and_scored(runs, capsys):
+    centre = (*LIFT, "preset=paper_video", "task.head.frames=centre")
+    command("train", *centre, f"task.head.encoder={runs}/encoder/checkpoints/best", "name=centre")
+    capsys.readouterr()
+    where = f"checkpoint={runs}/centre/checkpoints/best"
+    command("eval", "task=lift3d", "dataset=synthetic", *WINDOWS[2:], where)
+    report = json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
+    assert (report["windows"], report["metrics"]["frames/mean"]) == (4 * 20, 4 * 20)
+
+
 def test_what_the_video_presets_say_is_what_was_released():
     model = posediff.build("lift3d", "synthetic", ["preset=d3dp", "task.head.depth=1"])
     assert model.head.scale == 1.0

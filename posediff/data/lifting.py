@@ -120,8 +120,8 @@ class LiftingDataset(Dataset[Sample]):
         if frames == 1:
             views = [View(*(column[view.counts] for column in view)) for view in views]
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
-        windows = Windows.over([len(view.frame) for view in views], frames)
-        self.windows = windows.with_any(self.rows.counts)
+        self.lengths = [len(view.frame) for view in views]
+        self.windows = Windows.over(self.lengths, frames).with_any(self.rows.counts)
         self.left_out = sum(_count(clip) for clip, _ in seen) - int(self.rows.counts.sum())
 
         cameras = [clip.cameras[c] for clip, c in seen]
@@ -138,6 +138,11 @@ class LiftingDataset(Dataset[Sample]):
         self.keys = random.name_keys([label["sequence"] for label in self.labels])
         if len(np.unique(self.keys)) < len(self.keys):
             raise ValueError("two clips of one subject have the same name: give each its own")
+
+    def centre(self) -> None:
+        """Windows around every frame instead, of models that answer for the middle one alone."""
+        windows = Windows.over(self.lengths, self.windows.frames, centred=True)
+        self.windows = windows.with_any(self.rows.counts)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -163,8 +168,8 @@ class LiftingDataset(Dataset[Sample]):
             sample = folded(sample, F)
             sample["frames_valid"] = (valid & self.rows.counts[rows]).float()
         labels = [self.labels[v] for v in view.tolist()]
-        begin = frame[:, 0].tolist()
-        sample["id"] = [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, begin, strict=True)]
+        names = frame[:, self.windows.named_by].tolist()
+        sample["id"] = [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, names, strict=True)]
         sample["meta"] = {k: [x[k] for x in labels] for k in self.labels[0]} | {
             "action": actions if F > 1 else [action for (action,) in actions],
             "frame": frame if F > 1 else frame[:, 0],

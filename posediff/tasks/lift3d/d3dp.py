@@ -4,9 +4,9 @@
     x_t = alpha[t] x_0 + sigma[t] eps,   eps ~ N(0, 1 / scale^2)
 
 The reverse process begins with a draw. The network, a MixSTE that is told t, reads the 2D beside
-x_t clamped to +-1.1 m, and says x_0. The process clamps that alike (`task.clip`), so a joint further
+x_t clamped to +-1.1 m, and says x_0. The process clamps that alike (`task.clip`): a joint further
 from the root cannot be said. The released code multiplies poses by `scale` before the noise comes;
-here the noise is so much smaller instead, which is the same, and all states and answers are metres.
+here the noise is so much smaller instead, which is the same, and states and answers are metres.
 
 Equal to paTRICK-swk/D3DP with converted weights; its flip test is `FlipTest`, its start and steps
 those of DDIM with eta 1. The root is noised and denoised like all others; `decode` sets it to 0.
