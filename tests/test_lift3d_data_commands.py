@@ -90,7 +90,7 @@ def test_mixtures_that_are_none_are_one_line_of_the_command(home, capsys, compon
     ]
     write(path, broken, {"skeleton": "h36m17"})
     where = ("experiment=lift3d_encoder", "dataset=h36m", f"dataset.keypoints={path}")
-    line = error_of(capsys, "train", *where, *ENCODER)
+    line = error_of(capsys, "train", *where, *ENCODER[:4], "name=broken")
     assert f"{path}: S1/{clips[0][0]}/" in line
     assert f"{words} in frame 0, joint 0: fit it again" in line
 
@@ -149,3 +149,33 @@ def test_every_published_table_is_one_experiment(experiment, dataset, keypoints,
     cfg = config.compose("train", [f"experiment=[{encoder},{experiment}]"])
     assert (cfg.task.method, cfg.dataset.frames) == ("encoder", frames)
     assert cfg.model._target_.endswith("Regression")
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        pytest.param("lift3d_h36m_frame_gt", marks=pytest.mark.slow),
+        "lift3d_h36m_video_cpn",
+        pytest.param("lift3d_h36m_video_gt", marks=pytest.mark.slow),
+        "lift3d_3dhp",
+        "lift3d_3dhp_video",
+    ],
+)
+def test_every_experiment_trains_its_encoder_and_its_denoiser_and_is_scored(experiment, capsys):
+    video = "video" in experiment
+    kind, windows = ("video_encoder", ("dataset.frames=9",)) if video else ("encoder", ())
+    quick = (*windows, "trainer.recipe.epochs=1", "trainer.recipe.batch_size=16", *TINY)
+    heads = ("model.head.heads=2",) if video else ()
+    encoder = f"experiment=[lift3d_{kind},{experiment}]"
+    command("train", encoder, *ENCODER[:2], *heads, *quick, f"name=e-{experiment}")
+    small = ("task.head.width=16", "task.head.depth=1")
+    command("train", f"experiment={experiment}", *small, *quick, f"name=p-{experiment}")
+    few = ("task.hypotheses=2", "sampler.steps=1", *windows)
+    found, _ = report(capsys, f"experiment={experiment}", *few)
+    assert found["checkpoint"].endswith(f"p-{experiment}/checkpoints/best")
+    assert found["method"] == ("paper_video" if video else "paper")
+    assert found.get("window", 1) == (9 if video else 1)
+    assert (
+        found["frames"] == found["metrics"]["frames/mean"] == (96 if "3dhp" in experiment else 2600)
+    )
+    assert found["protocol"] == ("3dhp" if "3dhp" in experiment else "h36m")
