@@ -13,7 +13,7 @@ from posediff import checkpoint
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "posediff").rglob("*.py"))
-MAINS = ("train.py", "eval.py", "predict.py", "config.py")
+MAINS = ("train.py", "eval.py", "predict.py", "config.py", "command.py")
 HEAVY = ("scipy", "cv2", "tqdm", "h5py", "hydra", "omegaconf", "matplotlib", "pycocotools")
 
 

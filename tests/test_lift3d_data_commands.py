@@ -1,37 +1,16 @@
 """From small stand-ins of Human3.6M and MPI-INF-3DHP to figures, as people call the commands."""
 
-import importlib
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from helpers.commands import command, run, script
 
 from posediff import config
 
 ROOT = Path(__file__).parents[1]
 TINY = ("debug=limit", "device=cpu", "name=e")
 ENCODER = ("model.head.width=16", "model.head.depth=1", *TINY)
-
-
-def run(main, *arguments):
-    before, sys.argv = sys.argv, ["command", *map(str, arguments)]
-    try:
-        main()
-    finally:
-        sys.argv = before
-
-
-def script(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    run(module.main, *arguments)
-
-
-def command(name, *arguments):
-    run(importlib.import_module(f"posediff.{name}").main, *arguments)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,8 +22,8 @@ def home(tmp_path_factory):
         patch.setenv("POSEDIFF_DATA", str(folder / "data"))
         patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
         for mini, name in (("h36m", "h36m"), ("3dhp", "mpi_inf_3dhp")):
-            script("make_mini", mini, folder / mini)
-            script(f"prepare_{name}", folder / mini)
+            run(script("make_mini").main, mini, folder / mini)
+            run(script(f"prepare_{name}").main, folder / mini)
         yield folder
 
 
