@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from posediff.data.detector import DetectorNoise
 from posediff.data.h36m_cameras import SIZES, cameras
-from posediff.data.lifting import Clip, LiftingDataset, Source
+from posediff.data.lifting import LiftingDataset
 from posediff.data.mixtures import add_mixtures, is_file
 from posediff.data.prepared import opened, subjects, writing
+from posediff.data.views import Clip, Source
 
 Array = NDArray[np.float32]
 Named = tuple[str, str, dict[str, Array]]  # subject, clip, its entries in the file

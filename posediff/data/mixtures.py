@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posediff.data.lifting import Clip
 from posediff.data.pickles import read_npz
 from posediff.data.prepared import writing
+from posediff.data.views import Clip
 from posediff.pose.mixture import COMPONENTS
 
 Array = NDArray[np.float32]

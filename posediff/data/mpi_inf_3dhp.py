@@ -23,8 +23,9 @@ import torch
 from numpy.typing import NDArray
 
 from posediff.data.detector import DetectorNoise
-from posediff.data.lifting import Clip, LiftingDataset
+from posediff.data.lifting import LiftingDataset
 from posediff.data.prepared import opened, subjects, writing
+from posediff.data.views import Clip
 from posediff.pose.camera import Camera
 
 Array = NDArray[np.float32]
