@@ -224,12 +224,14 @@ def _honest(cfg: Any) -> None:
 
 
 def plain(node: Any) -> Any:
+    """A part of a configuration as dictionaries and lists, its interpolations resolved."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(node, resolve=True)
 
 
 def device(name: str) -> torch.device:
+    """cpu, cuda, cuda:1 ..; auto is the GPU where there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)

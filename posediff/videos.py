@@ -143,4 +143,5 @@ def write_results(
 
 
 def rounded(x: torch.Tensor) -> list[float]:
+    """Of any shape, flat, to 0.001 pixel."""
     return [round(value, 3) for value in x.flatten().tolist()]
