@@ -6,7 +6,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-from helpers.commands import command
+from helpers.commands import command, module
 from helpers.lifters import ENCODER, LIFT
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +19,12 @@ def shared() -> Path:
     if not (path / "golden").is_dir():
         pytest.skip("golden files and real data are absent: set POSEDIFF_SHARED to their folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def lift3d_recipe(shared):
+    """golden/lift3d/recipe.py: the weights of the golden files, by the released keys."""
+    return module(shared / "golden/lift3d/recipe.py")
 
 
 @pytest.fixture(scope="session")

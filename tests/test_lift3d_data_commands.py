@@ -1,14 +1,12 @@
 """From small stand-ins of Human3.6M and MPI-INF-3DHP to figures, as people call the commands."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from helpers.commands import command, error_of
+from helpers.commands import command, error_of, run, script
 
 from posediff import config
 from posediff.data.h36m_cameras import SIZES
@@ -17,15 +15,6 @@ from posediff.data.mixtures import write
 ROOT = Path(__file__).parents[1]
 TINY = ("debug=limit", "device=cpu", "name=e")
 ENCODER = ("model.head.width=16", "model.head.depth=1", *TINY)
-
-
-def script(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        module.main()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,8 +26,8 @@ def home(tmp_path_factory):
         patch.setenv("POSEDIFF_DATA", str(folder / "data"))
         patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
         for mini, name in (("h36m", "h36m"), ("3dhp", "mpi_inf_3dhp")):
-            script("make_mini", mini, folder / mini)
-            script(f"prepare_{name}", folder / mini)
+            run(script("make_mini").main, mini, folder / mini)
+            run(script(f"prepare_{name}").main, folder / mini)
         yield folder
 
 

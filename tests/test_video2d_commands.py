@@ -1,14 +1,13 @@
 """train, eval and predict of video2d as people call them, on a few frames of noise."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.commands import command, error_of
 from safetensors.torch import load_file
 
 import posediff
@@ -33,35 +32,6 @@ TRAINER = (
     "device=cpu",
 )
 FULL, PLAIN = "task=video2d", "experiment=video2d_plain"
-
-
-def command(name, *arguments):
-    """python -m posediff.<name> arguments, in this process."""
-    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments]
-    try:
-        importlib.import_module(f"posediff.{name}").main()
-    finally:
-        sys.argv = before
-
-
-def footage(root, part, videos):
-    """Videos of five frames with one person, labels and pictures."""
-    rng = np.random.default_rng(len(part))
-    images, people = [], []
-    for v in range(videos):
-        (root / f"{part}{v}").mkdir(parents=True)
-        for i in range(5):
-            name, key = f"{part}{v}/{i:06d}.jpg", 100 * v + i
-            cv2.imwrite(str(root / name), rng.integers(0, 255, (60, 50, 3), np.uint8))
-            about = {"id": key, "vid_id": f"{part}{v}", "file_name": name}
-            images.append({**about, "width": 50, "height": 60})
-            points = rng.uniform(5, 45, (len(JOINTS), 2)).round(1)
-            triples = [x for point in points.tolist() for x in (*point, 2)]
-            person = {"id": key, "image_id": key, "track_id": 3, "category_id": 1}
-            people.append({**person, "keypoints": triples, "bbox": [4, 4, 42, 42]})
-    category = {"id": 1, "name": "person", "keypoints": list(JOINTS)}
-    document = {"images": images, "annotations": people, "categories": [category]}
-    (root / f"{part}.json").write_text(json.dumps(document))
 
 
 @pytest.fixture(scope="module")
@@ -101,17 +71,6 @@ def scores(capsys, *arguments):
     capsys.readouterr()
     command("eval", *WHERE, "device=cpu", *arguments)
     return json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
-
-
-def error_of(capsys, name, *arguments):
-    """The one line that a command ends with."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        command(name, *arguments)
-    assert stop.value.code == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 # --- training and scoring

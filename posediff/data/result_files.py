@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from posediff.files import replacing, write_json
 from posediff.pose.skeleton import skeleton
 
 SLOTS = skeleton("posetrack17").joints
@@ -130,7 +131,7 @@ def write_posetrack(
         ]
         entries = [{"id": n, **entry} for n, entry in enumerate(found, 1)]
         about = {"categories": [{"id": 1, "name": "person", "keypoints": list(SLOTS)}]}
-        _write_whole(Path(folder) / name, {"images": images, **about, "annotations": entries})
+        write_json(Path(folder) / name, {"images": images, **about, "annotations": entries})
     return Path(folder)
 
 
@@ -147,13 +148,6 @@ def _posetrack_rows(keypoints: Tensor, joint_scores: Tensor) -> tuple[Any, Any, 
     return slots.reshape(len(slots), -1).tolist(), scores.tolist(), boxes.tolist()
 
 
-def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-    part.replace(path)
-
-
 def _check(path: str | Path, images: Sequence[int | str], *columns: Tensor) -> None:
     for column in columns:
         if len(column) != len(images):
@@ -166,13 +160,10 @@ def _check(path: str | Path, images: Sequence[int | str], *columns: Tensor) -> N
 
 
 def _write(path: Path, entries: Iterable[dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         begin = "[\n"
         for entry in entries:
             file.write(begin + json.dumps(entry, allow_nan=False))
             begin = ",\n"
         file.write("\n]\n" if begin != "[\n" else "[]\n")
-    part.replace(path)
     return path

@@ -1,7 +1,5 @@
 """The D3DP head on the shared process against golden vectors of the released code."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
@@ -19,10 +17,8 @@ def golden(shared):
 
 
 @pytest.fixture(scope="module")
-def weights(shared):
-    spec = importlib.util.spec_from_file_location("recipe", shared / "golden/lift3d/recipe.py")
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
+def weights(lift3d_recipe):
+    recipe = lift3d_recipe
     state = recipe.weights(recipe.keys_d3dp(5, 17, 32, 2), 11)
     return {k.removeprefix("pose_estimator."): torch.from_numpy(x) for k, x in state.items()}
 

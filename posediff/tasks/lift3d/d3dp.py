@@ -26,6 +26,8 @@ REACH = 1.1  # metres, the largest coordinate that the network is shown
 
 
 class D3DP(TaskHead):
+    """`frames` of a window; width, depth, heads and drop_path are those of MixSTE."""
+
     def __init__(
         self,
         skeleton: str,
