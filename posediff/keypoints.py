@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from posediff.data.inputs import intrinsics, lifting_sample
+from posediff.data.windows import windowed
 from posediff.diffusion import Model, Poses
 from posediff.engine import on
 from posediff.pose.layout import convert
