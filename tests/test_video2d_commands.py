@@ -34,6 +34,26 @@ TRAINER = (
 FULL, PLAIN = "task=video2d", "experiment=video2d_plain"
 
 
+def footage(root, part, videos):
+    """Videos of five frames with one person, labels and pictures."""
+    rng = np.random.default_rng(len(part))
+    images, people = [], []
+    for v in range(videos):
+        (root / f"{part}{v}").mkdir(parents=True)
+        for i in range(5):
+            name, key = f"{part}{v}/{i:06d}.jpg", 100 * v + i
+            cv2.imwrite(str(root / name), rng.integers(0, 255, (60, 50, 3), np.uint8))
+            about = {"id": key, "vid_id": f"{part}{v}", "file_name": name}
+            images.append({**about, "width": 50, "height": 60})
+            points = rng.uniform(5, 45, (len(JOINTS), 2)).round(1)
+            triples = [x for point in points.tolist() for x in (*point, 2)]
+            person = {"id": key, "image_id": key, "track_id": 3, "category_id": 1}
+            people.append({**person, "keypoints": triples, "bbox": [4, 4, 42, 42]})
+    category = {"id": 1, "name": "person", "keypoints": list(JOINTS)}
+    document = {"images": images, "annotations": people, "categories": [category]}
+    (root / f"{part}.json").write_text(json.dumps(document))
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder of runs with a baseline and a diffusion that began with its features."""
