@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.commands import command, error_of
+from helpers.video2d import OVERRIDES
 from safetensors.torch import load_file
 
 import posediff
@@ -15,15 +16,6 @@ from posediff import checkpoint
 from posediff.pose.skeleton import skeleton
 
 JOINTS = skeleton("jhmdb15").joints
-SIZES = (
-    "dataset.size=[32,48]",
-    "dataset.offsets=[-1,0,1]",
-    "backbone=small",
-    "task.head.channels=16",
-    "task.head.state_channels=8",
-    "task.head.lookup.width=8",
-    "task.head.strl={depth: 1, heads: 2, ratio: 2}",
-)
 TRAINER = (
     "debug=limit",
     "trainer=people_minutes",
@@ -64,10 +56,10 @@ def runs(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
         patch.setenv("POSEDIFF_DATA", str(folder))
-        command("train", PLAIN, *SIZES, *TRAINER, *WHERE, "name=plain")
+        command("train", PLAIN, *OVERRIDES, *TRAINER, *WHERE, "name=plain")
         begin = folder / "runs/video2d/custom_video/plain/checkpoints/best"
         given = (f"task.begin={begin}", "preset=decoder_light", "task.head.lookup.width=8")
-        command("train", FULL, *SIZES, *TRAINER, *WHERE, *given, "name=full")
+        command("train", FULL, *OVERRIDES, *TRAINER, *WHERE, *given, "name=full")
     return folder / "runs/video2d/custom_video"
 
 
@@ -124,79 +116,6 @@ def test_steps_sets_and_rules_are_free_at_evaluation(runs, capsys):
         assert report["metrics"][f"custom_video/spread/{rule}"] >= 0
     answers = {report["metrics"][f"custom_video/spread/{rule}"] for rule in ("mean", "medoid")}
     assert len(answers) == 2
-
-
-# --- every choice is one key
-
-
-def head(*overrides):
-    given = [*SIZES, "dataset.skeleton=jhmdb15", *overrides]
-    return posediff.build("video2d", "custom_video", given).head
-
-
-def weights(module):
-    return sum(p.numel() for p in module.parameters())
-
-
-# those of a row can be had together
-KEYS = (
-    {
-        "task.head.range=unit01": lambda h: not h.symmetric,
-        "task.head.scale=2.0": lambda h: h.scale == 2,
-        "task.head.time.shift=false": lambda h: not h.decoder.shift,
-        "task.head.channels=32": lambda h: h.clip.channels == 32,
-        "task.head.state_channels=16": lambda h: h.decoder.enter.out_channels == 16,
-        "task.head.strl.depth=3": lambda h: len(h.clip.strl.layers) == 3,
-        "task.head.strl.heads=4": lambda h: h.clip.strl.layers[0].attn.heads == 4,
-        "task.head.strl.ratio=3": lambda h: h.clip.strl.layers[0].mlp.fc1.out_features == 96,
-        "task.head.lookup.width=16": lambda h: h.decoder.out.in_channels == 16,
-        "task.head.lookup.refine=2": lambda h: len(h.decoder.interact["3"].refine) == 2,
-        "task.head.lookup.fuse=3": lambda h: len(h.decoder.interact["3"].layers) == 2,
-        "task.head.merge=mean": lambda h: h.clip.strl.mlp[0].in_features == 32,
-    },
-    {
-        "task.head.lookup.mode=direct": lambda h: h.decoder.mode == "direct",
-        "task.head.scales=[1,2]": lambda h: h.decoder.scales == [1, 2],
-        "task.head.up=bilinear": lambda h: len(h.clip.up[0]) == 4,
-        "task.loss.mask=none": lambda h: h.mask == "none",
-        "dataset.offsets=[0]": lambda h: h.clip.strl.frames == 1,
-        "task.head.patch=2": lambda h: h.clip.strl.embed.kernel_size == (8, 8),
-        "dataset.size=[64,96]": lambda h: h.codec.shape == (24, 16),
-    },
-)
-
-
-@pytest.mark.parametrize("keys", KEYS)
-def test_every_choice_of_the_head_is_one_key(keys):
-    made, usual = head(*keys), head()
-    for key, seen in keys.items():
-        assert seen(made), key
-        assert not seen(usual), key
-
-
-def test_choices_of_the_process_are_keys_too():
-    given = ["task.train_t=500", "task.head.scale=2.0", "task.every_step=true"]
-    model = posediff.build("video2d", "custom_video", [*SIZES, "dataset.skeleton=jhmdb15", *given])
-    assert model.process.train_t == 500
-    assert model.process.clip == 2
-    assert model.every_step
-    assert model.hypotheses == 4
-
-
-def test_the_light_decoder_is_the_same_head_with_narrow_fusing():
-    size = ["dataset.size=[32,48]", "backbone=small", "dataset.skeleton=jhmdb15"]
-    full, light = (
-        posediff.build("video2d", "custom_video", [*size, f"preset={name}"]).head
-        for name in ("reconstruction", "decoder_light")
-    )
-    assert weights(light.clip) == weights(full.clip)
-    assert weights(light.decoder) < 0.6 * weights(full.decoder)
-
-
-def test_a_vision_transformer_s_tokens_are_read_as_they_are():
-    given = ["backbone=vit_s", "task.head.strl.depth=1"]
-    clip = head(*given).clip
-    assert clip.strl.embed.weight.shape == (16, 384, 1, 1)
 
 
 # --- predicting
@@ -258,6 +177,78 @@ def test_bad_input_ends_in_one_line(runs, clip, tmp_path, capsys):
         ((f"input={clip[0]}", "boxes=missing.json"), "missing.json"),
     ):
         assert words in error_of(capsys, "predict", *given, *arguments)
+
+
+def relabelled(root, change):
+    """The labels of test videos after a change."""
+    path = root / "test.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def cut(root):
+    path = root / "test1/000002.jpg"
+    path.write_bytes(path.read_bytes()[:400])
+
+
+def smaller(root):
+    cv2.imwrite(str(root / "test1/000002.jpg"), np.zeros((60, 40, 3), np.uint8))
+
+
+def filmed(root):
+    for path in (root / "test1").iterdir():
+        path.unlink()
+    (root / "test1").rmdir()
+    (root / "test1.mp4").write_bytes(b"no video" * 99)
+
+
+def counted(root):
+    def change(document):
+        for image in document["images"]:
+            image["nframes"] = 4
+        del document["images"][9], document["annotations"][9]
+
+    relabelled(root, change)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (cut, "test1/000002.jpg: the picture is cut short"),
+        (smaller, "frame 2 of video test1 is 40x60, but the annotated one is 50x60"),
+        (lambda root: (root / "test1/000003.jpg").unlink(), "test1/000003.jpg: no such frame"),
+        (filmed, "test1.mp4: no video, or a damaged one"),
+        (counted, "nframes says 4 frames of video test1, found are 5"),
+        (lambda root: relabelled(root, lambda x: x["annotations"].clear()), "no person in it"),
+    ],
+)
+def test_scoring_bad_video_ends_in_one_line_that_names_it(runs, tmp_path, capsys, spoil, words):
+    footage(tmp_path, "test", 2)
+    spoil(tmp_path)
+    where = (*WHERE, f"dataset.root={tmp_path}", "dataset.annotations.train=test.json")
+    given = (FULL, f"checkpoint={runs}/full/checkpoints/best", "device=cpu")
+    assert words in error_of(capsys, "eval", *given, *where)
+
+
+def test_a_clip_shorter_than_the_window_and_a_video_without_labels_are_scored(
+    runs, tmp_path, capsys
+):
+    """The first video has one frame, the second no people, and a box leaves the picture."""
+    footage(tmp_path, "test", 2)
+
+    def change(document):
+        document["images"] = [document["images"][0], *document["images"][5:]]
+        document["annotations"] = document["annotations"][:1]
+        document["annotations"][0]["bbox"] = [-30, -30, 500, 500]
+
+    relabelled(tmp_path, change)
+    for n in range(1, 5):
+        (tmp_path / f"test0/{n:06d}.jpg").unlink()
+    where = (f"dataset.root={tmp_path}", f"checkpoint={runs}/full/checkpoints/best")
+    report = scores(capsys, FULL, *where)
+    assert report["metrics"]["custom_video/people/mean"] == 1
+    assert report["videos"] == 2
 
 
 def test_a_model_folder_is_loaded_without_hydra(runs):

@@ -170,7 +170,9 @@ class ClipDataset(Dataset[Sample]):
             if video in there and meant not in (None, found := len(there[video])):
                 said = f"{meant} frames of video {video}, found are {found}"
                 if found > listed[video]:
-                    raise ValueError(f"{self.annotations.path}: nframes says {said}")
+                    raise ValueError(
+                        f"{self.annotations.path}: nframes says {said}: mend it, or the folder"
+                    )
                 differ.append(said)
         if differ:
             more = f", and {len(differ) - 1} more videos" if differ[1:] else ""

@@ -204,7 +204,7 @@ class PoseTrackAP:
                 raise ValueError(f"eval.metric.{key} must be {' or '.join(known)}, got {given!r}")
         self.evaluator, self.joint_score = evaluator, joint_score
         self.images, self.nms, self.nms_threshold = images, nms, nms_threshold
-        self.documents = documents(truth)
+        self.documents = dict(documents(truth))
         self.truth = read_truth(self.documents, named_skeleton(SKELETON))
         self.place = {file: i for i, (_, file) in enumerate(self.truth.frames)}
         self.rows = Rows()

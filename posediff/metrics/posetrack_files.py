@@ -7,7 +7,7 @@ track_id, scores [J]}]. A joint is there unless x = y = v = 0; that of a result 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +49,27 @@ class Truth(NamedTuple):
     regions: list[Region]  # in which nothing counts
 
 
-def documents(source: Source) -> dict[str, Document]:
+class Folder(Mapping[str, Document]):
+    """The documents of files by name, each read whenever it is asked for: all of them at once are
+    millions of objects, which the garbage collector goes through as it reads on."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = {path.name: path for path in paths}
+
+    def __getitem__(self, name: str) -> Document:
+        return _load(self.paths[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def documents(source: Source) -> Mapping[str, Document]:
     """By name, in their order. FileNotFoundError or ValueError for files that cannot be read."""
     if isinstance(source, Mapping):
         return dict(sorted(source.items()))
@@ -57,7 +77,7 @@ def documents(source: Source) -> dict[str, Document]:
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else [folder]
     if not paths or not paths[0].is_file():
         raise FileNotFoundError(f"{source}: no such folder of json files, one per video")
-    return {path.name: _load(path) for path in paths}
+    return Folder(paths)
 
 
 def _load(path: Path) -> Document:
@@ -102,9 +122,10 @@ def read_results(source: Source, truth: Truth, skeleton: Skeleton) -> People:
                 f"{source if isinstance(source, str | Path) else 'results'}: "
                 f"no file {name}: there must be one per annotated video"
             )
-        _check_frames(name, found[name], files)
-        parts.append(_people(name, found[name], skeleton, begin))
-        _check_tracks(name, found[name])
+        document = found[name]
+        _check_frames(name, document, files)
+        parts.append(_people(name, document, skeleton, begin))
+        _check_tracks(name, document)
         begin += len(files)
     return _in_order(parts, skeleton)[0]
 

@@ -1,0 +1,145 @@
+"""video2d: states, loss, and what is learned of hidden joints."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers.video2d import (
+    LIGHT,
+    SIZE,
+    THREE,
+    J,
+    Tiny,
+    clips,
+    diffusion,
+    plain_head,
+    video2d,
+)
+
+from posediff.diffusion import Regression
+from posediff.diffusion.aggregate import mean
+from posediff.tasks.video2d import Video2D
+
+
+@pytest.mark.parametrize(
+    ("range", "scale", "ends"),
+    [("symmetric", 1.0, (-1, 1)), ("symmetric", 2.0, (-2, 2)), ("unit01", 1.0, (0, 1))],
+)
+def test_states_are_heatmaps_in_another_range(range, scale, ends):
+    head, sample = video2d(range=range, scale=scale), clips()
+    x = head.target(sample)
+    assert (float(x.min()), float(x.max())) == pytest.approx(ends, abs=1e-6)
+    maps, _ = head.codec.encode(sample["keypoints"], sample["visible"])
+    assert torch.allclose(head.heatmaps(x), maps, atol=1e-6)
+    assert head.decode(x[:, None], sample).scores.max() == pytest.approx(1, abs=1e-6)
+
+
+def test_the_loss_is_the_squared_error_of_heatmaps_whatever_the_range():
+    sample, errors = clips(), []
+    for options in ({"range": "unit01"}, {"scale": 2.0}):
+        head = video2d(**options)
+        context, goal, t = head.encode(sample), head.target(sample), torch.tensor([3, 500, 990])
+        x_t = torch.randn(goal.shape, generator=torch.Generator().manual_seed(0))
+        value = head.denoise(x_t, t, context).value
+        gap = head.heatmaps(value) - head.heatmaps(goal)
+        loss = head.loss(x_t, t, goal, context, sample)
+        assert torch.allclose(loss, gap.square().mean((-3, -2, -1)), rtol=1e-4)
+        errors.append(loss)
+    assert torch.allclose(*errors)
+
+
+@pytest.mark.parametrize("make", ["full", "plain"])
+def test_joints_without_a_label_get_no_gradient_unless_asked(make):
+    for mask, silent in (("visible", True), ("none", False)):
+        head = video2d(mask=mask) if make == "full" else plain_head(mask=mask)
+        sample = clips()
+        sample["visible"][:, 4] = 0
+        model = diffusion(head) if make == "full" else Regression(head)
+        model.loss(sample).backward()
+        out = head.decoder.out if make == "full" else head.out
+        assert bool((out.weight.grad[4] == 0).all()) is silent
+        assert (out.weight.grad[[3, 5]] != 0).flatten(1).any(1).all()
+
+
+def figures(n, frames, seed):
+    """A bar of two joints that moves evenly; what stands in the middle frame hides the second."""
+    g = torch.Generator().manual_seed(seed)
+    W, H = SIZE
+    at = torch.rand(n, 1, 2, generator=g) * 16 + torch.tensor([8.0, 16.0])
+    reach = torch.rand(n, 1, 2, generator=g) * 20 - 4 + torch.tensor([4.0, 4.0])
+    step = torch.rand(n, 1, 2, generator=g) * 6 - 3
+    y, x = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
+    pixels = torch.stack([x, y], -1).float()
+    shown = []
+    for f in frames:
+        film = torch.zeros(n, 3, H, W)
+        for c, point in enumerate((at, at + reach + f * step)):
+            near = (pixels - point[:, :, None]).square().sum(-1)
+            film[:, c] = torch.exp(-near / 8) * (c == 0 or f != 0)
+        shown.append(film)
+    keypoints = torch.zeros(n, J, 2)
+    keypoints[:, :1], keypoints[:, 1:2] = at, at + reach
+    visible = torch.zeros(n, J)
+    visible[:, :2] = 1
+    affine = torch.eye(3)[:2].repeat(n, 1, 1)
+    ids = [str(i) for i in range(n)]
+    return {
+        "id": ids,
+        "frames": torch.stack(shown, 1),
+        "keypoints": keypoints,
+        "visible": visible,
+        "affine": affine,
+    }
+
+
+def learned(offsets, steps):
+    torch.manual_seed(0)
+    head = Video2D("crowdpose14", Tiny(), "udp", SIZE, **{**LIGHT, "offsets": offsets})
+    model = diffusion(head).train()
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for i in range(steps):
+        torch.manual_seed(i)
+        loss = model.loss(figures(16, offsets, i))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if i == steps * 2 // 3:
+            optimizer.param_groups[0]["lr"] = 5e-4
+    return model.eval()
+
+
+@pytest.mark.slow
+def test_neighbours_tell_where_a_hidden_joint_is():
+    hidden = {}
+    for offsets in ((0,), THREE):
+        model, sample = learned(offsets, 500), figures(64, offsets, 10_000)
+        for S in (1, 2, 4):
+            for K in (1, 4):
+                h = model.sample(sample, K, S)
+                apart = (mean(h).keypoints - sample["keypoints"]).norm(dim=-1)
+                hidden[len(offsets), S, K] = float(apart[:, 1].median())
+    print(hidden)
+    for S in (1, 2, 4):
+        for K in (1, 4):
+            assert hidden[3, S, K] < 0.6 * hidden[1, S, K]
+
+
+def test_options_that_cannot_be_are_refused_in_one_line():
+    for options, word in (
+        ({"range": "zero"}, "head.range"),
+        ({"mask": "all"}, "loss.mask"),
+        ({"merge": "sum"}, "head.merge"),
+        ({"up": "nearest"}, "head.up"),
+        ({"scales": [4]}, "head.scales"),
+        ({"lookup": {"mode": "both"}}, "lookup.mode"),
+        ({"lookup": {"width": 12}}, "lookup.width"),
+        ({"lookup": {"fuse": 0}}, "lookup.fuse"),
+        ({"channels": 30}, "head.channels"),
+        ({"size": (52, 64)}, "multiples of"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            video2d(**options)
+    model = diffusion(video2d())
+    model.sampler = replace(model.sampler, start=300)
+    with pytest.raises(ValueError, match=r"sampler\.start"):
+        model.predict(clips())
