@@ -13,14 +13,13 @@ the clock. Memory is the peak of an inference of 4 steps above what the loaded m
 """
 
 import argparse
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 import torch
+from cost_image2d import milliseconds, multiply_adds
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 import posediff
 from posediff.diffusion import DiffusionModel
@@ -111,28 +110,6 @@ def scales(head: torch.nn.Module, features: Tensor) -> list[Tensor]:
 def whole(model: DiffusionModel, sample: dict, S: int, K: int) -> Callable[[], object]:
     """Frames to heatmaps of all noise sets; reading keypoints out of them costs all rows alike."""
     return lambda: list(model.trajectory(sample, K, S))[-1].estimate
-
-
-def multiply_adds(call: Callable[[], object]) -> float:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops() / 2
-
-
-def milliseconds(
-    calls: Sequence[Callable[[], object]], rounds: int, device: torch.device, alone: bool
-) -> list[float]:
-    """The least time of each, called by turns."""
-    clock = time.process_time if alone and device.type == "cpu" else time.perf_counter
-    best = [float("inf") for _ in calls]
-    for _ in range(rounds + 1):
-        for i, call in enumerate(calls):
-            begin = clock()
-            call()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            best[i] = min(best[i], clock() - begin)
-    return [1000 * seconds for seconds in best]
 
 
 def megabytes(call: Callable[[], object], device: torch.device) -> float:

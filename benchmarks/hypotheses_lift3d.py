@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = engine.Thinned(whole, args.samples)
     held_out = engine.Thinned(config.dataset(cfg, "validation"), args.validation)
     seen = f"{len(data)} samples of {whole.summary()['keypoints']} 2D"
-    steps = recalibration.steps(model)
+    steps = model.steps
     print(f"{seen}, {steps} steps, seed {args.seed}, {date.today()}\n", flush=True)
     rules(model, data, args.hypotheses, args.seed)
     calibration(model, data, held_out, args.seed)

@@ -30,6 +30,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from mocap_lift3d import spread
 
 from posediff import checkpoint, config, engine
 from posediff.diffusion import DiffusionModel, Model
@@ -229,12 +230,6 @@ def table(done: dict[str, dict[int, Scores]]) -> str:
         seeds = " ".join(map(str, mine))
         lines.append(f"| {' | '.join([name, *figures, gain, seeds, f'{cost:.2f}'])} |")
     return "\n".join(lines) + "\n"
-
-
-def spread(values: Iterable[float]) -> str:
-    """Mean and standard deviation over seeds."""
-    x = list(values)
-    return f"{statistics.mean(x):.1f}" + (f" +- {statistics.stdev(x):.1f}" if len(x) > 1 else "")
 
 
 if __name__ == "__main__":

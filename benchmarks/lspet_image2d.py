@@ -17,9 +17,11 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+
+from mocap_lift3d import spread
 
 DATA = ("dataset=lspet_crops", "backbone=efficientnet_lite0", "task.flip=false")
 RECIPE = (
@@ -132,12 +134,6 @@ def table(done: dict[str, dict[int, dict[str, float]]]) -> str:
         seeds = " ".join(map(str, mine))
         lines.append(f"| {' | '.join([name, *figures, gain, seeds, f'{cost:.0f}'])} |")
     return "\n".join(lines) + "\n"
-
-
-def spread(values: Iterable[float]) -> str:
-    """Mean and standard deviation over seeds."""
-    x = list(values)
-    return f"{statistics.mean(x):.1f}" + (f" +- {statistics.stdev(x):.1f}" if len(x) > 1 else "")
 
 
 if __name__ == "__main__":

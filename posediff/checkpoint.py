@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from posediff.diffusion import Model
+from posediff.files import write_json
 
 WEIGHTS = "model.safetensors"
 FORMAT = {"format": "posediff-model", "version": 1}
@@ -106,10 +107,7 @@ def read_config(folder: Path | str) -> dict[str, Any]:
 
 def write_config(folder: Path | str, config: Mapping[str, Any]) -> None:
     """Another config.json for a model folder, whose weights stay as they are."""
-    path = whole(folder) / "config.json"
-    part = path.with_name("config.json.part")
-    part.write_text(json.dumps(dict(config), indent=1) + "\n")
-    part.replace(path)
+    write_json(whole(folder) / "config.json", dict(config), indent=1)
 
 
 def read_weights(folder: Path | str) -> dict[str, Tensor]:

@@ -1,19 +1,16 @@
-"""The door to Hydra: where conf/ is, composing it, and what the mains share.
+"""The door to Hydra: composing conf/, and building what a configuration says.
 
 Importers use `build` and never see Hydra; it is imported here inside the functions that need it.
 """
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from posediff import checkpoint
+from posediff.command import CONF, expected_errors, one_line
 from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
 from posediff.diffusion.aggregate import mean
 from posediff.diffusion.model import Rule
@@ -22,11 +19,6 @@ from posediff.tasks.image2d import Coarse, Image2D
 from posediff.tasks.image2d.structure import Disagreement
 from posediff.tasks.video2d import Plain
 
-_here = Path(__file__).parent.resolve()
-# inside the installed package, or beside it in a checkout and an editable install
-CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf")
-
-FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
 # what a model folder says of the data that its model was made for
 DATA_KEYS = (
@@ -171,7 +163,10 @@ def dataset(cfg: Any, split: str) -> Any:
     reader = plain(cfg.dataset)
     takes = signature(get_method(reader["_target_"])).parameters
     named = {k: x for k, x in reader.items() if k not in ("name", "skeleton") or k in takes}
-    return instantiate(named, split=split, _convert_="all")
+    data = instantiate(named, split=split, _convert_="all")
+    if cfg.task.get("head", {}).get("frames") == "centre":
+        data.centre()
+    return data
 
 
 def batch_size(cfg: Any) -> int:
@@ -232,70 +227,14 @@ def _honest(cfg: Any) -> None:
 
 
 def plain(node: Any) -> Any:
+    """A part of a configuration as dictionaries and lists, its interpolations resolved."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(node, resolve=True)
 
 
 def device(name: str) -> torch.device:
+    """cpu, cuda, cuda:1 ..; auto is the GPU where there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
-
-
-def expected_errors() -> tuple[type[Exception], ...]:
-    """What a person can mend: their input, their files, their overrides."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    return (ValueError, OSError, HydraException, OmegaConfBaseException)
-
-
-def one_line(error: BaseException) -> str:
-    """The message that says most, on one line: Hydra wraps the real error into its own."""
-    from hydra.errors import InstantiationException
-
-    while isinstance(error, InstantiationException) and error.__cause__ is not None:
-        error = error.__cause__
-    text = str(error).split("full_key:")[0].split("Set the environment variable")[0]
-    return " ".join(text.split())
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """What a person can mend ends in one line and exit code 1; HYDRA_FULL_ERROR=1 shows it all."""
-    try:
-        yield
-    except expected_errors() as e:
-        if FULL_ERRORS:
-            raise
-        print(f"error: {one_line(e)}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print(
-            "\nstopped. Training goes on with name=<of the run folder> resume=true", file=sys.stderr
-        )
-        sys.exit(130)
-
-
-def main(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
-    """Make a command of a function of the configuration conf/<primary>.yaml."""
-
-    def command(task: Callable[[Any], None]) -> Callable[[], None]:
-        import hydra
-
-        @wraps(task)
-        def guarded(cfg: Any) -> None:  # inside, so that Hydra does not announce the error first
-            with one_line_errors():
-                task(cfg)
-
-        composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
-
-        def run() -> None:
-            os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see it
-            with one_line_errors():
-                composed()
-
-        return run
-
-    return command

@@ -1,43 +1,27 @@
 """Score a model: python -m posediff.eval task=lift3d dataset=synthetic"""
 
-import json
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import __version__, checkpoint, config, engine, recalibration
-from posediff.data.result_files import write_aic, write_coco, write_posetrack
+from posediff import __version__, checkpoint, config, engine, recalibration, report
+from posediff.command import command
 from posediff.diffusion import Model
-from posediff.metrics.aic import AicAP
-from posediff.metrics.calibration import LEVELS, reliability, verdict
-from posediff.metrics.coco import CocoAP
-from posediff.metrics.posetrack import PoseTrackAP
-from posediff.visual.pose3d import write_picture
-from posediff.visual.reliability import draw_reliability
+from posediff.files import write_json
 
 
-@config.main("eval")
+@command("eval")
 def main(cfg: Any) -> None:
     run = Path(HydraConfig.get().runtime.output_dir)
     cfg, model, folder = config.trained(cfg, "eval")
     saved = checkpoint.read_config(folder)
-    if saved["skeleton"] != cfg.dataset.skeleton:
-        raise ValueError(
-            f"{folder}: trained on the joints of {saved['skeleton']}, {cfg.dataset.name} has those "
-            f"of {cfg.dataset.skeleton}; use a data set of the same skeleton"
-        )
-    for key, what in (("keypoints", "2D of "), ("scale", "3D of scale ")):
-        trained_on, seen = saved["dataset"].get(key), cfg.dataset.get(key)
-        if trained_on != seen:
-            print(f"warning: trained on {what}'{trained_on}', scored on '{seen}'")
+    fits(cfg, saved, folder)
     data = config.dataset(cfg, cfg.eval.split)
     if cfg.eval.get("quirks", {}).get("count_overlap"):
         data.count_overlap = True
     rules = config.rules(cfg, model)
-    names = list(rules)
     metric = config.metric(cfg, data, cfg.eval.split)
     spread = recalibrated(cfg, model, folder)
     if spread:
@@ -45,7 +29,7 @@ def main(cfg: Any) -> None:
     begin = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, config.batch_size(cfg), cfg.seed)
     seconds = time.perf_counter() - begin
-    report = {
+    about = {
         "checkpoint": str(folder),
         "task": cfg.task.name,
         "method": cfg.task.method,
@@ -54,9 +38,9 @@ def main(cfg: Any) -> None:
         "trained_on": saved["dataset"],
         **data.summary(),
         **(metric.summary() if hasattr(metric, "summary") else {}),
-        "steps": recalibration.steps(model),
+        "steps": model.steps,
         "K": model.hypotheses,
-        "aggregates": names,
+        "aggregates": list(rules),
         **({"recalibration": spread} if spread else {}),
         "flip": bool(cfg.task.flip),
         **views_apart(model),
@@ -66,18 +50,24 @@ def main(cfg: Any) -> None:
         "posediff": __version__,
         "metrics": figures,
     }
-    path = run / "metrics.json"
-    part = path.with_name("metrics.json.part")
-    part.write_text(json.dumps(report, indent=1) + "\n")
-    part.replace(path)
-    print(table(figures))
-    curves = reliability(figures)
-    if curves:
-        print(verdict(figures))
-        write_picture(run / "reliability.png", draw_reliability(LEVELS, curves))
-    origin = cfg.dataset.get("origin", 0)
-    files = [*result_files(metric, names, run, origin), *run.glob("reliability.png")]
-    print("\n".join(map(str, [folder, *files, path])))
+    path = write_json(run / "metrics.json", about, indent=1)
+    report.show(figures)
+    files = report.result_files(metric, list(rules), run, cfg.dataset.get("origin", 0))
+    picture = report.reliability_picture(figures, run)
+    print("\n".join(map(str, [folder, *files, *picture, path])))
+
+
+def fits(cfg: Any, saved: dict[str, Any], folder: Path) -> None:
+    """ValueError for a model of other joints; a warning where it learned from other input."""
+    if saved["skeleton"] != cfg.dataset.skeleton:
+        raise ValueError(
+            f"{folder}: trained on the joints of {saved['skeleton']}, {cfg.dataset.name} has those "
+            f"of {cfg.dataset.skeleton}; use a data set of the same skeleton"
+        )
+    for key, what in (("keypoints", "2D of "), ("scale", "3D of scale ")):
+        trained_on, seen = saved["dataset"].get(key), cfg.dataset.get(key)
+        if trained_on != seen:
+            print(f"warning: trained on {what}'{trained_on}', scored on '{seen}'")
 
 
 def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
@@ -92,10 +82,10 @@ def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
         print(
             f"hypotheses lie {found['factor']:.2f} times as far from their mean once recalibrated"
         )
-    elif found and found["steps"] != recalibration.steps(model):
+    elif found and found["steps"] != model.steps:
         print(
             f"warning: recalibrated at {found['steps']} steps, scored at "
-            f"{recalibration.steps(model)}: eval.recalibrate=512 does it again"
+            f"{model.steps}: eval.recalibrate=512 does it again"
         )
     return found
 
@@ -104,39 +94,6 @@ def views_apart(model: Model) -> dict[str, float]:
     """The share of joints, at all steps, that the two views of the flip test saw in two places."""
     watch = getattr(model.head, "watch", None)
     return {} if watch is None else {"flip_apart": round(watch.share(), 4)}
-
-
-def result_files(
-    metric: Any, names: Sequence[str], folder: Path, origin: int = 0
-) -> Iterator[Path]:
-    """The poses in the benchmark's own form, by rule, where the metric has one.
-
-    origin: what the labels of a video benchmark call the first pixel.
-    """
-    if isinstance(metric, PoseTrackAP):
-        for name in names:
-            found = metric.people(name)
-            yield write_posetrack(folder / f"results_{name}", metric.documents, *found, origin)
-    if isinstance(metric, CocoAP):
-        category = metric.truth["categories"][0]["id"]
-        for name in names:
-            path, people = folder / f"results_{name}.json", metric.people(name)
-            if isinstance(metric, AicAP):
-                yield write_aic(path, *people)
-            else:
-                yield write_coco(path, *people, category)
-
-
-def table(figures: engine.Figures) -> str:
-    """The headline figures, one a line; all others stand in metrics.json."""
-    shown = {k: x for k, x in figures.items() if ":" not in k}
-    width = max(map(len, shown))
-    return "\n".join(f"{k:{width}}  {x:10.{digits(x)}f}" for k, x in shown.items())
-
-
-def digits(x: float) -> int:
-    """Behind the point: none of a count, two of millimetres and percent, four of a share."""
-    return 0 if x == int(x) else 2 if abs(x) > 1 else 4
 
 
 if __name__ == "__main__":

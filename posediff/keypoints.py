@@ -14,7 +14,8 @@ frame without detections, nor for a person of whom fewer than FEWEST of the lift
 known: such a row gets NaN and the score 0.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,9 @@ from posediff.diffusion import Model, Poses
 from posediff.engine import on
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import skeleton
+
+Sampled = Callable[[Tensor, Tensor, Tensor], dict[str, Any]]  # of points, scores and their rows
+Fold = Callable[[dict[str, Any]], dict[str, Any]]  # one person's frames -> windows
 
 SIDE, SHARE = 1000.0, 0.35  # pixels; what standing people take of the pictures in the data sets
 TALL = 0.9  # the quantile of a track's boxes that is its size: people crouch, detectors fail
@@ -91,22 +95,16 @@ def lift(
         own, seen = [names[i] for i in rows.tolist()], None if lens is None else lens[rows]
         return lifting_sample(points, size, scores, layout, bones.name, told, own, seen)
 
+    centred = any(getattr(m, "frames", "all") == "centre" for m in model.modules())
     device, window = next(model.parameters()).device, int(model.trained_on.get("frames", 1))
     rows = there.nonzero()[:, 0]
-    batches = []
-    if window == 1:
-        for part in torch.split(rows, BATCH):
-            batches.append(sample(points[part], scores[part], part))
-    else:
+    batches = [sample(points[rows], scores[rows], rows)]
+    if window > 1:
         order = sorted(rows.tolist(), key=lambda i: (int(tracks[i]), int(frames[i])))
         rows = torch.tensor(order)
-        for part in _stretches(rows, tracks, frames, window):
-            at, moved, sure, known = _bridged(points[part], scores[part], frames[part])
-            whole = sample(moved, sure, part[at])
-            batch = windowed(whole, window)
-            known = windowed({"id": whole["id"], "known": known.float()}, window)["known"]
-            batch["frames_valid"] = batch["frames_valid"] * known
-            batches.append(batch)
+        stretches = _stretches(rows, tracks, frames, window)
+        fold = partial(windowed, frames=window, centred=centred)
+        batches = [_windows(points, scores, frames, part, fold, sample) for part in stretches]
     answers = [
         model.predict(on(device, part), hypotheses, steps, seed)
         for batch in batches
@@ -143,6 +141,22 @@ def _stretches(rows: Tensor, tracks: Tensor, frames: Tensor, window: int) -> Seq
     if ((step == 0) & ~cut).any():
         raise ValueError("a track has two rows in one frame: give every track one person")
     return rows.tensor_split((cut.nonzero()[:, 0] + 1).tolist())
+
+
+def _windows(
+    points: Tensor,
+    scores: Tensor,
+    frames: Tensor,
+    rows: Tensor,
+    fold: Fold,
+    sample: Sampled,
+) -> dict[str, Any]:
+    """The windows of one stretch of rows; only their own frames are valid, no bridges."""
+    at, moved, sure, known = _bridged(points[rows], scores[rows], frames[rows])
+    whole = sample(moved, sure, rows[at])
+    own = fold({"id": whole["id"], "known": known.float()})["known"]
+    batch = fold(whole)
+    return batch | {"frames_valid": batch["frames_valid"] * own}
 
 
 def _bridged(points: Tensor, scores: Tensor, frames: Tensor) -> tuple[Tensor, ...]:

@@ -1,6 +1,5 @@
 """Photos of one's own through a 2D model: one result file, and a picture for every photo."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from posediff.data.pictures import RGB
 from posediff.data.result_files import write_coco
 from posediff.diffusion import DiffusionModel, Model, Poses
 from posediff.engine import on
+from posediff.files import write_json
 from posediff.pose.oks import instance_scores
 from posediff.pose.skeleton import skeleton
 from posediff.visual.pose2d import draw_heatmaps, draw_pose2d
@@ -69,7 +69,7 @@ class Reader:
         about = {
             "skeleton": self.bones.name,
             "joints": self.bones.joints,
-            "steps": getattr(getattr(self.model, "sampler", None), "steps", 1),
+            "steps": self.model.steps,
             "K": self.model.hypotheses,
             "seed": self.seed,
             "spread": "pixels of the photo, RMS, by person of results.json and joint",
@@ -78,11 +78,7 @@ class Reader:
                 for name, row in zip(names, spread.tolist(), strict=True)
             ],
         }
-        path = output / "spread.json"
-        part = path.with_name("spread.json.part")
-        part.write_text(json.dumps(about, indent=1) + "\n")
-        part.replace(path)
-        return results, path
+        return results, write_json(output / "spread.json", about, indent=1)
 
     @torch.no_grad()
     def _draw(self, at: Path, photo: RGB, sample: dict[str, Any], poses: Poses) -> list[Path]:

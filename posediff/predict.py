@@ -1,12 +1,13 @@
 """Use a model: python -m posediff.predict task=image2d input=photo.jpg"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from posediff import checkpoint, config
+from posediff.command import command
 from posediff.data.inputs import intrinsics
 from posediff.data.keypoint_files import read_keypoints
 from posediff.data.photos import photos, read_boxes
@@ -15,8 +16,8 @@ from posediff.data.tracks import everybody, open_video
 from posediff.diffusion import Poses
 from posediff.keypoints import FEWEST, SIDE, alone, lift
 from posediff.photos import Reader
-from posediff.pose.layout import convert
-from posediff.pose.skeleton import skeleton
+from posediff.pose.layout import Converted, convert
+from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.videos import follow
 from posediff.visual.pose3d import draw_pose3d, write_picture
 
@@ -25,7 +26,7 @@ COLUMNS = ("keypoints", "scores", "hypotheses", "spread")
 PICTURES = 12  # of so many frames, evenly spaced
 
 
-@config.main("predict")
+@command("predict")
 def main(cfg: Any) -> None:
     {"lift3d": lift_file, "image2d": find, "video2d": track}[cfg.task.name](cfg)
 
@@ -79,40 +80,52 @@ def lift_file(cfg: Any) -> None:
         "camera": camera,
         "checkpoint": str(folder),
         "method": checkpoint.read_config(folder)["method"],
-        "steps": getattr(getattr(model, "sampler", None), "steps", 1),
+        "steps": model.steps,
         "K": model.hypotheses,
         "seed": cfg.seed,
         "empty_frames": rows.empty,
         "too_few_joints": few,
     }
-    output, N = Path(cfg.output), len(names)
-    own, when = tracks[there].numpy(), frames[there].numpy()
-    paths = [*write_poses(output, poses, names, bones, meta, own, when)]
+    output, own, when = Path(cfg.output), tracks[there].numpy(), frames[there].numpy()
+    written = write_poses(output, poses, names, bones, meta, own, when)
     if size is None:
         points, _ = alone(points, scores, tracks)
-    width, height = size or (SIDE, SIDE)
-    seen = convert(points[there], scores[there], layout, bones, width=width)
-    for i in range(0, N, max(1, -(-N // PICTURES))):
+        size = SIDE, SIDE
+    seen = convert(points[there], scores[there], layout, bones, width=size[0])
+    drawn = pictures(output, poses, names, seen, size, bones)
+    people, spread = len(set(own.tolist())), 1000 * float(poses.spread.mean())
+    print(
+        f"{len(names)} poses of {bones.name} in {people} track{'s' * (people > 1)}, "
+        f"{model.hypotheses} hypotheses, spread {spread:.1f} mm"
+    )
+    print("\n".join(map(str, [*written, *drawn])))
+    if few:
+        print(f"{len(few)} left out with fewer than {FEWEST} joints: {listed(few)}")
+    if rows.empty:
+        print(f"nobody in {len(rows.empty)} frames: {listed(rows.empty)}")
+
+
+def pictures(
+    folder: Path,
+    poses: Poses,
+    names: Sequence[str],
+    seen: Converted,
+    size: tuple[float, float],
+    bones: Skeleton,
+) -> Iterator[Path]:
+    """Of at most PICTURES rows, evenly spaced, with their 2D as `seen` in a picture of `size`."""
+    for i in range(0, len(names), max(1, -(-len(names) // PICTURES))):
         drawn = draw_pose3d(
             torch.where(seen.visible[i, :, None] > 0, seen.points[i], torch.nan),
-            torch.tensor([width, height]),
+            torch.tensor(size),
             poses.keypoints[i],
             poses.hypotheses[i],
             poses.spread[i],
             bones,
         )
-        paths.append(output / f"{safe(names[i])}.png")
-        write_picture(paths[-1], drawn)
-    people, spread = len(set(own.tolist())), 1000 * float(poses.spread.mean())
-    print(
-        f"{N} poses of {bones.name} in {people} track{'s' * (people > 1)}, {model.hypotheses} "
-        f"hypotheses, spread {spread:.1f} mm"
-    )
-    print("\n".join(map(str, paths)))
-    if few:
-        print(f"{len(few)} left out with fewer than {FEWEST} joints: {listed(few)}")
-    if rows.empty:
-        print(f"nobody in {len(rows.empty)} frames: {listed(rows.empty)}")
+        path = folder / f"{safe(names[i])}.png"
+        write_picture(path, drawn)
+        yield path
 
 
 def listed(names: Sequence[str]) -> str:

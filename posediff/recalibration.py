@@ -32,7 +32,7 @@ def fit(
         model.hypotheses = drawn
     return {
         "factor": metric.recalibration(),
-        "steps": steps(model),
+        "steps": model.steps,
         "K": DRAWS,
         "split": "validation",
         "samples": len(data),
@@ -42,7 +42,3 @@ def fit(
 def keep(folder: Path, found: Mapping[str, Any]) -> None:
     """In the model folder, in place of an older one."""
     checkpoint.write_config(folder, checkpoint.read_config(folder) | {KEY: dict(found)})
-
-
-def steps(model: Model) -> int:
-    return getattr(getattr(model, "sampler", None), "steps", 1)

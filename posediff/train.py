@@ -8,13 +8,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 
 from posediff import checkpoint, config, engine
+from posediff.command import command
 from posediff.diffusion import Model
 from posediff.nn import weights
 from posediff.nn.backbone import Backbone
 from posediff.tasks.image2d import Image2D
 
 
-@config.main("train")
+@command("train")
 def main(cfg: Any) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if not cfg.resume and (folder / "checkpoints").exists():

@@ -6,7 +6,6 @@ poses.mp4      every frame with its people
 poses.png      some of the frames, evenly spaced, on one sheet
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from posediff.data.tracks import Person, Video, samples
 from posediff.diffusion import Model, Poses
 from posediff.engine import on
+from posediff.files import write_json
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.progress import progress
 from posediff.visual.canvas import Picture
@@ -50,7 +50,7 @@ def follow(
     poses = joined(parts)
     about = {
         "skeleton": bones.name,
-        "steps": getattr(getattr(model, "sampler", None), "steps", 1),
+        "steps": model.steps,
         "K": model.hypotheses,
         "seed": seed,
         "offsets": list(crop["offsets"]),
@@ -139,11 +139,9 @@ def write_results(
             for row, person in enumerate(people)
         ],
     }
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(document) + "\n")
-    part.replace(path)
-    return path
+    return write_json(path, document)
 
 
 def rounded(x: torch.Tensor) -> list[float]:
+    """Of any shape, flat, to 0.001 pixel."""
     return [round(value, 3) for value in x.flatten().tolist()]

@@ -11,7 +11,6 @@ result on them counts.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from posediff.data.render import Scene, labels
 from posediff.data.rendered import TINY
 from posediff.data.stage import scene
 from posediff.data.synthetic import synthetic
+from posediff.files import replacing, write_json
 from posediff.pose.camera import project, world_to_camera
 from posediff.pose.skeleton import skeleton
 
@@ -111,7 +111,7 @@ def keypoints(folder: Path) -> None:
     chosen = square[:: len(square) // len(KINDS)][: len(KINDS)]
     content = {k: seen[name][chosen].tolist() for k, name in NAMES.items()}
     path = folder / "keypoints.json"
-    _json(path, content)
+    write_json(path, content)
     print(f"wrote {path}: 2D keypoints of {len(chosen)} frames")
 
 
@@ -131,10 +131,10 @@ def coco(folder: Path, count: int) -> None:
             people += _people(shot, n, "coco17", stored_area=True)
         about = {"categories": [_category("coco17")], "images": images}
         path = folder / f"annotations/person_keypoints_{part}2017.json"
-        _json(path, about | {"annotations": _numbered(people)})
+        write_json(path, about | {"annotations": _numbered(people)})
     rng = np.random.default_rng(17)
     boxes = [_detection(rng, person) for person in people for _ in range(rng.integers(1, 3))]
-    _json(folder / "detections_val2017.json", boxes)
+    write_json(folder / "detections_val2017.json", boxes)
     _report(folder, "COCO", count + count // 2)
 
 
@@ -156,7 +156,7 @@ def crowdpose(folder: Path, count: int) -> None:
     files["trainval"] = files["train"] | both
     for part, data in files.items():
         people = _numbered(data["annotations"])
-        _json(folder / f"json/crowdpose_{part}.json", data | {"annotations": people})
+        write_json(folder / f"json/crowdpose_{part}.json", data | {"annotations": people})
     _report(folder, "CrowdPose", count + count // 2 * 2)
 
 
@@ -176,10 +176,10 @@ def aic(folder: Path, count: int) -> None:
             images.append(_image(n, f"{image}.jpg", shot))
             people += _people(shot, n, "aic14")
             raw.append(_aic_entry(image, [p for p in people if p["image_id"] == n]))
-        _json(home / f"keypoint_{name}_annotations_{date}.json", raw)
+        write_json(home / f"keypoint_{name}_annotations_{date}.json", raw)
         about = {"categories": [_category("aic14", **spoken)], "images": images}
         converted = about | {"annotations": _numbered(people)}
-        _json(folder / f"annotations/aic_{short}.json", converted)
+        write_json(folder / f"annotations/aic_{short}.json", converted)
     _report(folder, "AI Challenger", count + count // 2)
 
 
@@ -311,22 +311,13 @@ def _photo(path: Path, shot: Scene) -> None:
     cv2.imwrite(str(path), shot.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
 
 
-def _json(path: Path, data: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(data))
-    part.replace(path)
-
-
 def _report(folder: Path, what: str, pictures: int) -> None:
     print(f"wrote {folder}: {what} in small, {pictures} drawn pictures")
 
 
 def _save(path: Path, **entries: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **entries)
-    part.replace(path)
 
 
 if __name__ == "__main__":

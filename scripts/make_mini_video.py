@@ -23,6 +23,7 @@ from posediff.data.jhmdb import PICTURE
 from posediff.data.render import Scene
 from posediff.data.rendered_video import document
 from posediff.data.stage import clip
+from posediff.files import write_json
 from posediff.pose.skeleton import skeleton
 
 SIZE = (200, 150)
@@ -231,13 +232,6 @@ def write_film(path: Path, shots: list[Scene]) -> None:
     for shot in shots:
         film.write(np.ascontiguousarray(shot.picture[..., ::-1]))
     film.release()
-
-
-def write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content))
-    part.replace(path)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ theirs (39.asf for 39_08.amc). Subject and action are read from file names, or f
 
 import argparse
 import csv
-import json
 import os
 import re
 import sys
@@ -24,6 +23,7 @@ import numpy as np
 from posediff.data.motion import Motion, read_amc, read_bvh
 from posediff.data.recording import SPLITS, Recording, write
 from posediff.data.retarget import centre, cut, mocap17, resample
+from posediff.files import write_json
 
 HDM05 = re.compile(r"HDM_(?P<subject>[^_]+)_(?P<action>[^_]+)_[^_]+_(?P<fps>\d+)")
 CMU = re.compile(r"(?P<subject>\d+)_\d+")
@@ -171,9 +171,7 @@ def write_cameras(path: Path) -> None:
         }
         cameras.append(camera)
     facts = {"unit": "mm", "world": "z up", "model": "x_cam = R (X - t)", "cameras": cameras}
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(facts, indent=1) + "\n")
-    part.replace(path)
+    write_json(path, facts, indent=1)
 
 
 if __name__ == "__main__":

@@ -1,68 +1,52 @@
-"""train, eval and predict as people call them, on a few synthetic clips."""
+"""train and eval as people call them, on a few synthetic clips."""
 
 import json
 import shutil
 
-import numpy as np
 import pytest
 import torch
 from helpers.commands import command, error_of
+from helpers.lifters import ENCODER, LIFT, TINY
 from safetensors.torch import load_file
 
 import posediff
 from posediff import checkpoint, engine
-from posediff.data.synthetic import synthetic
-
-TINY = ("dataset=synthetic", "dataset.clips=2", "dataset.length=20", "debug=limit", "device=cpu")
-ENCODER = ("experiment=lift3d_encoder", "model.head.width=16", "model.head.depth=1", *TINY)
-LIFT = ("task=lift3d", "task.head.width=16", "task.head.depth=1", *TINY)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """A folder of runs with an encoder, a paper and a released-style model, all hardly trained."""
-    folder = tmp_path_factory.mktemp("work")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
-        command("train", *ENCODER, "name=encoder")
-        command("train", *LIFT, "name=paper")
-        command("train", *LIFT, "preset=official_frame", "name=official")
-    return folder / "runs/lift3d/synthetic"
 
 
 @pytest.fixture(autouse=True)
-def inside(runs, monkeypatch):
-    monkeypatch.chdir(runs.parents[2])
-    monkeypatch.setenv("POSEDIFF_RUNS", str(runs.parents[1]))
+def inside(lifters, monkeypatch):
+    monkeypatch.chdir(lifters.parents[2])
+    monkeypatch.setenv("POSEDIFF_RUNS", str(lifters.parents[1]))
 
 
 # --- training
 
 
-def test_a_run_leaves_its_configuration_log_and_checkpoints(runs):
+def test_a_run_leaves_its_configuration_log_and_checkpoints(lifters):
     for run in ("encoder", "paper", "official"):
         files = {
-            p.relative_to(runs / run).as_posix() for p in (runs / run).rglob("*") if p.is_file()
+            p.relative_to(lifters / run).as_posix()
+            for p in (lifters / run).rglob("*")
+            if p.is_file()
         }
         assert {".hydra/config.yaml", "log.jsonl", "checkpoints/last/trainer.pt"} <= files
         assert {f"checkpoints/best/{f}" for f in ("model.safetensors", "config.json")} <= files
         assert not [f for f in files if ".part" in f or ".old" in f]
-    log = [json.loads(line) for line in (runs / "paper/log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (lifters / "paper/log.jsonl").read_text().splitlines()]
     assert sum("epoch" in line for line in log) == 2
     assert sum("step" in line for line in log) == 6
 
 
-def test_the_encoder_learns_its_residual_and_goes_into_the_model_that_uses_it(runs):
-    weights = load_file(runs / "encoder/checkpoints/best/model.safetensors")
+def test_the_encoder_learns_its_residual_and_goes_into_the_model_that_uses_it(lifters):
+    weights = load_file(lifters / "encoder/checkpoints/best/model.safetensors")
     assert (weights["head.residual"][1:] > 0.001).all()
     for run in ("paper", "official"):
-        whole = load_file(runs / run / "checkpoints/best/model.safetensors")
+        whole = load_file(lifters / run / "checkpoints/best/model.safetensors")
         for name, value in weights.items():
             assert torch.equal(whole[name.replace("head.", "head.encoder.")], value)
 
 
-def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(runs, monkeypatch):
+def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(lifters, monkeypatch):
     command("train", *LIFT, "name=whole")
     real, epochs = engine.train_one_epoch, []
 
@@ -79,7 +63,7 @@ def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(runs, monkeypatc
     command("train", *LIFT, "name=broken", "resume=true")
     for kind in ("best", "last"):
         a, b = (
-            load_file(runs / run / "checkpoints" / kind / "model.safetensors")
+            load_file(lifters / run / "checkpoints" / kind / "model.safetensors")
             for run in ("whole", "broken")
         )
         assert a.keys() == b.keys()
@@ -90,9 +74,9 @@ def test_training_again_under_a_used_name_is_refused(capsys):
     assert "resume=true" in error_of(capsys, "train", *LIFT, "name=paper")
 
 
-def test_one_batch_again_and_again_is_learned(runs):
+def test_one_batch_again_and_again_is_learned(lifters):
     command("train", *ENCODER, "debug=overfit", "name=overfit", "trainer.optimizer.lr=1e-2")
-    log = [json.loads(line) for line in (runs / "overfit/log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (lifters / "overfit/log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in log if "step" in line]
     assert losses[-1] < losses[0] / 3
 
@@ -107,8 +91,8 @@ def scores(capsys, *arguments):
     return json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
 
 
-def test_scoring_takes_the_newest_model_of_its_method_and_says_what_it_measured(runs, capsys):
-    report = scores(capsys, "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")
+def test_scoring_takes_the_newest_model_of_its_method_and_says_what_it_measured(lifters, capsys):
+    report = scores(capsys, "task=lift3d", f"checkpoint={lifters}/paper/checkpoints/best")
     assert (report["method"], report["steps"], report["K"], report["split"]) == (
         "paper",
         5,
@@ -122,19 +106,19 @@ def test_scoring_takes_the_newest_model_of_its_method_and_says_what_it_measured(
     assert (newest["method"], newest["K"]) == ("encoder", 1)
 
 
-def test_a_model_is_scored_as_it_was_trained_whatever_the_preset_in_force(runs, capsys):
-    report = scores(capsys, "task=lift3d", f"checkpoint={runs}/official/checkpoints/best")
+def test_a_model_is_scored_as_it_was_trained_whatever_the_preset_in_force(lifters, capsys):
+    report = scores(capsys, "task=lift3d", f"checkpoint={lifters}/official/checkpoints/best")
     assert (report["method"], report["steps"], report["K"]) == ("official_frame", 2, 1)
 
 
-def test_steps_hypotheses_flip_and_rules_are_free_at_evaluation(runs, capsys):
+def test_steps_hypotheses_flip_and_rules_are_free_at_evaluation(lifters, capsys):
     free = (
         "sampler.steps=2",
         "task.hypotheses=3",
         "task.flip=true",
         "eval.aggregates=[mean,median,p_best]",
     )
-    where = ("task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")
+    where = ("task=lift3d", f"checkpoint={lifters}/paper/checkpoints/best")
     report = scores(capsys, *where, *free)
     assert (report["steps"], report["K"], report["flip"]) == (2, 3, True)
     metrics = report["metrics"]
@@ -144,14 +128,16 @@ def test_steps_hypotheses_flip_and_rules_are_free_at_evaluation(runs, capsys):
     assert plain["mpjpe/mean"] != metrics["mpjpe/mean"]
 
 
-def test_every_figure_that_read_the_truth_says_oracle_and_no_headline_does(runs, capsys):
-    metrics = scores(capsys, "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")["metrics"]
+def test_every_figure_that_read_the_truth_says_oracle_and_no_headline_does(lifters, capsys):
+    metrics = scores(capsys, "task=lift3d", f"checkpoint={lifters}/paper/checkpoints/best")[
+        "metrics"
+    ]
     assert all("oracle" in key for key in metrics if "best" in key)
     assert "mpjpe/mean" in metrics
 
 
-def test_rules_that_project_carry_their_root_and_stand_beside_the_mean(runs, capsys):
-    where = ("task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", "sampler.steps=2")
+def test_rules_that_project_carry_their_root_and_stand_beside_the_mean(lifters, capsys):
+    where = ("task=lift3d", f"checkpoint={lifters}/paper/checkpoints/best", "sampler.steps=2")
     three = "eval.aggregates=[jpma,rpea,mode,p_best,j_best]"
     found = [scores(capsys, *where, three, f"eval.root={r}") for r in ("estimated", "oracle")]
     for report, root in zip(found, ("estimated_root", "oracle_root"), strict=True):
@@ -168,8 +154,8 @@ def test_rules_that_project_carry_their_root_and_stand_beside_the_mean(runs, cap
     assert quirk["mpjpe/p_best@oracle"] > found[0]["metrics"]["mpjpe/p_best@oracle"]
 
 
-def test_what_reads_the_truth_is_no_answer(runs, capsys):
-    where = ("eval", *TINY, "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best")
+def test_what_reads_the_truth_is_no_answer(lifters, capsys):
+    where = ("eval", *TINY, "task=lift3d", f"checkpoint={lifters}/paper/checkpoints/best")
     rooted = ("task.aggregate=jpma", "eval.root=oracle")
     assert "would read the truth" in error_of(capsys, *where, "task.aggregate=p_best")
     assert "would read the truth" in error_of(capsys, *where, *rooted)
@@ -180,10 +166,10 @@ def test_what_reads_the_truth_is_no_answer(runs, capsys):
 
 
 def test_recalibration_is_found_on_validation_data_and_kept_in_the_model_folder(
-    runs, capsys, tmp_path
+    lifters, capsys, tmp_path
 ):
     folder = tmp_path / "model"
-    shutil.copytree(runs / "paper/checkpoints/best", folder)
+    shutil.copytree(lifters / "paper/checkpoints/best", folder)
     where = ("task=lift3d", f"checkpoint={folder}", "task.hypotheses=50", "dataset.length=5")
     before = scores(capsys, *where, "sampler.steps=2")["metrics"]
     assert "coverage@0.5/recalibrated" not in before
@@ -206,93 +192,7 @@ def test_recalibration_is_found_on_validation_data_and_kept_in_the_model_folder(
     assert "reliability.png" in said
 
 
-# --- predicting
-
-
-def keypoints(folder, frames=3):
-    sample = synthetic("test", keypoints="gt", clips=1, length=10).__getitems__(list(range(frames)))
-    path = folder / "keypoints.json"
-    path.write_text(json.dumps({"keypoints": sample["keypoints_2d"].tolist()}))
-    return path
-
-
-def test_predicting_writes_poses_for_programs_and_people_and_a_picture(runs, tmp_path, capsys):
-    path = keypoints(tmp_path)
-    where = (f"input={path}", "image_size=[1000,1002]", "layout=h36m17", f"output={tmp_path}/out")
-    command("predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", *where)
-    said = capsys.readouterr().out
-    arrays = np.load(tmp_path / "out/poses.npz", allow_pickle=False)
-    assert arrays["hypotheses"].shape == (3, 5, 17, 3)
-    assert np.allclose(arrays["keypoints"], arrays["hypotheses"].mean(1), atol=1e-5)
-    assert (arrays["spread"][:, 1:] > 0).all()
-    text = json.loads((tmp_path / "out/poses.json").read_text())
-    assert len(text["poses"]) == 3
-    assert text["meta"]["steps"] == 5
-    assert len(list((tmp_path / "out").glob("*.png"))) == 3
-    assert str(tmp_path / "out/poses.npz") in said
-
-
-def test_the_library_predicts_what_the_command_writes(runs, tmp_path):
-    path, folder = keypoints(tmp_path), runs / "paper/checkpoints/best"
-    where = (f"input={path}", "image_size=[1000,1002]", "layout=h36m17", f"output={tmp_path}/out")
-    command("predict", "task=lift3d", f"checkpoint={folder}", *where)
-    model = posediff.load(folder)
-    points = torch.tensor(json.loads(path.read_text())["keypoints"])
-    sample = posediff.lifting_sample(
-        points,
-        (1000, 1002),
-        layout="h36m17",
-        skeleton=model.head.skeleton,
-        detector=checkpoint.read_config(folder)["dataset"],
-        ids=[f"{i:06d}" for i in range(3)],
-    )
-    poses = model.predict(sample, hypotheses=5, steps=5, seed=0)
-    written = np.load(tmp_path / "out/poses.npz")["keypoints"]
-    assert np.allclose(poses.keypoints.numpy(), written, atol=1e-5)
-    same = posediff.lift(model, points, (1000, 1002), layout="h36m17", ids=sample["id"])
-    assert np.allclose(same.keypoints.numpy(), written, atol=1e-5)
-
-
-def test_the_example_of_the_library_runs(runs):
-    lines = posediff.__doc__.splitlines()
-    example = "\n".join(lines[next(i for i, x in enumerate(lines) if x.startswith("model =")) :])
-    example = example.replace("runs/lift3d/synthetic/<name>", f"{runs}/paper")
-    assert "posediff.lift(model, points)" in example
-    names = {"posediff": posediff, "points": 300 + 50 * torch.rand(4, 17, 2)}
-    exec(example, names)
-    assert names["poses"].keypoints.shape == (4, 17, 3)
-    assert names["poses"].hypotheses.shape == (4, 5, 17, 3)
-
-
-def test_a_video_of_tracks_is_predicted_and_its_empty_frames_are_listed(runs, tmp_path, capsys):
-    people = [
-        {"image_id": n, "track_id": t, "keypoints": (100 + 50 * torch.rand(51)).tolist()}
-        for t in (3, 8)
-        for n in range(30)
-        if n not in (4, 5) and (n, t) != (9, 8)
-    ]
-    images = [{"id": n, "file_name": f"{n:03d}.jpg"} for n in range(30)]
-    people[-1]["keypoints"][24:] = [0] * 27  # too little is known of the last
-    path = tmp_path / "video.json"
-    path.write_text(json.dumps({"images": images, "annotations": people}))
-    capsys.readouterr()
-    where = (f"input={path}", "layout=coco17", f"output={tmp_path}/out", "camera=[900,900,320,240]")
-    command("predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", *where)
-    said = capsys.readouterr().out.strip().splitlines()
-    assert said[0].startswith("54 poses of h36m17 in 2 tracks")
-    assert said[-2] == "1 left out with fewer than 9 joints: 029.jpg#8"
-    assert said[-1] == "nobody in 2 frames: 004.jpg, 005.jpg"
-    arrays = np.load(tmp_path / "out/poses.npz", allow_pickle=False)
-    assert arrays["track"].tolist() == [0] * 28 + [1] * 26
-    assert arrays["number"][28:].tolist() == [n for n in range(29) if n not in (4, 5, 9)]
-    assert arrays["frames"][[0, 53]].tolist() == ["000.jpg#3", "028.jpg#8"]
-    text = json.loads((tmp_path / "out/poses.json").read_text())
-    assert (text["poses"][53]["track"], text["poses"][53]["number"]) == (1, 28)
-    assert text["meta"]["empty_frames"] == ["004.jpg", "005.jpg"]
-    assert len(list((tmp_path / "out").glob("*.png"))) == 11
-
-
-def test_building_gives_fresh_weights_by_the_command_line_s_names(runs):
+def test_building_gives_fresh_weights_by_the_command_line_s_names(lifters):
     model = posediff.build("lift3d", "synthetic", ["task.head.width=24", "task.hypotheses=7"])
     assert model.hypotheses == 7
     features = torch.zeros(1, 17, model.head.encoder.network.width)
@@ -325,8 +225,8 @@ def test_without_a_model_the_command_that_trains_one_is_named(capsys, tmp_path):
     assert "experiment=lift3d_encoder" in error_of(capsys, "train", *LIFT, where)
 
 
-def test_a_checkpoint_that_does_not_fit_is_one_line(runs, capsys, tmp_path):
-    good = runs / "paper/checkpoints/best"
+def test_a_checkpoint_that_does_not_fit_is_one_line(lifters, capsys, tmp_path):
+    good = lifters / "paper/checkpoints/best"
     config, weights = checkpoint.read_config(good), checkpoint.read_weights(good)
 
     def line(change=None, state=weights):
@@ -345,40 +245,6 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(runs, capsys, tmp_path):
     assert "model.safetensors" in line
     line = error_of(capsys, "eval", *TINY, "task=lift3d", f"checkpoint={tmp_path}/nowhere")
     assert "nowhere" in line
-
-
-@pytest.mark.parametrize(
-    ("make", "word"),
-    [
-        (lambda p: p.write_text(""), "empty"),
-        (lambda p: p.write_text("[[[1, 2], [3, 4]]]"), "17"),
-        (lambda p: p.write_text(json.dumps([[[float("nan"), 1.0]] * 17])), "frame"),
-    ],
-)
-def test_bad_keypoints_are_one_line_and_leave_the_last_answer_alone(
-    runs, capsys, tmp_path, make, word
-):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "poses.npz").write_bytes(b"the last answer")
-    path = tmp_path / "bad.json"
-    make(path)
-    where = (f"input={path}", "image_size=[1000,1002]", "layout=h36m17", f"output={out}")
-    line = error_of(
-        capsys, "predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", *where
-    )
-    assert "bad.json" in line
-    assert word in line
-    assert (out / "poses.npz").read_bytes() == b"the last answer"
-
-
-def test_an_unknown_layout_or_size_is_one_line(runs, capsys, tmp_path):
-    path = keypoints(tmp_path)
-    where = ("predict", "task=lift3d", f"checkpoint={runs}/paper/checkpoints/best", f"input={path}")
-    assert "coco17" in error_of(capsys, *where, "layout=coco18", "image_size=[1000,1000]")
-    assert "image_size" in error_of(capsys, *where, "layout=h36m17", "image_size=[1000]")
-    line = error_of(capsys, *where, "layout=h36m17", "camera=[0,900,500,500]")
-    assert "the focal length must be above 0 pixels" in line
 
 
 @pytest.mark.slow

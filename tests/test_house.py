@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from posediff import checkpoint
+from posediff import checkpoint, config
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "posediff").rglob("*.py"))
-MAINS = ("train.py", "eval.py", "predict.py", "config.py")
+MAINS = ("train.py", "eval.py", "predict.py", "config.py", "command.py")
 HEAVY = ("scipy", "cv2", "tqdm", "h5py", "hydra", "omegaconf", "matplotlib", "pycocotools")
 
 
@@ -124,3 +124,8 @@ def test_the_product_names_no_folder_beside_itself():
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in (".py", ".yaml", ".md"):
                 assert "../shared" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("task", ["lift3d", "image2d", "video2d"])
+def test_the_whole_configuration_of_a_task_resolves(task):
+    assert config.plain(config.compose("train", [f"task={task}"]))["task"]["name"] == task

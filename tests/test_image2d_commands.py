@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 import posediff
 from posediff import checkpoint, config
+from posediff.data import rendered
 from posediff.pose.skeleton import skeleton
 
 TINY = (
@@ -30,7 +31,23 @@ COARSE = ("experiment=image2d_coarse", *TINY)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def drawn_once():
+    """Every command wants the same few pictures; each is drawn for the first of them."""
+    shots, scene = {}, rendered.scene
+
+    def drawn(rng, *arguments, **options):
+        key = str((rng.bit_generator.state, arguments, options))
+        if key not in shots:
+            shots[key] = scene(rng, *arguments, **options)
+        return shots[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendered, "scene", drawn)
+        yield
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, drawn_once):
     """A folder of runs with a coarse head, and a diffusion and a coarse head that began with it."""
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:

@@ -1,5 +1,7 @@
 """Every choice of image2d is one key that turns its switch."""
 
+from functools import cache
+
 import pytest
 
 import posediff
@@ -10,6 +12,7 @@ from posediff.pose.combined import Combined
 SMALL = ("task.head.channels=8", "task.head.blocks=1", "task.head.multipliers=[1,1]")
 
 
+@cache
 def head(*overrides):
     return posediff.build("image2d", overrides=[*SMALL, "dataset.size=[48,64]", *overrides]).head
 

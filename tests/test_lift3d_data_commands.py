@@ -1,37 +1,20 @@
 """From small stand-ins of Human3.6M and MPI-INF-3DHP to figures, as people call the commands."""
 
-import importlib
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+from helpers.commands import command, error_of, run, script
 
 from posediff import config
+from posediff.data.h36m_cameras import SIZES
+from posediff.data.mixtures import write
 
 ROOT = Path(__file__).parents[1]
 TINY = ("debug=limit", "device=cpu", "name=e")
 ENCODER = ("model.head.width=16", "model.head.depth=1", *TINY)
-
-
-def run(main, *arguments):
-    before, sys.argv = sys.argv, ["command", *map(str, arguments)]
-    try:
-        main()
-    finally:
-        sys.argv = before
-
-
-def script(name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    run(module.main, *arguments)
-
-
-def command(name, *arguments):
-    run(importlib.import_module(f"posediff.{name}").main, *arguments)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,8 +26,8 @@ def home(tmp_path_factory):
         patch.setenv("POSEDIFF_DATA", str(folder / "data"))
         patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
         for mini, name in (("h36m", "h36m"), ("3dhp", "mpi_inf_3dhp")):
-            script("make_mini", mini, folder / mini)
-            script(f"prepare_{name}", folder / mini)
+            run(script("make_mini").main, mini, folder / mini)
+            run(script(f"prepare_{name}").main, folder / mini)
         yield folder
 
 
@@ -75,6 +58,30 @@ def test_human36m_is_scored_from_its_stand_in_by_the_command_of_the_documents(ca
     same = {key for key, x in plain["metrics"].items() if x == odd["metrics"][key]}
     assert {"mpjpe/mean", "p_mpjpe/mean"} & same == {"mpjpe/mean"}
     assert "mpjve/mean" not in same
+
+
+@pytest.mark.parametrize(
+    ("component", "words"),
+    [
+        ((0.9, 5, 5, 4, 4), "weights that do not sum to 1"),
+        ((1, 5, 5, 0, 4), "a variance that is zero or negative"),
+        ((1, 5, 5, 4, -4), "a variance that is zero or negative"),
+    ],
+)
+def test_mixtures_that_are_none_are_one_line_of_the_command(home, capsys, component, words):
+    path = home / "broken.h5"
+    with h5py.File(home / "data/h36m/h36m.h5") as file:
+        clips = [(clip, len(x["world"])) for clip, x in file["S1"].items()]
+    broken = [
+        (f"S1/{clip}/{camera}", np.full((frames, 17, 1, 5), component))
+        for clip, frames in clips
+        for camera in SIZES
+    ]
+    write(path, broken, {"skeleton": "h36m17"})
+    where = ("experiment=lift3d_encoder", "dataset=h36m", f"dataset.keypoints={path}")
+    line = error_of(capsys, "train", *where, *ENCODER[:4], "name=broken")
+    assert f"{path}: S1/{clips[0][0]}/" in line
+    assert f"{words} in frame 0, joint 0: fit it again" in line
 
 
 def test_mpi_inf_3dhp_is_scored_by_its_own_protocol(capsys):
@@ -131,3 +138,33 @@ def test_every_published_table_is_one_experiment(experiment, dataset, keypoints,
     cfg = config.compose("train", [f"experiment=[{encoder},{experiment}]"])
     assert (cfg.task.method, cfg.dataset.frames) == ("encoder", frames)
     assert cfg.model._target_.endswith("Regression")
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        pytest.param("lift3d_h36m_frame_gt", marks=pytest.mark.slow),
+        "lift3d_h36m_video_cpn",
+        pytest.param("lift3d_h36m_video_gt", marks=pytest.mark.slow),
+        "lift3d_3dhp",
+        "lift3d_3dhp_video",
+    ],
+)
+def test_every_experiment_trains_its_encoder_and_its_denoiser_and_is_scored(experiment, capsys):
+    video = "video" in experiment
+    kind, windows = ("video_encoder", ("dataset.frames=9",)) if video else ("encoder", ())
+    quick = (*windows, "trainer.recipe.epochs=1", "trainer.recipe.batch_size=16", *TINY)
+    heads = ("model.head.heads=2",) if video else ()
+    encoder = f"experiment=[lift3d_{kind},{experiment}]"
+    command("train", encoder, *ENCODER[:2], *heads, *quick, f"name=e-{experiment}")
+    small = ("task.head.width=16", "task.head.depth=1")
+    command("train", f"experiment={experiment}", *small, *quick, f"name=p-{experiment}")
+    few = ("task.hypotheses=2", "sampler.steps=1", *windows)
+    found, _ = report(capsys, f"experiment={experiment}", *few)
+    assert found["checkpoint"].endswith(f"p-{experiment}/checkpoints/best")
+    assert found["method"] == ("paper_video" if video else "paper")
+    assert found.get("window", 1) == (9 if video else 1)
+    assert (
+        found["frames"] == found["metrics"]["frames/mean"] == (96 if "3dhp" in experiment else 2600)
+    )
+    assert found["protocol"] == ("3dhp" if "3dhp" in experiment else "h36m")

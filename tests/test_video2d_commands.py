@@ -1,14 +1,13 @@
 """train, eval and predict of video2d as people call them, on a few frames of noise."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.commands import command, error_of
 from helpers.video2d import OVERRIDES
 from safetensors.torch import load_file
 
@@ -25,15 +24,6 @@ TRAINER = (
     "device=cpu",
 )
 FULL, PLAIN = "task=video2d", "experiment=video2d_plain"
-
-
-def command(name, *arguments):
-    """python -m posediff.<name> arguments, in this process."""
-    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments]
-    try:
-        importlib.import_module(f"posediff.{name}").main()
-    finally:
-        sys.argv = before
 
 
 def footage(root, part, videos):
@@ -93,17 +83,6 @@ def scores(capsys, *arguments):
     capsys.readouterr()
     command("eval", *WHERE, "device=cpu", *arguments)
     return json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
-
-
-def error_of(capsys, name, *arguments):
-    """The one line that a command ends with."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        command(name, *arguments)
-    assert stop.value.code == 1
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 # --- training and scoring

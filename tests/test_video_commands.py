@@ -1,31 +1,22 @@
 """train, eval and predict of the video models, on a few synthetic clips."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.commands import command
 
 import posediff
 from posediff import checkpoint
 from posediff.data.synthetic import synthetic
 
 WINDOWS = ("dataset=synthetic", "dataset.frames=9", "dataset.clips=1", "dataset.length=20")
-TINY = (*WINDOWS, "debug=limit", "trainer.recipe.batch_size=8", "trainer.recipe.epoch_samples=16")
+RECIPE = ("trainer.recipe.batch_size=8", "trainer.recipe.epoch_samples=16")
+TINY = (*WINDOWS, *RECIPE, "debug=limit")
 SMALL = ("width=16", "depth=1", "heads=2")
 ENCODER = ("experiment=lift3d_video_encoder", *(f"model.head.{x}" for x in SMALL), *TINY)
 LIFT = ("task=lift3d", "task.head.width=16", "task.head.depth=1", *TINY)
-
-
-def command(name, *arguments):
-    """python -m posediff.<name> arguments, in this process."""
-    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments, "device=cpu"]
-    try:
-        importlib.import_module(f"posediff.{name}").main()
-    finally:
-        sys.argv = before
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +52,13 @@ def test_a_model_is_scored_over_the_windows_that_it_was_trained_on(
 ):
     where = f"checkpoint={runs}/{run}/checkpoints/best"
     command(
-        "eval", "task=lift3d", "dataset=synthetic", "dataset.clips=2", "dataset.length=20", where
+        "eval",
+        "task=lift3d",
+        "dataset=synthetic",
+        "dataset.clips=2",
+        "dataset.length=20",
+        where,
+        "device=cpu",
     )
     report = json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
     assert (report["method"], report["steps"], report["K"]) == (method, steps, K)
@@ -73,7 +70,7 @@ def test_a_model_is_scored_over_the_windows_that_it_was_trained_on(
 
 def test_a_model_without_a_folder_named_is_the_newest_of_its_windows(runs, capsys):
     few = ("dataset=synthetic", "dataset.clips=1", "dataset.length=20", "dataset.frames=9")
-    command("eval", "task=lift3d", "preset=paper_video", *few)
+    command("eval", "task=lift3d", "preset=paper_video", "device=cpu", *few)
     report = json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
     assert report["checkpoint"] == str(runs / "paper/checkpoints/best")
 
@@ -93,8 +90,9 @@ def test_predicting_a_clip_gives_a_pose_for_every_frame(runs, tmp_path):
     path = tmp_path / "keypoints.json"
     path.write_text(json.dumps({"keypoints": seen["keypoints_2d"].tolist()}))
     folder = runs / "paper/checkpoints/best"
-    where = (f"input={path}", "image_size=[1000,1002]", "layout=h36m17", f"output={tmp_path}/out")
-    command("predict", "task=lift3d", "dataset=synthetic", f"checkpoint={folder}", *where)
+    where = ("dataset=synthetic", f"checkpoint={folder}", "device=cpu", f"output={tmp_path}/out")
+    said = (f"input={path}", "image_size=[1000,1002]", "layout=h36m17")
+    command("predict", "task=lift3d", *where, *said)
     arrays = np.load(tmp_path / "out/poses.npz", allow_pickle=False)
     assert arrays["hypotheses"].shape == (20, 5, 17, 3)
     assert arrays["frames"].shape == (20,)
@@ -111,8 +109,36 @@ def test_predicting_a_clip_gives_a_pose_for_every_frame(runs, tmp_path):
     assert np.allclose(poses.keypoints, arrays["keypoints"], atol=1e-5)
 
 
+def test_a_clip_shorter_than_the_window_is_scored_and_predicted_frame_by_frame(
+    runs, tmp_path, capsys
+):
+    where = ("task=lift3d", "dataset=synthetic", f"checkpoint={runs}/paper/checkpoints/best")
+    command("eval", *where, "dataset.clips=1", "dataset.length=4")
+    report = json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
+    assert (report["window"], report["windows"], report["frames"]) == (9, 4, 4 * 4)
+    assert report["metrics"]["frames/mean"] == 16
+    seen = synthetic("test", "gt", clips=1, length=4).__getitems__([0, 1, 2])["keypoints_2d"]
+    np.save(tmp_path / "three.npy", seen.numpy())
+    out = ("layout=h36m17", f"output={tmp_path}/out")
+    command("predict", *where, f"input={tmp_path}/three.npy", *out)
+    found = np.load(tmp_path / "out/poses.npz", allow_pickle=False)["keypoints"]
+    assert found.shape == (3, 17, 3)
+    assert np.isfinite(found).all()
+
+
+def test_the_middle_frames_alone_are_trained_and_scored(runs, capsys):
+    centre = (*LIFT, "preset=paper_video", "task.head.frames=centre")
+    command("train", *centre, f"task.head.encoder={runs}/encoder/checkpoints/best", "name=centre")
+    capsys.readouterr()
+    where = f"checkpoint={runs}/centre/checkpoints/best"
+    command("eval", "task=lift3d", "dataset=synthetic", *WINDOWS[2:], where)
+    report = json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
+    assert (report["windows"], report["metrics"]["frames/mean"]) == (4 * 20, 4 * 20)
+
+
 def test_what_the_video_presets_say_is_what_was_released():
     model = posediff.build("lift3d", "synthetic", ["preset=d3dp", "task.head.depth=1"])
+    assert model.head.scale == 1.0
     assert (len(model.process.schedule), model.process.clip) == (1000, 1.1)
     assert model.sampler.grid(1000) == [999, 799, 599, 399, 199, -1]
     assert (model.sampler.eta, model.squared) == (1.0, True)

@@ -11,15 +11,17 @@ of the 3D by the published cameras.
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posediff.data.detector import DetectorNoise
 from posediff.data.h36m_cameras import SIZES, cameras
-from posediff.data.lifting import Clip, LiftingDataset, Source
+from posediff.data.lifting import LiftingDataset
 from posediff.data.mixtures import add_mixtures, is_file
+from posediff.data.prepared import opened, subjects, writing
+from posediff.data.views import Clip, Source
 
 Array = NDArray[np.float32]
 Named = tuple[str, str, dict[str, Array]]  # subject, clip, its entries in the file
@@ -33,6 +35,7 @@ BROKEN = ("S11", "Directions")  # a corrupt recording that nobody scores
 KEPT = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)  # of the 32 recorded joints
 FORMAT = {"format": "posediff-h36m", "version": 1, "skeleton": "h36m17", "unit": "metre", "fps": 50}
 
+SOURCE = "a FOLDER with data_3d_h36m.npz and data_2d_h36m_*.npz, or with the .cdf files"
 PROJECTED: dict[str, Source] = {"gt": "gt", "noisy": "noisy"}  # 2D that needs no detections
 
 
@@ -53,7 +56,7 @@ def h36m(
     keypoints: gt, noisy (by `noise`), a 2D source in the file, such as cpn, or a file of mixtures.
     Every frame of every camera counts, none is left out. frames: of a window; 1: single frames.
     """
-    path, people = Path(root) / "h36m.h5", subjects(split, validation)
+    path, people = Path(root) / "h36m.h5", subjects(split, validation, TRAIN, TEST)
     kind = "mixture" if is_file(keypoints) else PROJECTED.get(keypoints, "detected")
     source = keypoints if kind == "detected" else None
     clips = list(read(path, people, source))
@@ -74,22 +77,6 @@ def h36m(
     )
 
 
-def subjects(split: str, validation: str | None) -> tuple[str, ...]:
-    """Who is in a split. ValueError where the split is empty."""
-    if validation is not None and validation not in TRAIN:
-        raise ValueError(f"dataset.validation must be one of {', '.join(TRAIN)}, got {validation}")
-    if split == "validation" and validation is None:
-        raise ValueError("nobody is held out for validation: set dataset.validation, e.g. to S8")
-    people = {
-        "train": tuple(s for s in TRAIN if s != validation),
-        "validation": (str(validation),),
-        "test": TEST,
-    }
-    if split not in people:
-        raise ValueError(f"split must be one of {', '.join(people)}, got {split!r}")
-    return people[split]
-
-
 def clip_name(recorded: str) -> str:
     """The name that the field uses for a clip."""
     return recorded.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog")
@@ -102,7 +89,7 @@ def action(clip: str) -> str:
 
 def read(path: Path, people: Iterable[str], source: str | None = None) -> Iterator[Clip]:
     """The clips of these people in the file's order, with the 2D of a source if one is named."""
-    with _opened(path) as file:
+    with opened(path, FORMAT, "prepare_h36m.py", SOURCE, "h36m") as file:
         for subject in people:
             if subject not in file:
                 raise ValueError(f"{path}: no clips of {subject}, only of {', '.join(file)}")
@@ -126,34 +113,8 @@ def read(path: Path, people: Iterable[str], source: str | None = None) -> Iterat
 
 def write(path: Path, clips: Iterable[Named]) -> None:
     """The file, with the clips in their order, beside its place and then renamed."""
-    import h5py
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with h5py.File(part, "w", track_order=True) as file:
-        file.attrs.update(FORMAT | {"cameras": list(SIZES)})
+    with writing(path, FORMAT | {"cameras": list(SIZES)}) as file:
         for subject, clip, entries in clips:
             group = file.get(subject) or file.create_group(subject, track_order=True)
             for name, array in entries.items():
                 group.create_dataset(f"{clip}/{name}", data=array, dtype="f4")
-    part.replace(path)
-
-
-def _opened(path: Path) -> Any:
-    """The h5py.File."""
-    import h5py
-
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing, the one file of {path.parent}/ (dataset.root, or h36m/ under "
-            "POSEDIFF_DATA): make it by `python scripts/prepare_h36m.py FOLDER` from a FOLDER with "
-            "data_3d_h36m.npz and data_2d_h36m_*.npz; to try things out, `python "
-            "scripts/make_mini.py h36m FOLDER` writes small ones"
-        )
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read, prepare it again ({error})") from None
-    if any(file.attrs.get(key) != FORMAT[key] for key in ("format", "version")):
-        raise ValueError(f"{path}: not a file of this version's scripts/prepare_h36m.py")
-    return file

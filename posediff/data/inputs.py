@@ -8,7 +8,7 @@ from torch import Tensor
 
 from posediff.data.detector import FLOOR, DetectorNoise, kernel, point_mixture
 from posediff.pose.heatmap import Codec
-from posediff.pose.layout import convert, taken_over
+from posediff.pose.layout import Converted, convert, taken_over
 from posediff.pose.mixture import from_heatmaps, moments
 from posediff.pose.skeleton import skeleton as named
 
@@ -52,15 +52,7 @@ def lifting_sample(
             for k, x in mixture.items()
         }
     lens = {} if camera is None else {"camera": camera.expand(len(points), 9)}
-    return {
-        "id": list(ids or map(str, range(len(points)))),
-        **kernel(mixture),
-        "scores": found.scores,
-        "visible": found.visible,
-        "mixture": mixture,
-        "image_size": size,
-        **lens,
-    }
+    return _sample(found, mixture, size, ids) | lens
 
 
 def heatmap_sample(
@@ -93,8 +85,15 @@ def heatmap_sample(
         k: torch.where(here.view(*here.shape, *[1] * (x.ndim - 2)), fitted[k][:, own].float(), x)
         for k, x in point_mixture(found.points, found.scale).items()
     }
+    return _sample(found, mixture, size, ids)
+
+
+def _sample(
+    found: Converted, mixture: dict[str, Tensor], size: Tensor, ids: Sequence[str] | None
+) -> dict[str, Any]:
+    """What lifters read of every person."""
     return {
-        "id": list(ids or map(str, range(len(maps)))),
+        "id": list(ids or map(str, range(len(size)))),
         **kernel(mixture),
         "scores": found.scores,
         "visible": found.visible,

@@ -86,6 +86,7 @@ def empty_frames(people: People) -> list[str]:
 
 
 def numeric(where: str, data: object) -> Values:
+    """float64 of any shape. ValueError, naming `where`, for what is no array of real numbers."""
     try:
         values = np.asarray(data)
         if values.dtype.kind == "c":
@@ -98,6 +99,7 @@ def numeric(where: str, data: object) -> Values:
 
 
 def miscounted(where: str, joints: int, found: str) -> ValueError:
+    """The error of a file whose number of joints is not the layout's, to be raised."""
     return ValueError(
         f"{where}: the layout has {joints} joints, the file has {found}; "
         "name the layout that the keypoints are in"

@@ -16,8 +16,8 @@ Of own detections only a score of 0 says that a joint is missing; own mixtures m
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from dataclasses import asdict
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -27,47 +27,15 @@ from torch.utils.data import Dataset
 
 from posediff.data import random
 from posediff.data.detector import FLOOR, DetectorNoise, kernel, point_mixture
+from posediff.data.views import Clip, Source, View, actions_of, check, counted, view_of
 from posediff.data.windows import Windows, folded
-from posediff.pose.camera import Camera, project, world_to_camera
 from posediff.pose.mirror import mirror_sample
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 Sample = dict[str, Any]
-Source = Literal["gt", "noisy", "detected", "mixture"]
 
 DETECTED = 0.005  # deviation of a detector that tells none, in picture widths: 5 px at 1000
 MISSING = 1 / 40  # and of a joint that nobody saw
-
-
-@dataclass
-class Clip:
-    """One person moving: 3D joints in the world, the cameras that see them, perhaps detections."""
-
-    name: str
-    subject: str
-    action: str | Sequence[str]  # of the clip, or of every frame
-    world: NDArray[np.float32]  # (F, J, 3) metres, z up
-    cameras: list[Camera]
-    camera_names: list[str]
-    detections: list[NDArray[np.float32]] | None = None  # per camera (F, J, 2) pixels
-    detection_scores: list[NDArray[np.float32]] | None = None  # per camera (F, J)
-    annotated: list[NDArray[np.float32]] | None = None  # per camera, true 2D that is no projection
-    valid: NDArray[np.bool_] | None = None  # (F,) the frames that count; None: all
-    mixtures: list[NDArray[np.float32]] | None = None  # per camera (F, J, M, 5) as in their files
-
-
-class View(NamedTuple):
-    """A clip in one camera."""
-
-    keypoints: Tensor  # (F, J, 3) camera metres
-    target: Tensor  # (F, J, 2) pixels, the true projection
-    visible: Tensor  # (F, J) bool
-    frame: Tensor  # (F,) its number in the clip
-    action: Tensor  # (F,) its number among the data set's actions
-    points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) where none are read
-    scores: Tensor  # (F, J) of the detections; (F, 0)
-    mixtures: Tensor  # (F, J, M, 5); (F, 0)
-    counts: Tensor  # (F,) bool, enough of its joints are visible
 
 
 class LiftingDataset(Dataset[Sample]):
@@ -112,17 +80,17 @@ class LiftingDataset(Dataset[Sample]):
         if not clips:
             raise ValueError("no clips: look at the data folder, the split and the subjects")
         for clip in clips:
-            _check(clip, len(self.skeleton.joints), keypoints)
+            check(clip, len(self.skeleton.joints), keypoints)
         seen = [(clip, c) for clip in clips for c in range(len(clip.cameras))]
-        self.actions = sorted({action for clip in clips for action in _actions(clip)})
+        self.actions = sorted({action for clip in clips for action in actions_of(clip)})
         number = {action: n for n, action in enumerate(self.actions)}
-        views = [_view(clip, c, number, keypoints, minimum_visible) for clip, c in seen]
+        views = [view_of(clip, c, number, keypoints, minimum_visible) for clip, c in seen]
         if frames == 1:
             views = [View(*(column[view.counts] for column in view)) for view in views]
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
-        windows = Windows.over([len(view.frame) for view in views], frames)
-        self.windows = windows.with_any(self.rows.counts)
-        self.left_out = sum(_count(clip) for clip, _ in seen) - int(self.rows.counts.sum())
+        self.lengths = [len(view.frame) for view in views]
+        self.windows = Windows.over(self.lengths, frames).with_any(self.rows.counts)
+        self.left_out = sum(counted(clip) for clip, _ in seen) - int(self.rows.counts.sum())
 
         cameras = [clip.cameras[c] for clip, c in seen]
         self.intrinsics = torch.stack([camera.intrinsics.float() for camera in cameras])
@@ -138,6 +106,11 @@ class LiftingDataset(Dataset[Sample]):
         self.keys = random.name_keys([label["sequence"] for label in self.labels])
         if len(np.unique(self.keys)) < len(self.keys):
             raise ValueError("two clips of one subject have the same name: give each its own")
+
+    def centre(self) -> None:
+        """Windows around every frame instead, of models that answer for the middle one alone."""
+        windows = Windows.over(self.lengths, self.windows.frames, centred=True)
+        self.windows = windows.with_any(self.rows.counts)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -163,8 +136,8 @@ class LiftingDataset(Dataset[Sample]):
             sample = folded(sample, F)
             sample["frames_valid"] = (valid & self.rows.counts[rows]).float()
         labels = [self.labels[v] for v in view.tolist()]
-        begin = frame[:, 0].tolist()
-        sample["id"] = [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, begin, strict=True)]
+        names = frame[:, self.windows.named_by].tolist()
+        sample["id"] = [f"{x['sequence']}/{f:06d}" for x, f in zip(labels, names, strict=True)]
         sample["meta"] = {k: [x[k] for x in labels] for k in self.labels[0]} | {
             "action": actions if F > 1 else [action for (action,) in actions],
             "frame": frame if F > 1 else frame[:, 0],
@@ -250,67 +223,6 @@ class LiftingDataset(Dataset[Sample]):
             | source
             | windows
         )
-
-
-def _check(clip: Clip, joints: int, source: Source) -> None:
-    """One clear line for a clip that cannot be read."""
-    F, name = len(clip.world), f"clip {clip.subject}/{clip.name}"
-    if clip.world.shape != (F, joints, 3):
-        raise ValueError(f"{name}: world is {clip.world.shape}, the skeleton asks {(F, joints, 3)}")
-    if len(clip.camera_names) != len(clip.cameras):
-        raise ValueError(f"{name}: {len(clip.camera_names)} names for {len(clip.cameras)} cameras")
-    if len(_actions(clip)) != F:
-        raise ValueError(f"{name}: {len(_actions(clip))} actions for {F} frames")
-    if source == "mixture" and clip.mixtures is None:
-        raise ValueError(f"{name} has no mixtures: use keypoints gt or noisy, or a file of them")
-    if source != "detected":
-        return
-    if clip.detections is None:
-        raise ValueError(f"{name} has no detections: use keypoints gt or noisy")
-    shapes = [x.shape for x in clip.detections]
-    if shapes != [(F, joints, 2)] * len(clip.cameras):
-        raise ValueError(f"{name}: detections are {shapes}, need {(F, joints, 2)} per camera")
-
-
-def _actions(clip: Clip) -> Sequence[str]:
-    """One of every frame."""
-    return [clip.action] * len(clip.world) if isinstance(clip.action, str) else clip.action
-
-
-def _count(clip: Clip) -> int:
-    """The frames that count."""
-    return len(clip.world) if clip.valid is None else int(clip.valid.sum())
-
-
-def _view(
-    clip: Clip, c: int, number: Mapping[str, int], source: Source, minimum_visible: int
-) -> View:
-    """In float64, so that a projection is exact to the last bit of its float32."""
-    camera = Camera(*(part.double() for part in clip.cameras[c]))
-    keypoints = world_to_camera(torch.tensor(clip.world, dtype=torch.float64), camera)
-    target = project(keypoints, camera.intrinsics)
-    if clip.annotated is not None:
-        target = torch.tensor(clip.annotated[c], dtype=torch.float64)
-    F, J, _ = keypoints.shape
-    mixtures = torch.empty(F, 0)
-    if source == "detected" and clip.detections is not None:
-        points = torch.tensor(clip.detections[c], dtype=torch.float32)
-        given = clip.detection_scores
-        scores = torch.ones(F, J) if given is None else torch.tensor(given[c], dtype=torch.float32)
-        visible = scores > 0
-    else:
-        points, scores = torch.empty(F, 0, 2), torch.empty(F, 0)
-        inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
-        visible = inside & (keypoints[..., 2] > 0)
-    if source == "mixture" and clip.mixtures is not None:
-        mixtures = torch.from_numpy(clip.mixtures[c])
-        visible = torch.ones_like(visible)
-    action = torch.tensor([number[action] for action in _actions(clip)])
-    counts = visible.sum(-1) >= minimum_visible
-    if clip.valid is not None:
-        counts &= torch.from_numpy(clip.valid)
-    frame, keypoints, target = torch.arange(F), keypoints.float(), target.float()
-    return View(keypoints, target, visible, frame, action, points, scores, mixtures, counts)
 
 
 def _choose(here: Tensor, yes: Any, no: Any) -> Any:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posediff.data.lifting import Clip
 from posediff.data.pickles import read_npz
+from posediff.data.prepared import writing
+from posediff.data.views import Clip
 from posediff.pose.mixture import COMPONENTS
 
 Array = NDArray[np.float32]
@@ -37,16 +38,11 @@ def is_file(keypoints: str) -> bool:
 
 def write(path: Path, entries: Iterable[tuple[str, Array]], about: Mapping[str, Any]) -> int:
     """Entries by name, `subject/clip/camera`; `about` are attributes. Their number."""
-    import h5py
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part, count = path.with_name(path.name + ".part"), 0
-    with h5py.File(part, "w", track_order=True) as file:
-        file.attrs.update(FORMAT | dict(about))
+    count = 0
+    with writing(path, FORMAT | dict(about)) as file:
         for name, mixture in entries:
             file.create_dataset(name, data=mixture, dtype="f4", compression="lzf")
             count += 1
-    part.replace(path)
     return count
 
 

@@ -16,9 +16,10 @@ import torch
 
 from posediff.data import recording
 from posediff.data.detector import DetectorNoise
-from posediff.data.lifting import Clip, LiftingDataset, Source
+from posediff.data.lifting import LiftingDataset
 from posediff.data.mixtures import add_mixtures, is_file
 from posediff.data.recording import Recording
+from posediff.data.views import Clip, Source
 from posediff.pose.camera import Camera
 
 LENS = {"focal": 2, "center": 2, "radial": 3, "tangential": 2}  # a camera's intrinsics in order

@@ -16,14 +16,16 @@ annotations alone. They are not comparable: only annot3 fits the 2D by the camer
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from posediff.data.detector import DetectorNoise
-from posediff.data.lifting import Clip, LiftingDataset
+from posediff.data.lifting import LiftingDataset
+from posediff.data.prepared import opened, subjects, writing
+from posediff.data.views import Clip
 from posediff.pose.camera import Camera
 
 Array = NDArray[np.float32]
@@ -41,6 +43,7 @@ JOINTS = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)  # of 28
 STUDIO = (7.32506, (-0.0322884, 0.0929296), (10.0, 10.0), (2048, 2048))
 OUTDOORS = (8.770747185, (-0.104908645, 0.104899704), (10.0, 5.625), (1920, 1080))
 FORMAT = {"format": "posediff-mpi-inf-3dhp", "version": 1, "skeleton": "3dhp17", "unit": "metre"}
+SOURCE = "the data set's own FOLDER"
 
 
 @dataclass
@@ -75,7 +78,7 @@ def mpi_inf_3dhp(
     scale: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy. frames: of a
     window, in which all frames are seen and the valid ones are scored; 1 gives single frames.
     """
-    path, people = Path(root) / "mpi_inf_3dhp.h5", subjects(split, validation)
+    path, people = Path(root) / "mpi_inf_3dhp.h5", subjects(split, validation, TRAIN, tuple(VALID))
     if scale not in SCALES:
         raise ValueError(f"dataset.scale must be one of {', '.join(SCALES)}, got {scale!r}")
     if keypoints not in ("gt", "noisy"):
@@ -95,22 +98,6 @@ def mpi_inf_3dhp(
     )
 
 
-def subjects(split: str, validation: str | None) -> tuple[str, ...]:
-    """Who is in a split. ValueError where the split is empty."""
-    if validation is not None and validation not in TRAIN:
-        raise ValueError(f"dataset.validation must be one of {', '.join(TRAIN)}, got {validation}")
-    if split == "validation" and validation is None:
-        raise ValueError("nobody is held out for validation: set dataset.validation, e.g. to S8")
-    people = {
-        "train": tuple(s for s in TRAIN if s != validation),
-        "validation": (str(validation),),
-        "test": tuple(VALID),
-    }
-    if split not in people:
-        raise ValueError(f"split must be one of {', '.join(people)}, got {split!r}")
-    return people[split]
-
-
 def lens(subject: str) -> tuple[NDArray[np.float64], tuple[int, int]]:
     """Intrinsics (9,) in pixels and picture size of the camera of TS1 and so on."""
     focal, centre, sensor, size = OUTDOORS if subject in ("TS5", "TS6") else STUDIO
@@ -121,7 +108,7 @@ def lens(subject: str) -> tuple[NDArray[np.float64], tuple[int, int]]:
 
 def read(path: Path, people: Iterable[str], scale: str) -> Iterator[Shot]:
     """What the file has of these people. ValueError where that is nothing, or of another scale."""
-    with _opened(path) as file:
+    with opened(path, FORMAT, "prepare_mpi_inf_3dhp.py", SOURCE, "3dhp") as file:
         present = [subject for subject in people if subject in file]
         if not present:
             raise ValueError(f"{path}: nobody of {', '.join(people)}, only {', '.join(file)}")
@@ -150,12 +137,7 @@ def read(path: Path, people: Iterable[str], scale: str) -> Iterator[Shot]:
 
 def write(path: Path, shots: Iterable[Shot]) -> None:
     """The file, with the shots in their order, beside its place and then renamed."""
-    import h5py
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with h5py.File(part, "w", track_order=True) as file:
-        file.attrs.update(FORMAT)
+    with writing(path, FORMAT) as file:
         for shot in shots:
             group = file
             for name in (shot.subject, shot.sequence, shot.camera):
@@ -165,7 +147,6 @@ def write(path: Path, shots: Iterable[Shot]) -> None:
                 group.create_dataset(name, data=array, dtype="f4")
             for name, flag in shot.flags.items():
                 group.create_dataset(name, data=flag, dtype="u1")
-    part.replace(path)
 
 
 def _clip(shot: Shot, scale: str) -> Clip:
@@ -189,23 +170,3 @@ def _clip(shot: Shot, scale: str) -> Clip:
         annotated=[shot.keypoints_2d],
         valid=shot.flags["valid"] == 1 if "valid" in shot.flags else None,
     )
-
-
-def _opened(path: Path) -> Any:
-    """The h5py.File."""
-    import h5py
-
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing, the one file of {path.parent}/ (dataset.root, or mpi_inf_3dhp/ "
-            "under POSEDIFF_DATA): make it by `python scripts/prepare_mpi_inf_3dhp.py FOLDER` from "
-            "the data set's own FOLDER; to try things out, `python scripts/make_mini.py 3dhp "
-            "FOLDER` writes a small one"
-        )
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read, prepare it again ({error})") from None
-    if any(file.attrs.get(key) != FORMAT[key] for key in ("format", "version")):
-        raise ValueError(f"{path}: not a file of this version's scripts/prepare_mpi_inf_3dhp.py")
-    return file

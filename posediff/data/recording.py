@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posediff.data.retarget import FPS
+from posediff.files import replacing
 
 UNIT = 0.25  # millimetres, in files that are written
 JOINTS = (
@@ -60,10 +61,8 @@ def write(path: Path, recordings: Sequence[Recording]) -> None:
     }
     for word in WORDS:
         entries[word] = np.array([getattr(recording, word) for recording in recordings])
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **entries)
-    part.replace(path)
 
 
 def read(path: Path) -> list[Recording]:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from posediff.files import replacing
 from posediff.pose.skeleton import skeleton
 
 SLOTS, OWN = skeleton("posetrack17").joints, skeleton("posetrack15").joints
@@ -131,7 +132,9 @@ def write_posetrack(
             for track, row in enumerate(people.get(file, ())):
                 found.append(PERSON % (len(found) + 1, key, track, *rows[row]))
         head = json.dumps({"images": images, "categories": [CATEGORY]}, allow_nan=False)
-        _write_whole(Path(folder) / name, f'{head[:-1]}, "annotations": [{", ".join(found)}]}}\n')
+        with replacing(Path(folder) / name) as part:
+            text = f'{head[:-1]}, "annotations": [{", ".join(found)}]}}\n'
+            part.write_text(text, encoding="utf-8")
     return Path(folder)
 
 
@@ -146,13 +149,6 @@ def _posetrack_rows(keypoints: Tensor, joint_scores: Tensor, scores: Tensor) -> 
     return rows
 
 
-def _write_whole(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(content, encoding="utf-8")
-    part.replace(path)
-
-
 def _check(path: str | Path, images: Sequence[int | str], *columns: Tensor) -> None:
     for column in columns:
         if len(column) != len(images):
@@ -165,13 +161,10 @@ def _check(path: str | Path, images: Sequence[int | str], *columns: Tensor) -> N
 
 
 def _write(path: Path, entries: Iterable[dict[str, Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         begin = "[\n"
         for entry in entries:
             file.write(begin + json.dumps(entry, allow_nan=False))
             begin = ",\n"
         file.write("\n]\n" if begin != "[\n" else "[]\n")
-    part.replace(path)
     return path

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from posediff.data import body
 from posediff.data.actions import KINDS, motion
 from posediff.data.detector import DetectorNoise
-from posediff.data.lifting import Clip, LiftingDataset, Source
+from posediff.data.lifting import LiftingDataset
+from posediff.data.views import Clip, Source
 from posediff.pose.camera import Camera
 
 CLIPS = {"train": 208, "validation": 39, "test": 52}  # all kinds of 16, 3 and 4 subjects

@@ -44,6 +44,8 @@ class Video:
 
 
 class Person(NamedTuple):
+    """Somebody in one frame: its number from 0, whose track, and where in pixels."""
+
     frame: int
     track: int
     box: Tensor  # (4,) xywh

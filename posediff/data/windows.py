@@ -5,6 +5,9 @@ the loss nor in a score. At test the windows of a sequence follow each other, an
 with the sequence: what it shows for the second time is not valid there, so that every frame is
 scored once. In training a window begins anywhere. A sequence that is shorter than a window is
 padded on the right by its last frame, and the padding is not valid.
+
+Centred windows, of models that answer for the middle frame alone: every frame has a window around
+it, in which only it is valid, and which the first and the last frame of the sequence pad.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,17 +27,23 @@ class Windows:
     number: Tensor  # (W,) which window of it
     first: Tensor  # (W,) the row of the sequence's first frame
     length: Tensor  # (W,) frames in the sequence
+    centred: bool = False
 
     @classmethod
-    def over(cls, lengths: Sequence[int], frames: int) -> "Windows":
+    def over(cls, lengths: Sequence[int], frames: int, centred: bool = False) -> "Windows":
         if frames < 1:
             raise ValueError(f"dataset.frames must be at least 1, got {frames}")
         length = torch.tensor(lengths, dtype=torch.long)
-        count = (length + frames - 1) // frames
+        count = length if centred else (length + frames - 1) // frames
         sequence = torch.arange(len(length)).repeat_interleave(count)
         number = torch.arange(len(sequence)) - (count.cumsum(0) - count)[sequence]
         first = (length.cumsum(0) - length)[sequence]
-        return cls(frames, sequence, number, first, length[sequence])
+        return cls(frames, sequence, number, first, length[sequence], centred)
+
+    @property
+    def named_by(self) -> int:
+        """The place in a window of the frame that it is called after."""
+        return self.frames // 2 if self.centred else 0
 
     def __len__(self) -> int:
         return len(self.number)
@@ -43,15 +52,21 @@ class Windows:
         """Without those in which no row counts; `counts` (N,) bool of all rows."""
         rows, valid = self.rows(torch.arange(len(self)))
         some = (valid & counts[rows]).any(1)
-        kept = (x[some] for x in (self.sequence, self.number, self.first, self.length))
-        return Windows(self.frames, *kept)
+        s, n, first, length = (
+            x[some] for x in (self.sequence, self.number, self.first, self.length)
+        )
+        return Windows(self.frames, s, n, first, length, self.centred)
 
     def rows(self, indices: Tensor, u: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The rows of these windows and whether they are valid, both (B, F).
 
-        u (B,) in [0, 1): begin somewhere instead, as in training.
+        u (B,) in [0, 1): begin somewhere instead, as in training, unless they are centred.
         """
         number, first, length = (x[indices] for x in (self.number, self.first, self.length))
+        if self.centred:
+            frame = number[:, None] + torch.arange(self.frames) - self.named_by
+            row = first[:, None] + torch.minimum(frame.clamp(min=0), length[:, None] - 1)
+            return row, frame == number[:, None]
         own = number * self.frames
         room = (length - self.frames).clamp(min=0)
         begin = torch.minimum(own, room) if u is None else (u * (room + 1)).long()
@@ -62,13 +77,13 @@ class Windows:
         return first[:, None] + torch.minimum(frame, length[:, None] - 1), valid
 
 
-def windowed(sample: Mapping[str, Any], frames: int) -> dict[str, Any]:
+def windowed(sample: Mapping[str, Any], frames: int, centred: bool = False) -> dict[str, Any]:
     """Consecutive frames of one person, one a row, as windows of `frames`: a batch for a video
     model. Of the entries that are neither tensors nor mappings only `id` is kept.
     """
-    windows = Windows.over([len(sample["id"])], frames)
+    windows = Windows.over([len(sample["id"])], frames, centred)
     rows, valid = windows.rows(torch.arange(len(windows)))
-    ids = [sample["id"][row] for row in rows[:, 0].tolist()]
+    ids = [sample["id"][row] for row in rows[:, windows.named_by].tolist()]
     return {"id": ids, **_taken(sample, rows), "frames_valid": valid.float()}
 
 

@@ -30,6 +30,11 @@ class Model(nn.Module, ABC):
     hypotheses: int
     trained_on: Mapping[str, Any] = MappingProxyType({})
 
+    @property
+    def steps(self) -> int:
+        """Network calls behind an answer, unless a call says otherwise."""
+        return 1
+
     @abstractmethod
     def loss(self, sample: Sample) -> Tensor:
         """The training loss of a batch, a scalar."""
@@ -88,6 +93,11 @@ class DiffusionModel(Model):
         self.head, self.process, self.sampler = head, process, sampler
         self.aggregate, self.hypotheses = aggregate, hypotheses
         self.every_step, self.squared = every_step, squared
+
+    @property
+    def steps(self) -> int:
+        at = self.sampler.timesteps
+        return self.sampler.steps if at is None else len(at)
 
     def loss(self, sample: Sample, noise: Noise | None = None) -> Tensor:
         noise = noise or Noise.plain()

@@ -39,6 +39,8 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
+    """Two layers with a GELU between; (..., width) -> (..., width). Names are the released ones."""
+
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
         self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)

@@ -32,6 +32,8 @@ TINY = torch.finfo(torch.float64).tiny
 
 
 class Fit(NamedTuple):
+    """What EM found."""
+
     mixture: Mixture
     likelihood: Tensor  # (...), L of the last iteration
 

@@ -27,6 +27,8 @@ APART = 1e-4  # of rays: 2D that spreads less, a tenth of a pixel, tells no dist
 
 
 class Root(NamedTuple):
+    """Where the root joint is, of each pose, and whether the 2D told."""
+
     position: Tensor  # (..., 3) camera metres; (0, 0, 1) where it was not found
     found: Tensor  # (...) bool: the 2D told a distance, and in front of the camera
 

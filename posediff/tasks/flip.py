@@ -10,6 +10,8 @@ from posediff.diffusion.head import RegressionHead, Sample
 
 
 class MirroredHead(RegressionHead, Protocol):
+    """A head that knows its estimates and its samples in the mirror."""
+
     def mirror(self, x: Tensor) -> Tensor: ...
     def mirror_sample(self, sample: Sample) -> Sample: ...
 

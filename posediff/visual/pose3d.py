@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from posediff.files import replacing
 from posediff.pose.skeleton import Skeleton
 from posediff.visual.canvas import Canvas, Colour, Picture
 
@@ -99,9 +100,8 @@ def write_picture(path: str | Path, picture: Picture) -> None:
     path = Path(path)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise ValueError(f"{path}: unknown kind of picture {path.suffix!r}; use .png or .jpg")
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
 
 
 def _array(x: Tensor) -> Points:

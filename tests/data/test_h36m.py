@@ -1,10 +1,13 @@
 """Cameras against VideoPose3D's (golden/camera_h36m.npz) and a second public table; the reader."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from posediff.data.h36m import ACTIONS, KEPT, TEST, TRAIN, action, clip_name, h36m, subjects, write
+from posediff.data import prepared
+from posediff.data.h36m import ACTIONS, KEPT, TEST, TRAIN, action, clip_name, h36m, write
 from posediff.data.h36m_cameras import SIZES, cameras
 from posediff.pose.camera import normalise, project, world_to_camera
 from posediff.pose.skeleton import skeleton
@@ -107,6 +110,7 @@ def test_an_action_is_the_whole_word_before_the_take():
 
 
 def test_splits_share_nobody():
+    subjects = partial(prepared.subjects, train=TRAIN, test=TEST)
     assert subjects("train", "S8") == ("S1", "S5", "S6", "S7")
     assert subjects("validation", "S8") == ("S8",)
     assert subjects("train", None) == TRAIN

@@ -4,7 +4,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from posediff.data.detector import DetectorNoise, point_mixture
-from posediff.data.lifting import Clip, LiftingDataset
+from posediff.data.lifting import LiftingDataset
+from posediff.data.views import Clip
 from posediff.pose.camera import Camera, project
 from posediff.pose.mirror import mirror_sample
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from posediff.data.lifting import Clip, LiftingDataset
+from posediff.data.lifting import LiftingDataset
 from posediff.data.synthetic import synthetic
+from posediff.data.views import Clip
 from posediff.data.windows import Windows, windowed
 from posediff.pose.camera import project
 from posediff.pose.mirror import mirror_sample

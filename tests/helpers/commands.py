@@ -1,18 +1,41 @@
-"""The commands as people call them, in this process."""
+"""The commands and scripts as people call them, in this process."""
 
 import importlib
+import importlib.util
 import sys
+from pathlib import Path
 
 import pytest
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
-def command(name, *arguments):
-    """python -m posediff.<name> arguments, in this process."""
-    before, sys.argv = sys.argv, [f"posediff.{name}", *arguments]
+
+def run(main, *arguments):
+    """What a command's `main` does with these behind its name."""
+    before, sys.argv = sys.argv, ["command", *map(str, arguments)]
     try:
-        importlib.import_module(f"posediff.{name}").main()
+        main()
     finally:
         sys.argv = before
+
+
+def command(name, *arguments):
+    """python -m posediff.<name> arguments."""
+    run(importlib.import_module(f"posediff.{name}").main, *arguments)
+
+
+def script(name):
+    """scripts/<name>.py as a module."""
+    return module(SCRIPTS / f"{name}.py")
+
+
+def module(path):
+    """A file of Python that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = found  # where dataclasses look for it
+    spec.loader.exec_module(found)
+    return found
 
 
 def error_of(capsys, name, *arguments):

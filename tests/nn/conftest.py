@@ -1,20 +1,17 @@
 """The deterministic weights of the golden files."""
 
-import importlib.util
 import json
 
 import numpy as np
 import pytest
 import torch
+from helpers.commands import module
 
 
 @pytest.fixture(scope="session")
 def recipe(shared):
     """golden/recipe.py: `fill(module, gain)` and `inputs(name, shape)`."""
-    spec = importlib.util.spec_from_file_location("recipe", shared / "golden/recipe.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module(shared / "golden/recipe.py")
 
 
 @pytest.fixture(scope="session")

@@ -1,20 +1,10 @@
 """MixSTE and the timed network of D3DP against golden outputs of the released ones."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
 
 from posediff.nn.mixste import Block, MixSTE
-
-
-@pytest.fixture(scope="module")
-def recipe(shared):
-    spec = importlib.util.spec_from_file_location("recipe", shared / "golden/lift3d/recipe.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def golden(shared, name):
@@ -33,17 +23,17 @@ def d3dp(shared):
 
 
 @pytest.fixture
-def lifter(recipe):
+def lifter(lift3d_recipe):
     network = MixSTE(17, 9, width=64, depth=2)
-    state = recipe.weights(recipe.keys(9, 17, 64, 2), 3)
+    state = lift3d_recipe.weights(lift3d_recipe.keys(9, 17, 64, 2), 3)
     network.load_state_dict({name: torch.from_numpy(x) for name, x in state.items()})
     return network.eval()
 
 
 @pytest.fixture
-def denoiser(recipe):
+def denoiser(lift3d_recipe):
     network = MixSTE(17, 5, width=32, depth=2, channels_in=5, timed=True)
-    state = recipe.weights(recipe.keys_d3dp(5, 17, 32, 2), 11)
+    state = lift3d_recipe.weights(lift3d_recipe.keys_d3dp(5, 17, 32, 2), 11)
     network.load_state_dict(
         {name.removeprefix("pose_estimator."): torch.from_numpy(x) for name, x in state.items()}
     )

@@ -1,6 +1,5 @@
 """Released checkpoint files, made here by their list of keys, into a model folder."""
 
-import importlib.util
 import runpy
 import sys
 from pathlib import Path
@@ -195,14 +194,6 @@ def test_the_script_wants_both_networks_and_ends_in_one_line(files, tmp_path, ca
 
 
 @pytest.fixture(scope="module")
-def recipe(shared):
-    spec = importlib.util.spec_from_file_location("recipe", shared / "golden/lift3d/recipe.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def golden(shared):
     def load(name):
         with np.load(shared / f"golden/lift3d/{name}.npz", allow_pickle=False) as file:
@@ -212,9 +203,9 @@ def golden(shared):
 
 
 @pytest.fixture
-def mixste(recipe, tmp_path):
+def mixste(lift3d_recipe, tmp_path):
     """The lifter of golden/lift3d/mixste_tiny.npz in the released layout."""
-    state = recipe.weights(recipe.keys(9, 17, 64, 2), 3)
+    state = lift3d_recipe.weights(lift3d_recipe.keys(9, 17, 64, 2), 3)
     path = tmp_path / "mixste_cpn_9f.bin"
     content = {f"module.{k}": torch.from_numpy(x) for k, x in state.items()}
     torch.save({"model_pos": content, "random_state": np.random.RandomState(0)}, path)
@@ -222,9 +213,9 @@ def mixste(recipe, tmp_path):
 
 
 @pytest.fixture
-def d3dp(recipe, tmp_path):
+def d3dp(lift3d_recipe, tmp_path):
     path = tmp_path / "h36m_best_epoch.bin"
-    recipe.released_d3dp(path, 11, frames=5, dim=32, depth=2)
+    lift3d_recipe.released_d3dp(path, 11, frames=5, dim=32, depth=2)
     return path
 
 

@@ -1,13 +1,13 @@
 """Evidence -> a file of mixtures -> the samples of a data set."""
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from helpers.commands import run
+from helpers.commands import script as load
 
 from posediff.data.h36m_cameras import SIZES
 from posediff.data.mixtures import MixtureFile
@@ -20,16 +20,7 @@ CODEC = Codec("udp", (96, 128))
 
 @pytest.fixture(scope="module")
 def script():
-    spec = spec_from_file_location("fit_mixture", PATH)
-    module = module_from_spec(spec)
-    sys.modules["fit_mixture"] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
-
-def call(script, monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["fit_mixture.py", *map(str, arguments)])
-    script.main()
+    return load("fit_mixture")
 
 
 def evidence(path, attributes=None, **arrays):
@@ -59,7 +50,7 @@ def test_heatmaps_become_mixtures_of_the_picture_s_pixels(script, monkeypatch, t
     maps[3, 5] = 0
     about = {"codec": "udp", "size": CODEC.size}
     path = evidence(tmp_path / "maps.h5", about, heatmaps=maps, affine=crop)
-    call(script, monkeypatch, path, tmp_path / "out.h5", "--components", 2)
+    run(script.main, path, tmp_path / "out.h5", "--components", 2)
     assert "1 views" in capsys.readouterr().out
     found = fitted(tmp_path / "out.h5", F)
     known = np.delete(np.arange(F * 17), 3 * 17 + 5)
@@ -72,65 +63,65 @@ def test_heatmaps_become_mixtures_of_the_picture_s_pixels(script, monkeypatch, t
         assert file["S1/Walking 1/cam0"].dtype == np.float32
 
 
-def test_samples_of_two_groups_become_two_components(script, monkeypatch, tmp_path):
+def test_samples_of_two_groups_become_two_components(script, tmp_path):
     rng = np.random.default_rng(1)
     x = rng.normal(0, 3, (5, 40, 17, 2)) + 300
     x[:, :10, 4] += 80
     path = evidence(tmp_path / "samples.h5", samples=x)
-    call(script, monkeypatch, path, tmp_path / "out.h5", "--components", 2)
+    run(script.main, path, tmp_path / "out.h5", "--components", 2)
     found = fitted(tmp_path / "out.h5", 5)
     np.testing.assert_allclose(found[:, 4, :2, 0], [[0.75, 0.25]] * 5, atol=1e-4)
     np.testing.assert_allclose(found[:, 4, 1, 1:3], x[:, :10, 4].mean(1), atol=1e-3)
 
 
-def test_calibrated_detections_have_the_rms_residual_as_their_scale(script, monkeypatch, tmp_path):
+def test_calibrated_detections_have_the_rms_residual_as_their_scale(script, tmp_path):
     rng = np.random.default_rng(2)
     sigma = rng.uniform(2, 20, (17, 2))
     truth = rng.uniform(100, 500, (400, 17, 2))
     seen = truth + sigma * rng.normal(size=truth.shape)
     held_out = evidence(tmp_path / "validation.h5", keypoints=seen[:200], target=truth[:200])
     z = tmp_path / "residuals.npz"
-    call(script, monkeypatch, held_out, tmp_path / "plain.h5", "--residuals", z)
+    run(script.main, held_out, tmp_path / "plain.h5", "--residuals", z)
     assert (fitted(tmp_path / "plain.h5", 200)[..., 3:] == 4).all()  # 5 pixels at a width of 1000
     test = evidence(tmp_path / "test.h5", keypoints=seen[200:])
-    call(script, monkeypatch, test, tmp_path / "calibrated.h5", "--calibrate", z)
+    run(script.main, test, tmp_path / "calibrated.h5", "--calibrate", z)
     found = fitted(tmp_path / "calibrated.h5", 200)[..., 0, 3:]
     rms = np.sqrt(np.square(seen[:200] - truth[:200]).mean(0))
     np.testing.assert_allclose(found, np.broadcast_to(rms, found.shape), rtol=1e-5)
     again = evidence(tmp_path / "again.h5", keypoints=seen[:200], target=truth[:200])
     options = ("--calibrate", z, "--residuals", tmp_path / "unit.npz")
-    call(script, monkeypatch, again, tmp_path / "unit.h5", *options)
+    run(script.main, again, tmp_path / "unit.h5", *options)
     unit = np.load(tmp_path / "unit.npz")["standardised"]
     np.testing.assert_allclose(np.square(unit).mean(0), 1, rtol=1e-9)
 
 
-def test_detections_of_videopose3d_are_read(script, monkeypatch, tmp_path):
+def test_detections_of_videopose3d_are_read(script, tmp_path):
     rng = np.random.default_rng(3)
     cameras = [rng.uniform(0, 1000, (4, 17, 2)).astype(np.float32) for _ in SIZES]
     path = tmp_path / "data_2d_h36m_cpn.npz"
     np.savez(path, positions_2d=np.array({"S1": {"Walking 1": cameras}}, dtype=object))
-    call(script, monkeypatch, path, tmp_path / "out.h5")
+    run(script.main, path, tmp_path / "out.h5")
     file = MixtureFile(tmp_path / "out.h5", "h36m17")
     found = file.of_clip("S1", "Walking 1", dict.fromkeys(SIZES, 1000.0), 4)
     np.testing.assert_allclose(np.stack(found)[..., 0, 1:3], np.stack(cameras))
 
 
-def line(script, monkeypatch, *arguments):
+def line(script, *arguments):
     with pytest.raises(SystemExit) as stop:
-        call(script, monkeypatch, *arguments)
+        run(script.main, *arguments)
     message = str(stop.value)
     assert message.startswith("error: ")
     assert "\n" not in message
     return message
 
 
-def test_what_is_wrong_with_the_evidence_is_one_line(script, monkeypatch, tmp_path):
+def test_what_is_wrong_with_the_evidence_is_one_line(script, tmp_path):
     out, points = tmp_path / "out.h5", np.ones((3, 17, 2))
     path = tmp_path / "e.h5"
 
     def said(*options, **what):
         path.unlink(missing_ok=True)
-        return line(script, monkeypatch, evidence(path, **what), out, *options)
+        return line(script, evidence(path, **what), out, *options)
 
     assert "no target" in said("--residuals", tmp_path / "r.npz", keypoints=points)
     assert "of 16 joints" in said(keypoints=points[:, :16])
@@ -142,7 +133,7 @@ def test_what_is_wrong_with_the_evidence_is_one_line(script, monkeypatch, tmp_pa
         heatmaps=np.ones((3, 17, 32, 24)), attributes={"size": (96, 128), "codec": "udp"}
     )
     assert "no group" in said()
-    assert "none.h5" in line(script, monkeypatch, tmp_path / "none.h5", out)
+    assert "none.h5" in line(script, tmp_path / "none.h5", out)
     np.savez(tmp_path / "r.npz", standardised=np.ones((4, 3, 2)))
     assert r"r.npz: `standardised`" in said("--calibrate", tmp_path / "r.npz", keypoints=points)
     assert not out.exists()

@@ -1,13 +1,12 @@
 """What make_mini draws comes back out of its files: every joint, every person, every picture."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from helpers.commands import run, script
 
 from posediff.data.coco import aic, coco, crowdpose
 from posediff.data.lsp import lsp
@@ -21,9 +20,7 @@ ROUNDED = {"coco": 0.051, "crowdpose": 0.051, "aic": 0.551}  # pixels, in the fi
 
 def drawn(dataset, folder, count=COUNT):
     """The scenes that were drawn, in their order."""
-    spec = importlib.util.spec_from_file_location("make_mini", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script("make_mini")
     shots, scene = [], module.scene
 
     def noted(*arguments):
@@ -32,8 +29,7 @@ def drawn(dataset, folder, count=COUNT):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "scene", noted)
-        patch.setattr(sys, "argv", ["make_mini", dataset, str(folder), "--pictures", str(count)])
-        module.main()
+        run(module.main, dataset, folder, "--pictures", count)
     return shots
 
 

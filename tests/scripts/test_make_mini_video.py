@@ -1,12 +1,11 @@
 """What make_mini_video draws comes back out of its files, in every format."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.commands import run, script
 from scipy.io import loadmat, savemat
 
 from posediff.data.jhmdb import jhmdb
@@ -20,13 +19,7 @@ OPTIONS = {"size": (48, 64), "validation": 0.5}
 
 
 def made(dataset, folder):
-    spec = importlib.util.spec_from_file_location("make_mini_video", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    given = [dataset, str(folder), "--clips", str(CLIPS), "--frames", str(FRAMES)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["make_mini_video", *given])
-        module.main()
+    run(script("make_mini_video").main, dataset, folder, "--clips", CLIPS, "--frames", FRAMES)
     return folder
 
 

@@ -1,6 +1,5 @@
 """VideoPose3D's files, written small by make_mini, through prepare_h36m to samples."""
 
-import importlib.util
 import shutil
 import sys
 import tarfile
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.commands import run, script
 from scipy.io import savemat
 
 from posediff.data.h36m import KEPT, TEST, TRAIN, h36m
@@ -21,14 +21,6 @@ GT, CPN = "data_2d_h36m_gt.npz", "data_2d_h36m_cpn_ft_h36m_dbb.npz"
 MOTION = "data_3d_h36m.npz"
 
 
-def run(monkeypatch, name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-    module.main()
-
-
 def entry(path, name):
     """As everybody in the field reads it; these files are our own."""
     with np.load(path, allow_pickle=True) as npz:
@@ -38,8 +30,7 @@ def entry(path, name):
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory):
     folder = tmp_path_factory.mktemp("h36m")
-    with pytest.MonkeyPatch.context() as patch:
-        run(patch, "make_mini", "h36m", folder)
+    run(script("make_mini").main, "h36m", folder)
     return folder
 
 
@@ -60,10 +51,10 @@ def rewrite(path, name, change):
     np.savez(path, **content)
 
 
-def fails(monkeypatch, capsys, folder, out=None):
+def fails(capsys, folder, out=None):
     """The one line that the script ends with."""
     with pytest.raises(SystemExit) as e:
-        run(monkeypatch, "prepare_h36m", folder, "--out", out or folder / "out")
+        run(script("prepare_h36m").main, folder, "--out", out or folder / "out")
     assert str(e.value).startswith("error: ")
     assert "\n" not in str(e.value)
     return str(e.value)
@@ -95,10 +86,8 @@ def test_mini_people_stand_on_the_floor_inside_all_four_pictures(mini):
             assert np.max(views) < 1000
 
 
-def test_prepared_samples_are_the_files_cut_and_reduced_to_17_joints(
-    mini, tmp_path, monkeypatch, capsys
-):
-    run(monkeypatch, "prepare_h36m", mini, "--out", tmp_path / "h36m")
+def test_prepared_samples_are_the_files_cut_and_reduced_to_17_joints(mini, tmp_path, capsys):
+    run(script("prepare_h36m").main, mini, "--out", tmp_path / "h36m")
     assert "training: 35 clips, 7,000 poses" in capsys.readouterr().out
     data = h36m(tmp_path / "h36m", "test", keypoints="cpn")
     world = entry(mini / MOTION, "positions_3d")
@@ -117,16 +106,14 @@ def test_prepared_samples_are_the_files_cut_and_reduced_to_17_joints(
         assert sample["meta"]["action"] == clip.removesuffix(" 1")
 
 
-def test_the_broken_clip_is_left_out_and_recorded_names_become_the_fields(
-    folder, monkeypatch, capsys
-):
+def test_the_broken_clip_is_left_out_and_recorded_names_become_the_fields(folder, capsys):
     def as_recorded(people):
         people["S11"]["Directions"] = people["S11"]["Walking"]
         for clips in people.values():
             clips["TakingPhoto"] = clips.pop("Photo")
 
     rewrite(folder / MOTION, "positions_3d", as_recorded)
-    run(monkeypatch, "prepare_h36m", folder, "--out", folder / "out")
+    run(script("prepare_h36m").main, folder, "--out", folder / "out")
     data = h36m(folder / "out", "test", keypoints="gt")
     names = {tuple(label["sequence"].split("/")[:2]) for label in data.labels}
     assert ("S9", "Directions") in names
@@ -143,8 +130,7 @@ def recorded(tmp_path_factory):
     """.cdf files, and what they hold as {subject: {name: (F, 32, 3) metres}}."""
     cdflib = pytest.importorskip("cdflib")
     folder = tmp_path_factory.mktemp("cdf")
-    with pytest.MonkeyPatch.context() as patch:
-        run(patch, "make_mini", "h36m_cdf", folder)
+    run(script("make_mini").main, "h36m_cdf", folder)
     held = {}
     for path in folder.glob("S*/MyPoseFeatures/D3_Positions/*.cdf"):
         pose = cdflib.CDF(str(path)).varget("Pose")
@@ -186,12 +172,10 @@ def as_h5(folder, held, recorded):
 
 
 @pytest.mark.parametrize("form", [as_cdf, as_tgz, as_mat, as_h5])
-def test_every_form_of_the_data_set_gives_the_same_samples(
-    form, recorded, tmp_path, monkeypatch, capsys
-):
+def test_every_form_of_the_data_set_gives_the_same_samples(form, recorded, tmp_path, capsys):
     source, held = recorded
     form(tmp_path, held, source)
-    run(monkeypatch, "prepare_h36m", tmp_path, "--out", tmp_path / "out")
+    run(script("prepare_h36m").main, tmp_path, "--out", tmp_path / "out")
     told = capsys.readouterr().out
     assert "training: 20 clips, 1,600 poses" in told
     assert "test: 7 clips" in told  # without the broken one
@@ -213,37 +197,35 @@ def test_broken_files_of_the_data_set_are_one_line(recorded, tmp_path, monkeypat
     whole = (tmp_path / clip).read_bytes()
     for length in (0, 300, len(whole) - 500):
         (tmp_path / clip).write_bytes(whole[:length])
-        line = fails(monkeypatch, capsys, tmp_path)
+        line = fails(capsys, tmp_path)
         assert "Walking 1.cdf: cannot be read as a .cdf file with the variable Pose" in line
     monkeypatch.setitem(sys.modules, "cdflib", None)
-    assert "pip install 'posediff[prepare]'" in fails(monkeypatch, capsys, tmp_path)
+    assert "pip install 'posediff[prepare]'" in fails(capsys, tmp_path)
     shutil.rmtree(tmp_path / "S1")
 
     archive = tmp_path / "Poses_D3_Positions_S1.tgz"
     archive.write_bytes(b"no archive")
-    assert f"{archive}: cannot be read as a packed folder: copy it again" in fails(
-        monkeypatch, capsys, tmp_path
-    )
+    assert f"{archive}: cannot be read as a packed folder: copy it again" in fails(capsys, tmp_path)
     archive.unlink()
 
     home = tmp_path / "S1/MyPoses/3D_positions"
     home.mkdir(parents=True)
     (home / "Walking.h5").write_bytes(b"torn")
-    assert "Walking.h5: cannot be read as an HDF5 file" in fails(monkeypatch, capsys, tmp_path)
+    assert "Walking.h5: cannot be read as an HDF5 file" in fails(capsys, tmp_path)
     (home / "Walking.h5").rename(tmp_path / "S1/Walking.cdf.mat")
     (tmp_path / "S1/MyPoseFeatures/D3_Positions").mkdir(parents=True)
     mat = tmp_path / "S1/MyPoseFeatures/D3_Positions/Walking.cdf.mat"
     (tmp_path / "S1/Walking.cdf.mat").rename(mat)
-    assert "Walking.cdf.mat: cannot be read as a MATLAB" in fails(monkeypatch, capsys, tmp_path)
+    assert "Walking.cdf.mat: cannot be read as a MATLAB" in fails(capsys, tmp_path)
     savemat(mat, {"data": np.array([[np.zeros((5, 90))]], dtype=object)})
-    assert "no cell `data` of one array" in fails(monkeypatch, capsys, tmp_path)
+    assert "no cell `data` of one array" in fails(capsys, tmp_path)
     cell = np.empty((1, 1), dtype=object)
     cell[0, 0] = np.zeros((5, 90))
     savemat(mat, {"data": cell})
-    assert "has shape (5, 90), expected 96 numbers" in fails(monkeypatch, capsys, tmp_path)
+    assert "has shape (5, 90), expected 96 numbers" in fails(capsys, tmp_path)
 
 
-def test_detections_of_cocos_joints_are_converted_by_name(folder, monkeypatch, capsys):
+def test_detections_of_cocos_joints_are_converted_by_name(folder, capsys):
     path = folder / "data_2d_h36m_detectron_pt_coco.npz"
     path.symlink_to(folder / CPN)
     coco, bones = skeleton("coco17"), skeleton("h36m17").joints
@@ -260,7 +242,7 @@ def test_detections_of_cocos_joints_are_converted_by_name(folder, monkeypatch, c
 
     rewrite(path, "positions_2d", as_coco)
     rewrite(path, "metadata", lambda m: m.update(layout_name="coco"))
-    run(monkeypatch, "prepare_h36m", folder, "--out", folder / "out")
+    run(script("prepare_h36m").main, folder, "--out", folder / "out")
     assert "with 2D sources gt, noisy, cpn, detectron" in capsys.readouterr().out
     mine = h36m(folder / "out", "test", keypoints="detectron")[77]["keypoints_2d"]
     cpn = h36m(folder / "out", "test", keypoints="cpn")[77]["keypoints_2d"]
@@ -269,11 +251,11 @@ def test_detections_of_cocos_joints_are_converted_by_name(folder, monkeypatch, c
     torch.testing.assert_close(mine[0], (cpn[1] + cpn[4]) / 2)  # the pelvis between the hips
 
 
-def test_other_layouts_and_mixture_files_are_passed_over(folder, monkeypatch, capsys):
+def test_other_layouts_and_mixture_files_are_passed_over(folder, capsys):
     (folder / "data_2d_h36m_sh_pt_mpii.npz").symlink_to(folder / GT)
     rewrite(folder / "data_2d_h36m_sh_pt_mpii.npz", "metadata", lambda m: m.update(num_joints=15))
     (folder / "data_2d_h36m_cpn_ft_h36m_dbb_gmm.npz").symlink_to(folder / CPN)
-    run(monkeypatch, "prepare_h36m", folder, "--out", folder / "out")
+    run(script("prepare_h36m").main, folder, "--out", folder / "out")
     out = capsys.readouterr().out
     assert out.count("left out") == 2
     assert "with 2D sources gt, noisy, cpn" in out
@@ -295,6 +277,10 @@ def drop_joint(people):
     people["S1"]["Photo"] = [view[:, :16] for view in people["S1"]["Photo"]]
 
 
+def nobody(people):
+    people["S8"]["Photo"][2][7] = np.nan
+
+
 def in_millimetres(people):
     people["S9"]["Sitting"] *= 1000
 
@@ -313,6 +299,7 @@ def stranger(people):
         (GT, shift, ["S7/Walking 1", "px off"]),
         (CPN, shorten, ["S6/Walking 1", "2D of 47 frames for 3D of 50"]),
         (CPN, lose_camera, ["S1/Photo", "3 cameras"]),
+        (CPN, nobody, ["S8/Photo", "2D that is not finite"]),
         (CPN, drop_joint, ["S1/Photo", "(52, 16, 2)"]),
         (MOTION, in_millimetres, ["S9/Sitting", "metres"]),
         (MOTION, seventeen, ["S9/Sitting", "(50, 17, 3)"]),
@@ -321,29 +308,25 @@ def stranger(people):
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_files_that_do_not_fit_are_named_and_nothing_is_written(
-    name, change, words, folder, monkeypatch, capsys
+    name, change, words, folder, capsys
 ):
     rewrite(folder / name, "positions_3d" if name == MOTION else "positions_2d", change)
-    line = fails(monkeypatch, capsys, folder)
+    line = fails(capsys, folder)
     for word in [str(folder / name), *words]:
         assert word in line
     assert not (folder / "out").exists()
 
 
-def test_a_file_with_foreign_classes_is_refused_and_a_missing_one_named(
-    folder, monkeypatch, capsys
-):
+def test_a_file_with_foreign_classes_is_refused_and_a_missing_one_named(folder, capsys):
     (folder / CPN).unlink()
     np.savez(folder / CPN, positions_2d={"S1": Path("x")}, metadata={})
-    assert "dbb.npz: positions_2d: cannot be read: it names pathlib" in fails(
-        monkeypatch, capsys, folder
-    )
+    assert "dbb.npz: positions_2d: cannot be read: it names pathlib" in fails(capsys, folder)
     (folder / MOTION).unlink()
-    assert f"{folder / MOTION} is missing" in fails(monkeypatch, capsys, folder)
+    assert f"{folder / MOTION} is missing" in fails(capsys, folder)
 
 
 def test_the_data_folder_is_that_of_the_environment(mini, tmp_path, monkeypatch):
     monkeypatch.setenv("POSEDIFF_DATA", str(tmp_path))
-    run(monkeypatch, "prepare_h36m", mini)
+    run(script("prepare_h36m").main, mini)
     data = h36m(tmp_path / "h36m", "train", keypoints="gt", validation="S8")
     assert data.summary()["subjects"] == sorted(set(TRAIN) - {"S8"})

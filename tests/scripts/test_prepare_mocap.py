@@ -1,21 +1,16 @@
 """Motion files to a folder that dataset=mocap reads: a stick figure, and real samples."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.commands import script as load
 
 from posediff.data.mocap import mocap, read_cameras
 from posediff.data.recording import JOINTS, read
 
-spec = importlib.util.spec_from_file_location(
-    "prepare_mocap", Path(__file__).parents[2] / "scripts" / "prepare_mocap.py"
-)
-script = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(script)
+script = load("prepare_mocap")
 
 # bone: its parent, and the way to its end in millimetres (y up)
 BONES = {

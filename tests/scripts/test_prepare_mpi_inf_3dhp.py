@@ -1,15 +1,14 @@
 """MPI-INF-3DHP's own files, written small by make_mini, through the prepare script to samples."""
 
-import importlib.util
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from helpers.commands import run, script
 from scipy.io import loadmat, savemat
 
 from posediff.data.mpi_inf_3dhp import ACTIVITIES, JOINTS, VALID, lens, mpi_inf_3dhp
@@ -20,26 +19,16 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 TESTS = "mpi_inf_3dhp_test_set"
 
 
-def run(monkeypatch, name, *arguments):
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-    module.main()
-
-
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory):
     folder = tmp_path_factory.mktemp("3dhp")
-    with pytest.MonkeyPatch.context() as patch:
-        run(patch, "make_mini", "3dhp", folder)
+    run(script("make_mini").main, "3dhp", folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def root(mini):
-    with pytest.MonkeyPatch.context() as patch:
-        run(patch, "prepare_mpi_inf_3dhp", mini, "--out", mini / "out")
+    run(script("prepare_mpi_inf_3dhp").main, mini, "--out", mini / "out")
     return mini / "out"
 
 
@@ -51,10 +40,10 @@ def folder(mini, tmp_path):
     return tmp_path
 
 
-def fails(monkeypatch, capsys, folder, *options):
+def fails(capsys, folder, *options):
     """The one line that the script ends with."""
     with pytest.raises(SystemExit) as e:
-        run(monkeypatch, "prepare_mpi_inf_3dhp", folder, "--out", folder / "out", *options)
+        run(script("prepare_mpi_inf_3dhp").main, folder, "--out", folder / "out", *options)
     assert str(e.value).startswith("error: ")
     assert "\n" not in str(e.value)
     assert not (folder / "out/mpi_inf_3dhp.h5").exists()
@@ -138,8 +127,8 @@ def test_people_of_the_mini_files_stand_upright_in_every_picture(root):
         assert (legs[:, 0] - legs[:, 1]).norm(dim=-1).min() > 20
 
 
-def test_a_part_of_the_data_set_is_prepared_and_the_rest_named(folder, monkeypatch, capsys):
-    run(monkeypatch, "prepare_mpi_inf_3dhp", folder, "--out", folder / "out")
+def test_a_part_of_the_data_set_is_prepared_and_the_rest_named(folder, capsys):
+    run(script("prepare_mpi_inf_3dhp").main, folder, "--out", folder / "out")
     told = capsys.readouterr().out
     assert "S2, S3, S4, S5, S6, S7, TS2, TS3, TS4, TS6" in told
     assert "TS1 16 (603), TS5 16 (276)" in told
@@ -169,10 +158,10 @@ def as_npz(folder, root):
     return lens
 
 
-def test_npz_files_of_the_field_give_the_same_samples(root, tmp_path, monkeypatch, capsys):
+def test_npz_files_of_the_field_give_the_same_samples(root, tmp_path, capsys):
     lens = as_npz(tmp_path, root)
-    assert "add --scale" in fails(monkeypatch, capsys, tmp_path)
-    run(monkeypatch, "prepare_mpi_inf_3dhp", tmp_path, "--scale", "annot3", "--out", tmp_path / "o")
+    assert "add --scale" in fails(capsys, tmp_path)
+    run(script("prepare_mpi_inf_3dhp").main, tmp_path, "--scale", "annot3", "--out", tmp_path / "o")
     mine = mpi_inf_3dhp(tmp_path / "o", "train", scale="annot3", validation=None)[100]
     theirs = {
         x["id"]: x for x in map(mpi_inf_3dhp(root, "train", scale="annot3").__getitem__, range(200))
@@ -209,51 +198,57 @@ def spoil(path, name, change):
         ("valid_frame", lambda x: None, r"no valid_frame in it"),
     ],
 )  # fmt: skip
-def test_test_files_that_lack_something_are_named(folder, monkeypatch, capsys, name, change, words):
+def test_test_files_that_lack_something_are_named(folder, capsys, name, change, words):
     spoil(folder / TESTS / "TS1/annot_data.mat", name, change)
-    error = fails(monkeypatch, capsys, folder)
+    error = fails(capsys, folder)
     assert "TS1/annot_data.mat" in error
     assert re.search(words, error), error
 
 
-def test_training_files_with_missing_frames_or_cameras_are_named(folder, monkeypatch, capsys):
+def test_a_test_file_that_is_cut_short_is_named(folder, capsys):
+    path = folder / TESTS / "TS5/annot_data.mat"
+    path.write_bytes(path.read_bytes()[:3000])
+    assert f"{path}: cannot be read as a MATLAB file" in fails(capsys, folder)
+    path.unlink()
+    assert f"{path} is missing" in fails(capsys, folder)
+
+
+def test_training_files_with_missing_frames_or_cameras_are_named(folder, capsys):
     path = folder / "S1/Seq1/annot.mat"
     raw = {k: v for k, v in loadmat(path).items() if k[0] != "_"}
     raw["annot3"][4, 0] = raw["annot3"][4, 0][:11]
     savemat(path, raw)
-    assert "S1/Seq1 camera 4: annot3 has 11 frames, annot2 20" in fails(monkeypatch, capsys, folder)
+    assert "S1/Seq1 camera 4: annot3 has 11 frames, annot2 20" in fails(capsys, folder)
     raw["annot3"][4, 0] = np.empty((0, 0))
     savemat(path, raw)
-    error = fails(monkeypatch, capsys, folder)
+    error = fails(capsys, folder)
     assert "annot3 of camera 4 has shape (0, 0), expected (frames, 84)" in error
     raw |= {"annot2": raw["annot2"][:6], "annot3": raw["annot3"][:6]}
     raw["annot3"][4, 0] = raw["annot3"][3, 0]
     savemat(path, raw)
-    assert "annot2 must be a cell of 14 cameras, it holds 6" in fails(monkeypatch, capsys, folder)
+    assert "annot2 must be a cell of 14 cameras, it holds 6" in fails(capsys, folder)
     path.write_bytes(path.read_bytes()[:5000])
-    assert f"{path}: cannot be read as a MATLAB file" in fails(monkeypatch, capsys, folder)
+    assert f"{path}: cannot be read as a MATLAB file" in fails(capsys, folder)
     path.unlink()
-    assert f"{path} is missing" in fails(monkeypatch, capsys, folder)
+    assert f"{path} is missing" in fails(capsys, folder)
 
 
-def test_a_calibration_without_a_lens_is_named(folder, monkeypatch, capsys):
+def test_a_calibration_without_a_lens_is_named(folder, capsys):
     path = folder / "S1/Seq1/camera.calibration"
     text = path.read_text()
     path.write_text(text.replace("intrinsic   1500.0", "intrinsic   0.0", 1))
-    error = fails(monkeypatch, capsys, folder)
+    error = fails(capsys, folder)
     assert f"{path}: camera 0 has a focal length that is not above 0" in error
     path.write_text(text.replace("2048 2048", "2048 wide", 1))
-    assert f"{path}: line 4 cannot be read" in fails(monkeypatch, capsys, folder)
+    assert f"{path}: line 4 cannot be read" in fails(capsys, folder)
     path.write_text(text.replace("name          8", "name          88"))
-    assert f"{path}: camera 8 is missing" in fails(monkeypatch, capsys, folder)
+    assert f"{path}: camera 8 is missing" in fails(capsys, folder)
     path.unlink()
-    assert f"{path} is missing" in fails(monkeypatch, capsys, folder)
+    assert f"{path} is missing" in fails(capsys, folder)
 
 
-def test_an_empty_folder_and_a_missing_file_name_the_command_that_helps(
-    tmp_path, monkeypatch, capsys
-):
-    assert "make_mini.py 3dhp" in fails(monkeypatch, capsys, tmp_path)
+def test_an_empty_folder_and_a_missing_file_name_the_command_that_helps(tmp_path, capsys):
+    assert "make_mini.py 3dhp" in fails(capsys, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"prepare_mpi_inf_3dhp.*make_mini\.py 3dhp"):
         mpi_inf_3dhp(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"dataset\.scale must be one of annot3, univ_annot3"):

@@ -1,7 +1,5 @@
 """The D3DP head on the shared process against golden vectors of the released code."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
@@ -19,10 +17,8 @@ def golden(shared):
 
 
 @pytest.fixture(scope="module")
-def weights(shared):
-    spec = importlib.util.spec_from_file_location("recipe", shared / "golden/lift3d/recipe.py")
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
+def weights(lift3d_recipe):
+    recipe = lift3d_recipe
     state = recipe.weights(recipe.keys_d3dp(5, 17, 32, 2), 11)
     return {k.removeprefix("pose_estimator."): torch.from_numpy(x) for k, x in state.items()}
 
@@ -104,6 +100,45 @@ def test_the_answer_is_the_mean_over_hypotheses_with_the_root_at_zero(golden, we
     hypotheses = model._draws(said[:, -1], sample_of(golden, torch.float64))
     mean = model.aggregate(hypotheses).keypoints
     torch.testing.assert_close(mean, golden["p_agg64"].flatten(0, 1), rtol=0, atol=1e-9)
+
+
+def released_walk(golden, model, scale, draws):
+    """Section by section what D3DP's sampler does, in its own unit of `scale` metres."""
+    tables, reach = golden["alphas_cumprod"], 1.1 * scale
+    x, said = draws[0], []
+    for n, (t, s) in enumerate(((999, 499), (499, -1))):
+        context = {
+            k: v[[0]] for k, v in model.head.encode(sample_of(golden, torch.float64)).items()
+        }
+        seen = torch.cat([context["uv"], x.clamp(-reach, reach) / scale], -1)
+        x_0 = (scale * model.head.denoiser(seen, torch.tensor([t]))[0]).clamp(-reach, reach)
+        said.append(x_0 / scale)
+        if s < 0:
+            return said
+        a, b = tables[t], tables[s]
+        e = (x / a.sqrt() - x_0) / (1 / a - 1).sqrt()
+        sigma = ((1 - a / b) * (1 - b) / (1 - a)).sqrt()
+        x = b.sqrt() * x_0 + (1 - b - sigma**2).sqrt() * e + sigma * draws[n + 1]
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+@torch.no_grad()
+def test_a_scale_walks_as_the_released_code_with_its_answers_in_metres(golden, weights, scale):
+    model = model_of(weights, flip=False).double().eval()
+    model.head.scale = scale
+    draws = torch.randn(2, 1, 5, 17, 3, generator=torch.Generator().manual_seed(0)).double()
+    context = {k: v[[0]] for k, v in model.head.encode(sample_of(golden, torch.float64)).items()}
+    noise = Recorded(draws)
+    prior = model.head.prior(context, noise)
+    walk = model.sampler(
+        model.process,
+        lambda x, t: model.head.denoise(x, t, context),
+        prior.noise(noise),
+        prior,
+        noise,
+    )
+    for step, released in zip(walk, released_walk(golden, model, scale, draws), strict=True):
+        torch.testing.assert_close(step.x_0, released, rtol=0, atol=1e-9)
 
 
 def trained(golden, weights, squared):

@@ -1,24 +1,17 @@
 """A released checkpoint, converted and loaded, walks the released trajectory."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.commands import script
 
 import posediff
 from posediff.diffusion.schedule import linear
 from posediff.pose.camera import denormalise
 
 ROOT = Path(__file__).parents[2]
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

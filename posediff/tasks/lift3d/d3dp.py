@@ -1,10 +1,13 @@
 """D3DP (Shan et al., ICCV 2023): 3D poses of a window of frames, diffused as they are.
 
     x_0 = [x, y, z relative to the root] of all frames                              (F, J, 3) metres
-    x_t = alpha[t] x_0 + sigma[t] eps,   eps ~ N(0, 1);  the reverse process begins with a draw
+    x_t = alpha[t] x_0 + sigma[t] eps,   eps ~ N(0, 1 / scale^2)
 
-The network, a MixSTE that is told t, reads the 2D beside x_t clamped to +-1.1 m, and says x_0.
-The process clamps that alike (`task.clip`), so a joint further from the root cannot be said.
+The reverse process begins with a draw. The network, a MixSTE that is told t, reads the 2D beside
+x_t clamped to +-1.1 m, and says x_0. The process clamps that alike (`task.clip`): a joint further
+from the root cannot be said. The released code multiplies poses by `scale` before the noise comes;
+here the noise is so much smaller instead, which is the same, and states and answers are metres.
+
 Equal to paTRICK-swk/D3DP with converted weights; its flip test is `FlipTest`, its start and steps
 those of DDIM with eta 1. The root is noised and denoised like all others; `decode` sets it to 0.
 """
@@ -23,6 +26,8 @@ REACH = 1.1  # metres, the largest coordinate that the network is shown
 
 
 class D3DP(TaskHead):
+    """`frames` of a window; width, depth, heads and drop_path are those of MixSTE."""
+
     def __init__(
         self,
         skeleton: str,
@@ -31,8 +36,12 @@ class D3DP(TaskHead):
         depth: int = 8,
         heads: int = 8,
         drop_path: float = 0.1,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
+        if scale <= 0:
+            raise ValueError(f"task.head.scale must be above 0, got {scale}")
+        self.scale = scale
         self.skeleton, self.bones = skeleton, named(skeleton)
         joints = len(self.bones.joints)
         self.denoiser = MixSTE(
@@ -44,7 +53,8 @@ class D3DP(TaskHead):
 
     def prior(self, context: Context, noise: Noise) -> Prior:
         uv = context["uv"]
-        return Prior.standard(uv.new_empty(*uv.shape[:-1], 3))
+        loc = uv.new_zeros(*uv.shape[:-1], 3)
+        return Prior(loc, torch.full_like(loc, 1 / self.scale))
 
     def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
         seen = torch.cat([context["uv"], x_t.clamp(-REACH, REACH)], -1)

@@ -79,6 +79,8 @@ class Lifter(nn.Module):
 
 
 class Encoder(Lifter):
+    """GraFormer-style: width of its features, depth in blocks."""
+
     def __init__(
         self, skeleton: str, width: int = 96, depth: int = 5, dropout: float = 0.1
     ) -> None:

@@ -10,8 +10,11 @@ encoder's features, and says x_0 as a correction of the detection and of the enc
 the paper is silent the choices are ours; ARCHITECTURE.md lists what differs from the released code.
 
 In the video version the encoder reads a window of frames at once. Time is its affair alone: all
-frames are denoised together, each with its own draw and its own features.
+frames are denoised together, each with its own draw and its own features. Or the middle one alone,
+as published; the windows then stand around every frame of a clip.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,12 +28,20 @@ from posediff.tasks.lift3d.network import ContextDenoiser, framewise
 
 
 class Lift3D(TaskHead):
-    """`encoder` is frozen; only the denoiser learns."""
+    """`encoder` is frozen; only the denoiser learns. frames: those of a window that it says."""
 
     def __init__(
-        self, encoder: Lifter, width: int = 96, depth: int = 3, dropout: float = 0.1
+        self,
+        encoder: Lifter,
+        width: int = 96,
+        depth: int = 3,
+        dropout: float = 0.1,
+        frames: Literal["all", "centre"] = "all",
     ) -> None:
         super().__init__()
+        if frames not in ("all", "centre"):
+            raise ValueError(f"task.head.frames must be all or centre, got {frames!r}")
+        self.frames = frames
         self.encoder = encoder.freeze()
         self.skeleton, self.bones = encoder.skeleton, encoder.bones
         self.denoiser = ContextDenoiser(
@@ -44,17 +55,22 @@ class Lift3D(TaskHead):
     def encode(self, sample: Sample) -> Context:
         if not self.encoder.residual.any():
             raise ValueError("the encoder has no residual: train it with experiment=lift3d_encoder")
-        uv, mixture = pose.screen(sample), sample["mixture"]
         with torch.no_grad():
-            xyz, features = self.encoder.lift(uv)
+            xyz, features = self.encoder.lift(pose.screen(sample))
+        sample = self.answered({**sample, "xyz": xyz, "features": features})
+        mixture = sample["mixture"]
         loc = normalise(mixture["loc"].flatten(-3, -2), sample["image_size"])
         return {
-            "detected": torch.cat([uv, xyz], -1),
-            "features": self.project(features),
+            "detected": torch.cat([pose.screen(sample), sample["xyz"]], -1),
+            "features": self.project(sample["features"]),
             "weights": mixture["weights"],
             "loc": loc.view_as(mixture["loc"]),
             "scale": pose.screen_scale(mixture["scale"], sample),
         }
+
+    def answered(self, sample: Sample) -> Sample:
+        """The frames of windows that the denoiser sees."""
+        return pose.middle(sample) if self.frames == "centre" else sample
 
     def project(self, features: Tensor) -> Tensor:
         """Once per sample, the share of the features in the denoiser's first layer."""
@@ -73,7 +89,7 @@ class Lift3D(TaskHead):
         return Output(context["detected"] + correction)
 
     def target(self, sample: Sample) -> Tensor:
-        return pose.clean_state(sample, "target_2d", self.bones)
+        return pose.clean_state(self.answered(sample), "target_2d", self.bones)
 
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
@@ -82,6 +98,7 @@ class Lift3D(TaskHead):
 
         The distance itself, as in the encoder's loss and in MPJPE: its square did worse.
         """
+        sample = self.answered(sample)
         error = self.denoise(x_t, t, context).value - goal
         uv = error[..., :2].norm(dim=-1) * sample["visible"]
         distance: Tensor = uv + error[..., 2:].norm(dim=-1)
@@ -91,7 +108,7 @@ class Lift3D(TaskHead):
         return pose.decode(estimates[..., 2:], sample, self.bones)
 
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
-        return pose.by_frame(estimates, sample)
+        return pose.by_frame(estimates, self.answered(sample))
 
     def mirror(self, x: Tensor) -> Tensor:
         return pose.mirror_state(x, self.bones)

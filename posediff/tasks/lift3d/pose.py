@@ -66,6 +66,23 @@ def of_samples(loss: Tensor, sample: Sample) -> Tensor:
     return (loss * valid).sum(1) * (len(valid) / valid.sum().clamp(min=1))
 
 
+def middle(sample: Sample) -> dict[str, Any]:
+    """Windows (B, F, ...) cut to their middle frame, (B, 1, ...); single frames as they are."""
+    if "frames_valid" not in sample:
+        return dict(sample)
+    F = sample["frames_valid"].shape[1]
+    here = slice(F // 2, F // 2 + 1)
+
+    def cut(x: Any) -> Any:
+        if isinstance(x, Mapping):
+            return {key: cut(value) for key, value in x.items()}
+        if isinstance(x, Tensor):
+            return x[:, here]
+        return [one[here] if isinstance(one, list) else one for one in x]
+
+    return {key: cut(x) for key, x in sample.items()}
+
+
 def by_frame(estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
     """Answers (B, K, F, ...) over windows as those of the N frames that count, (N, K, ...), with a
     sample of as many single frames; answers of single frames as they are.

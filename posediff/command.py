@@ -1,0 +1,73 @@
+"""What makes a function of a configuration a command: where conf/ is, and errors of one line."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+_here = Path(__file__).parent.resolve()
+# inside the installed package, or beside it in a checkout and an editable install
+CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf")
+
+FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
+
+
+def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
+    """Make a command of a function of the configuration conf/<primary>.yaml."""
+
+    def made(task: Callable[[Any], None]) -> Callable[[], None]:
+        import hydra
+
+        @wraps(task)
+        def guarded(cfg: Any) -> None:  # inside, so that Hydra does not announce the error first
+            with one_line_errors():
+                task(cfg)
+
+        composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
+
+        def run() -> None:
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see it
+            with one_line_errors():
+                composed()
+
+        return run
+
+    return made
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """What a person can mend: their input, their files, their overrides."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    return (ValueError, OSError, HydraException, OmegaConfBaseException)
+
+
+def one_line(error: BaseException) -> str:
+    """The message that says most, on one line: Hydra wraps the real error into its own."""
+    from hydra.errors import InstantiationException
+
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error).split("full_key:")[0].split("Set the environment variable")[0]
+    return " ".join(text.split())
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What a person can mend ends in one line and exit code 1; HYDRA_FULL_ERROR=1 shows it all."""
+    try:
+        yield
+    except expected_errors() as e:
+        if FULL_ERRORS:
+            raise
+        print(f"error: {one_line(e)}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(
+            "\nstopped. Training goes on with name=<of the run folder> resume=true", file=sys.stderr
+        )
+        sys.exit(130)

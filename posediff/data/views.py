@@ -1,0 +1,109 @@
+"""One person moving, and how a camera sees it: what the samples of lift3d are cut from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from posediff.pose.camera import Camera, project, world_to_camera
+
+Source = Literal["gt", "noisy", "detected", "mixture"]
+
+
+@dataclass
+class Clip:
+    """One person moving: 3D joints in the world, the cameras that see them, perhaps detections."""
+
+    name: str
+    subject: str
+    action: str | Sequence[str]  # of the clip, or of every frame
+    world: NDArray[np.float32]  # (F, J, 3) metres, z up
+    cameras: list[Camera]
+    camera_names: list[str]
+    detections: list[NDArray[np.float32]] | None = None  # per camera (F, J, 2) pixels
+    detection_scores: list[NDArray[np.float32]] | None = None  # per camera (F, J)
+    annotated: list[NDArray[np.float32]] | None = None  # per camera, true 2D that is no projection
+    valid: NDArray[np.bool_] | None = None  # (F,) the frames that count; None: all
+    mixtures: list[NDArray[np.float32]] | None = None  # per camera (F, J, M, 5) as in their files
+
+
+class View(NamedTuple):
+    """A clip in one camera."""
+
+    keypoints: Tensor  # (F, J, 3) camera metres
+    target: Tensor  # (F, J, 2) pixels, the true projection
+    visible: Tensor  # (F, J) bool
+    frame: Tensor  # (F,) its number in the clip
+    action: Tensor  # (F,) its number among the data set's actions
+    points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) where none are read
+    scores: Tensor  # (F, J) of the detections; (F, 0)
+    mixtures: Tensor  # (F, J, M, 5); (F, 0)
+    counts: Tensor  # (F,) bool, enough of its joints are visible
+
+
+def check(clip: Clip, joints: int, source: Source) -> None:
+    """ValueError, in one clear line, for a clip that cannot be read as poses of so many joints."""
+    F, name = len(clip.world), f"clip {clip.subject}/{clip.name}"
+    if clip.world.shape != (F, joints, 3):
+        raise ValueError(f"{name}: world is {clip.world.shape}, the skeleton asks {(F, joints, 3)}")
+    if len(clip.camera_names) != len(clip.cameras):
+        raise ValueError(f"{name}: {len(clip.camera_names)} names for {len(clip.cameras)} cameras")
+    if len(actions_of(clip)) != F:
+        raise ValueError(f"{name}: {len(actions_of(clip))} actions for {F} frames")
+    if source == "mixture" and clip.mixtures is None:
+        raise ValueError(f"{name} has no mixtures: use keypoints gt or noisy, or a file of them")
+    if source != "detected":
+        return
+    if clip.detections is None:
+        raise ValueError(f"{name} has no detections: use keypoints gt or noisy")
+    shapes = [x.shape for x in clip.detections]
+    if shapes != [(F, joints, 2)] * len(clip.cameras):
+        raise ValueError(f"{name}: detections are {shapes}, need {(F, joints, 2)} per camera")
+
+
+def actions_of(clip: Clip) -> Sequence[str]:
+    """One of every frame."""
+    return [clip.action] * len(clip.world) if isinstance(clip.action, str) else clip.action
+
+
+def counted(clip: Clip) -> int:
+    """The frames that count."""
+    return len(clip.world) if clip.valid is None else int(clip.valid.sum())
+
+
+def view_of(
+    clip: Clip, c: int, number: Mapping[str, int], source: Source, minimum_visible: int
+) -> View:
+    """A clip in its camera c, with the numbers of its actions.
+
+    In float64, so that a projection is exact to the last bit of its float32.
+    """
+    camera = Camera(*(part.double() for part in clip.cameras[c]))
+    keypoints = world_to_camera(torch.tensor(clip.world, dtype=torch.float64), camera)
+    target = project(keypoints, camera.intrinsics)
+    if clip.annotated is not None:
+        target = torch.tensor(clip.annotated[c], dtype=torch.float64)
+    F, J, _ = keypoints.shape
+    mixtures = torch.empty(F, 0)
+    if source == "detected" and clip.detections is not None:
+        points = torch.tensor(clip.detections[c], dtype=torch.float32)
+        given = clip.detection_scores
+        scores = torch.ones(F, J) if given is None else torch.tensor(given[c], dtype=torch.float32)
+        visible = scores > 0
+    else:
+        points, scores = torch.empty(F, 0, 2), torch.empty(F, 0)
+        inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
+        visible = inside & (keypoints[..., 2] > 0)
+    if source == "mixture" and clip.mixtures is not None:
+        mixtures = torch.from_numpy(clip.mixtures[c])
+        visible = torch.ones_like(visible)
+    action = torch.tensor([number[action] for action in actions_of(clip)])
+    counts = visible.sum(-1) >= minimum_visible
+    if clip.valid is not None:
+        counts &= torch.from_numpy(clip.valid)
+    frame, keypoints, target = torch.arange(F), keypoints.float(), target.float()
+    return View(keypoints, target, visible, frame, action, points, scores, mixtures, counts)
