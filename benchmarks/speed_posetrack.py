@@ -99,11 +99,6 @@ def best(run: Callable[[], Any], repeat: int) -> tuple[float, float]:
     return min(wall), min(processor)
 
 
-def read_each(files: list[Path]) -> None:
-    for path in files:
-        json.loads(path.read_bytes())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=5)
@@ -126,8 +121,6 @@ def main() -> None:
             return figures(own.joints, average_precision(known, people))
 
         whole = best(everything, given.repeat)
-        files = [*annotated.iterdir(), *results.iterdir()]
-        alone = best(lambda: read_each(files), given.repeat)
         known = read_truth(annotated, own)
         people = read_results(results, known, own)
         loaded = best(lambda: average_precision(known, people), given.repeat)
@@ -136,7 +129,6 @@ def main() -> None:
         for what, (wall, processor) in (
             ("assignment and AP of loaded data", loaded),
             ("with writing and reading of files", whole),
-            ("the reading by json in it", alone),
         ):
             print(f"{what:33} {wall:6.3f} s by the clock, {processor:6.3f} s of the processor")
         if given.poseval:

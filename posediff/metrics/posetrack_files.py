@@ -6,12 +6,12 @@ track_id, scores [J]}]. A joint is there unless x = y = v = 0; that of a result 
 `scores`, and NOTHING without. Videos count by the names of their files.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from posediff.pose.layout import joint_named
@@ -82,7 +82,7 @@ def documents(source: Source) -> Mapping[str, Document]:
 
 def _load(path: Path) -> Document:
     try:
-        found: Any = json.loads(path.read_bytes())
+        found: Any = orjson.loads(path.read_bytes())  # half of the time is reading
     except ValueError as error:
         raise ValueError(f"{path}: no JSON ({error}): the file is damaged") from None
     for key in ("images", "annotations"):
