@@ -91,10 +91,10 @@ FIGURES = {
     "@.1": "pck_person@0.1/mean",
     "@.05": "pck_person@0.05/mean",
     "torso @.2": "pck@0.2/mean",
-    "wrists @.1": "pck_person@0.1/mean:wrist",
-    "ankles @.1": "pck_person@0.1/mean:ankle",
     "spread px": "spread/mean",
 }
+PARTS = ("head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+BY_PART = {f"{part} @.1": f"pck_person@0.1/mean:{part}" for part in PARTS}
 GAIN = "@.1"
 
 Scores = dict[str, float]
@@ -196,7 +196,7 @@ def scored(
             metric.update("mean", found, sample)
     for at, metric in metrics.items():
         figures = metric.compute()
-        named = {k: figures[f"jhmdb_video/{x}"] for k, x in FIGURES.items()}
+        named = {k: figures[f"jhmdb_video/{x}"] for k, x in (FIGURES | BY_PART).items()}
         yield " ".join(map(str, at)), {**named, "ms": 1000 * seconds[at] / clips}
 
 
@@ -213,7 +213,10 @@ def wait(device: torch.device) -> None:
 
 
 def table(done: dict[str, dict[int, Scores]]) -> str:
-    """Gains are over the plain head that was trained as long, seed by seed."""
+    """All rows, and below them once more by joint.
+
+    Gains are over the plain head that was trained as long, seed by seed.
+    """
     base = done.get(BASE, {})
     head = ["row", *FIGURES, f"gain {GAIN}", "seeds", "ms a clip"]
     lines = [f"{date.today()}\n", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
@@ -229,6 +232,10 @@ def table(done: dict[str, dict[int, Scores]]) -> str:
         cost = statistics.mean(scores["ms"] for scores in mine.values())
         seeds = " ".join(map(str, mine))
         lines.append(f"| {' | '.join([name, *figures, gain, seeds, f'{cost:.2f}'])} |")
+    lines += ["", f"| row | {' | '.join(BY_PART)} |", "|---" * (1 + len(BY_PART)) + "|"]
+    for name in (row[0] for row in ROWS if row[0] in done):
+        parts = [spread(scores[k] for scores in done[name].values()) for k in BY_PART]
+        lines.append(f"| {name} | {' | '.join(parts)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -31,17 +31,19 @@ def mocap(
     keypoints: str = "gt",
     validation: str | None = "dg",
     sources: Sequence[str] | None = None,
+    test: Sequence[str] | None = None,
     noise: DetectorNoise | None = None,
     seed: int = 0,
     mirror: bool = False,
     kernel: Literal["heaviest", "sample"] = "heaviest",
     frames: int = 1,
 ) -> LiftingDataset:
-    """The samples of a split. Test is what the files mark so; of what they mark train,
-    `validation` is the subject to select models on (None: nobody), and train all the others.
+    """The samples of a split. Test is what the files mark so, or else the clips of `test`. Of all
+    others that they mark train, `validation` is the subject to select models on (None: nobody),
+    and the rest, or else the clips of `sources` among it, are to train on.
 
     keypoints: gt, noisy (by `noise`) or a file of mixtures.
-    sources: train on these alone, names of files or of clips' sources such as HDM05 (None: all).
+    sources, test: names of files, of clips' sources such as HDM05, or of subjects.
     frames: of a window; 1 gives single frames.
     FileNotFoundError or ValueError, in one line, says what the folder lacks.
     """
@@ -56,7 +58,7 @@ def mocap(
             cameras=list(cameras.values()),
             camera_names=list(cameras),
         )
-        for clip in _select(read_files(root), split, validation, sources)
+        for clip in _select(read_files(root), split, validation, sources, test)
     ]
     if not clips:
         raise ValueError(f"{root}: no clip of split {split}: mark some (prepare_mocap.py --split)")
@@ -127,32 +129,44 @@ def _select(
     split: str,
     validation: str | None,
     sources: Sequence[str] | None,
+    test: Sequence[str] | None,
 ) -> list[Recording]:
     if split not in ("train", "validation", "test"):
         raise ValueError(f"split must be train, validation or test, got {split!r}")
-    clips = [(clip, {stem, clip.source}) for stem, held in files.items() for clip in held]
+    clips = [
+        (clip, {stem, clip.source, clip.subject}) for stem, held in files.items() for clip in held
+    ]
+    if test is not None:
+        _known("dataset.test: no", test, {name for _, names in clips for name in names})
+
+    def scored(clip: Recording, names: set[str]) -> bool:
+        return clip.split == "test" if test is None else bool(names & {*test})
+
     if split == "test":
-        return [clip for clip, _ in clips if clip.split == "test"]
+        return [clip for clip, names in clips if scored(clip, names)]
 
     clips = [(clip, names) for clip, names in clips if clip.split == "train"]
+    clips = [(clip, names) for clip, names in clips if not scored(clip, names)]
     if split == "validation" and validation is None:
         raise ValueError("nobody is held out for validation: set dataset.validation to a subject")
     if validation is not None:
-        _known("dataset.validation", [validation], {clip.subject for clip, _ in clips})
+        _known("dataset.validation: no training", [validation], {clip.subject for clip, _ in clips})
     if split == "validation":
         return [clip for clip, _ in clips if clip.subject == validation]
 
     clips = [(clip, names) for clip, names in clips if clip.subject != validation]
     if sources is not None:
-        _known("dataset.sources", sources, {name for _, names in clips for name in names})
+        _known(
+            "dataset.sources: no training", sources, {name for _, names in clips for name in names}
+        )
     return [clip for clip, names in clips if sources is None or names & set(sources)]
 
 
-def _known(key: str, asked: Iterable[str], known: set[str]) -> None:
+def _known(fault: str, asked: Iterable[str], known: set[str]) -> None:
     for name in asked:
         if name not in known:
             there = ", ".join(sorted(known)) or "none"
-            raise ValueError(f"{key}: no training clips of {name}, only of {there}")
+            raise ValueError(f"{fault} clips of {name}, only of {there}")
 
 
 def _missing(path: Path) -> FileNotFoundError:

@@ -60,6 +60,17 @@ def test_sources_choose_what_is_trained_on_by_file_or_origin_and_nothing_else(fo
     assert subjects(mocap(folder, "test", sources=["CMU"])) == ["mm"]
 
 
+def test_test_may_be_chosen_by_file_origin_or_person_and_is_never_trained_on(folder):
+    for name in ("second", "CMU", "eve"):
+        assert subjects(mocap(folder, "test", test=[name])) == ["eve"]
+        assert subjects(mocap(folder, test=[name])) == ["ann"]  # mm stays out
+    assert subjects(mocap(folder, "test", test=["eve", "mm"])) == ["eve", "mm"]
+    with pytest.raises(ValueError, match=r"dataset.validation: no training clips of dg, only of"):
+        mocap(folder, "validation", test=["HDM05"])
+    with pytest.raises(ValueError, match=r"dataset.test: no clips of bob, only of CMU, HDM05, ann"):
+        mocap(folder, "test", test=["bob"])
+
+
 def test_a_sample_is_the_file_s_pose_in_metres_seen_by_its_camera(folder):
     dataset = mocap(folder, "test")
     sample = dataset[FRAMES + 4]  # the second camera's
@@ -101,7 +112,7 @@ def test_questions_that_no_clip_answers_are_errors(folder):
         mocap(folder, validation="xy")
     with pytest.raises(ValueError, match="nobody is held out"):
         mocap(folder, "validation", validation=None)
-    with pytest.raises(ValueError, match=r"dataset.sources: no .* of cmu, only of CMU, first"):
+    with pytest.raises(ValueError, match=r"dataset.sources: no .* of cmu, only of CMU, ann, eve"):
         mocap(folder, sources=["cmu"])
     with pytest.raises(ValueError, match="split must be train, validation or test, got 'val'"):
         mocap(folder, "val")
