@@ -1,7 +1,8 @@
-"""What makes a function of a configuration a command: where conf/ is, and errors of one line."""
+"""What makes a function of a configuration a command: where conf/ is, and messages of one line."""
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -58,7 +59,13 @@ def one_line(error: BaseException) -> str:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What a person can mend ends in one line and exit code 1; HYDRA_FULL_ERROR=1 shows it all."""
+    """What a person can mend ends in one line and exit code 1; HYDRA_FULL_ERROR=1 shows it all.
+
+    A warning is one line too, without the place in the code that gave it.
+    """
+    before = warnings.formatwarning
+    if not FULL_ERRORS:
+        warnings.formatwarning = _warning
     try:
         yield
     except expected_errors() as e:
@@ -71,3 +78,9 @@ def one_line_errors() -> Iterator[None]:
             "\nstopped. Training goes on with name=<of the run folder> resume=true", file=sys.stderr
         )
         sys.exit(130)
+    finally:
+        warnings.formatwarning = before
+
+
+def _warning(message: Warning | str, *_: object, **__: object) -> str:
+    return f"warning: {' '.join(str(message).split())}\n"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 import posediff
 from posediff import checkpoint, engine
+from posediff.command import one_line_errors
 
 
 @pytest.fixture(autouse=True)
@@ -209,6 +211,13 @@ def test_a_wrong_word_on_the_command_line_is_one_line(capsys):
     assert "h36" in error_of(capsys, "train", "task=lift3d", "dataset=h36")
     assert "task" in error_of(capsys, "train", "dataset=synthetic")
     assert "nonsense" in error_of(capsys, "train", *LIFT, "+task.head.nonsense=1", "name=wrong")
+
+
+def test_a_warning_of_a_command_is_one_line_without_its_place_in_the_code():
+    given = ("clips.json: two\n frames", UserWarning, "posediff/data/clips.py", 3)
+    with one_line_errors():
+        assert warnings.formatwarning(*given) == "warning: clips.json: two frames\n"
+    assert "clips.py:3" in warnings.formatwarning(*given)
 
 
 def test_missing_data_names_the_file_the_tree_and_the_command(capsys, tmp_path):
