@@ -26,7 +26,7 @@ from posediff.data.windows import windowed
 from posediff.diffusion import Model, Poses
 from posediff.engine import on
 from posediff.pose.layout import convert
-from posediff.pose.skeleton import skeleton
+from posediff.pose.skeleton import Skeleton, skeleton
 
 Sampled = Callable[[Tensor, Tensor, Tensor], dict[str, Any]]  # of points, scores and their rows
 Fold = Callable[[dict[str, Any]], dict[str, Any]]  # one person's frames -> windows
@@ -65,21 +65,9 @@ def lift(
 
     Raises ValueError where nobody can be lifted, or where something does not fit `layout`.
     """
-    points = torch.as_tensor(points, dtype=torch.float32)
-    if points.ndim != 3 or points.shape[-1] != 2 or not len(points):
-        raise ValueError(
-            f"points must be (frames, joints, 2), at least one; got {(*points.shape,)}"
-        )
-    N = len(points)
-    scores = torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float()
-    scores = torch.where(points.isfinite().all(-1), scores, 0.0)
     bones = skeleton(model.head.skeleton)
-    found = convert(points, scores, skeleton(layout), bones).visible.sum(1)
-    there = found >= FEWEST
-    if not there.any():
-        raise ValueError(
-            f"nobody to lift: of nobody in any frame are {FEWEST} joints of {bones.name} known"
-        )
+    points, scores, there = _seen(points, scores, layout, bones)
+    N = len(points)
     names = list(ids) if ids is not None else [str(i) for i in range(N)]
     tracks = torch.zeros(N, dtype=torch.long) if tracks is None else torch.as_tensor(tracks)
     frames = torch.arange(N) if frames is None else torch.as_tensor(frames)
@@ -111,6 +99,26 @@ def lift(
         for part in _parts(batch, max(1, BATCH // window))
     ]
     return _spread_out(answers, rows, N)
+
+
+def _seen(
+    points: Tensor, scores: Tensor | None, layout: str, bones: Skeleton
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Points and scores of all joints, and of whom enough joints are known, (N,)."""
+    points = torch.as_tensor(points, dtype=torch.float32)
+    if points.ndim != 3 or points.shape[-1] != 2 or not len(points):
+        raise ValueError(
+            f"points must be (frames, joints, 2), at least one; got {(*points.shape,)}"
+        )
+    scores = torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float()
+    scores = torch.where(points.isfinite().all(-1), scores, 0.0)
+    found = convert(points, scores, skeleton(layout), bones).visible.sum(1)
+    there = found >= FEWEST
+    if not there.any():
+        raise ValueError(
+            f"nobody to lift: of nobody in any frame are {FEWEST} joints of {bones.name} known"
+        )
+    return points, scores, there
 
 
 def alone(
