@@ -2,6 +2,7 @@
 
     python benchmarks/speed_lift3d.py [--rounds 10]
     python benchmarks/speed_lift3d.py --inference [--device cuda] [--compile] [--rounds 10]
+                                      [--only d3dp]
 
 First form: both run in this process by turns, with the same weights and inputs, and must say the
 same. Counted is CPU time of the process, the least over all calls, so that a busy machine disturbs
@@ -43,11 +44,12 @@ def main() -> None:
     parser.add_argument("--inference", action="store_true", help="whole inferences")
     parser.add_argument("--device", default="cpu", help="of --inference: cpu or cuda")
     parser.add_argument("--compile", action="store_true", help="of --inference")
+    parser.add_argument("--only", default="", help="rows of --inference that have this in them")
     args = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     if args.inference:
-        inference(torch.device(args.device), args.rounds, args.compile)
+        inference(torch.device(args.device), args.rounds, args.compile, args.only)
     else:
         networks(args.rounds)
 
@@ -98,11 +100,13 @@ def race(
     return best
 
 
-def inference(device: torch.device, rounds: int, compile: bool) -> None:
+def inference(device: torch.device, rounds: int, compile: bool, only: str) -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"{name}, one CPU thread, torch {torch.__version__}\n")
     print("| model | steps | K | frames at once | ms | frames/s |\n|---|---|---|---|---|---|")
     for row, model, frames in models():
+        if only not in row:
+            continue
         window = WINDOW if frames == WINDOW else 1
         data = synthetic("test", "noisy", clips=13, length=max(window, 25), frames=window)
         batch = frames // window
