@@ -1,11 +1,12 @@
 """The table of lift3d on motion capture: trains and scores every row, then prints it as Markdown.
 
     python benchmarks/mocap_lift3d.py [--seeds 0 1 2] [--keypoints gt noisy] [--jobs 2]
+        [--overrides "dataset.sources=[HDM05]" "dataset.test=[cmu05,cmu16]"]
 
 All rows of a seed see equally many training samples: the diffusion rows an encoder and a denoiser
 of one budget each, the encoder alone two budgets. Networks are small (width 64, depth 2), models
 are selected on a held-out training actor, and the test actor is scored once, at the end. Runs lie
-under --runs and are kept; what is there already is not trained again.
+under --runs and are kept; what is there already is not trained again. Overrides are of all runs.
 """
 
 import argparse
@@ -31,10 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--keypoints", nargs="+", default=["gt", "noisy"])
     parser.add_argument("--runs", type=Path, default=Path("runs/mocap_table"))
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--overrides", nargs="*", default=[], help="of every command")
     args = parser.parse_args(arguments)
     with ThreadPoolExecutor(args.jobs) as pool:
         jobs = [(args.runs, k, seed) for seed in args.seeds for k in args.keypoints]
-        done = list(pool.map(lambda job: rows(*job), jobs))
+        done = list(pool.map(lambda job: rows(*job, args.overrides), jobs))
     print(f"Seeds {args.seeds}, {date.today()}\n")
     print("| 2D | row | steps | K | MPJPE | P-MPJPE | training s | scoring s |")
     print("|---|---|---|---|---|---|---|---|")
@@ -44,9 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(line(keypoints, name, [r[name] for r in mine]))
 
 
-def rows(runs: Path, keypoints: str, seed: int) -> dict[str, dict[str, float]]:
+def rows(
+    runs: Path, keypoints: str, seed: int, given: Sequence[str]
+) -> dict[str, dict[str, float]]:
     """Train the models of one seed and 2D source, and score them on the test actor."""
-    source, tag = (f"dataset.keypoints={keypoints}", f"seed={seed}"), f"{keypoints}-s{seed}"
+    source = (f"dataset.keypoints={keypoints}", f"seed={seed}", *given)
+    tag = f"{keypoints}-s{seed}"
     short = train(runs, f"encoder-{tag}", *ENCODER, *source)
     use = f"task.head.encoder={short}"
     long = train(runs, f"encoder-twice-{tag}", *ENCODER, TWICE, *source)
@@ -55,7 +60,8 @@ def rows(runs: Path, keypoints: str, seed: int) -> dict[str, dict[str, float]]:
     half, start = seconds(short), STARTS[keypoints]
 
     def scored(folder: Path, name: str, spent: float, *overrides: str) -> dict[str, float]:
-        report = score(runs, f"eval-{name}-{tag}", folder, *source, *overrides)
+        kept = [x for x in source if not x.startswith("trainer.")]
+        report = score(runs, f"eval-{name}-{tag}", folder, *kept, *overrides)
         return report | {"training": spent + seconds(folder)}
 
     return {
