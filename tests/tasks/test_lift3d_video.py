@@ -28,6 +28,11 @@ def paper():
     return DiffusionModel(head, Process(cosine(50)), DDIMSampler(3), hypotheses=2)
 
 
+def temporal():
+    head = Lift3D(encoder(), width=16, depth=1, temporal=True)
+    return DiffusionModel(head, Process(cosine(50)), DDIMSampler(3), hypotheses=2)
+
+
 def official():
     head = Official(encoder(), width=16, depth=1, uv_scale=0.5)
     sampler = DDIMSampler(1, start=6, spacing="leading")
@@ -40,11 +45,10 @@ def d3dp():
     return DiffusionModel(head, Process(cosine(1000), clip=1.1), sampler, hypotheses=2)
 
 
-MODELS = {"alone": alone, "paper": paper, "official": official, "d3dp": d3dp}
+DIFFUSION = {"paper": paper, "temporal": temporal, "official": official, "d3dp": d3dp}
+MODELS = {"alone": alone} | DIFFUSION
 every = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
-diffusion = pytest.mark.parametrize(
-    "make", [paper, official, d3dp], ids=["paper", "official", "d3dp"]
-)
+diffusion = pytest.mark.parametrize("make", DIFFUSION.values(), ids=DIFFUSION)
 
 
 def made(make):
@@ -175,6 +179,29 @@ def test_the_denoiser_of_the_paper_sees_each_frame_with_its_own_features(sample)
         one = {k: v[[b], f] for k, v in context.items()}
         alone = head.denoise(x[[b], f], t[[b]], one).value
         torch.testing.assert_close(alone[0], whole[b, f], rtol=0, atol=1e-5)
+
+
+def test_a_temporal_denoiser_looks_across_the_frames_of_a_window_and_no_further(sample):
+    """Also where a batch is denoised in chunks: 16 windows are 144 frames."""
+    head = made(temporal).head
+    big = changed(sample, [0, 1, 2, 3] * 4)
+    context, x, t = head.encode(big), torch.randn(16, F, 17, 5), torch.arange(16)
+    before = head.denoise(x, t, context).value
+    x[7, 2, 4] += 1  # one joint of one frame
+    after = head.denoise(x, t, context).value
+    moved = (after - before).abs().amax((2, 3))
+    assert (moved[7] > 1e-4).all()
+    assert (moved[[i for i in range(16) if i != 7]] < 1e-6).all()
+    alone, backwards = ({k: v[[7]].flip(dims) for k, v in context.items()} for dims in ([], [1]))
+    torch.testing.assert_close(head.denoise(x[[7]], t[[7]], alone).value, after[[7]])
+    turned = head.denoise(x[[7]].flip(1), t[[7]], backwards).value.flip(1)
+    assert (turned - after[[7]]).abs().max() > 1e-3  # the order of frames counts
+
+
+def test_a_temporal_denoiser_wants_whole_windows():
+    for encodes, frames in ((encoder(), "centre"), (Encoder("h36m17", width=16, depth=1), "all")):
+        with pytest.raises(ValueError, match="temporal=true needs windows"):
+            Lift3D(encodes, width=16, depth=1, frames=frames, temporal=True)
 
 
 def test_the_residual_is_measured_on_the_frames_that_count(sample):

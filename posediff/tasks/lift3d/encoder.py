@@ -32,6 +32,7 @@ class Lifter(nn.Module):
 
     residual: Tensor
     frozen = False
+    frames: int | None = None  # of the windows that it reads
 
     def __init__(self, skeleton: str, network: GraphLifter | MixSTE) -> None:
         super().__init__()
@@ -103,6 +104,7 @@ class VideoEncoder(Lifter):
     ) -> None:
         joints = len(named(skeleton).joints)
         super().__init__(skeleton, MixSTE(joints, frames, width, depth, heads, drop_path=drop_path))
+        self.frames = frames
 
     def start(self, uv: Tensor) -> Tensor:
         """As released: the mean of both views, and not yet relative to the root."""

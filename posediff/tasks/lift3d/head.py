@@ -9,9 +9,10 @@ A component of the 2D mixture is drawn per joint and hypothesis. The denoiser se
 encoder's features, and says x_0 as a correction of the detection and of the encoder's pose. Where
 the paper is silent the choices are ours; ARCHITECTURE.md lists what differs from the released code.
 
-In the video version the encoder reads a window of frames at once. Time is its affair alone: all
-frames are denoised together, each with its own draw and its own features. Or the middle one alone,
-as published; the windows then stand around every frame of a clip.
+In the video version the encoder reads a window of frames at once, and all of them are denoised
+together, each with its own draw and its own features; with `temporal` the denoiser looks across
+frames too, else time is the encoder's affair alone. Or the middle frame alone is denoised, as
+published; the windows then stand around every frame of a clip.
 """
 
 from typing import Literal
@@ -28,7 +29,9 @@ from posediff.tasks.lift3d.network import ContextDenoiser, framewise
 
 
 class Lift3D(TaskHead):
-    """`encoder` is frozen; only the denoiser learns. frames: those of a window that it says."""
+    """`encoder` is frozen; only the denoiser learns. frames: those of a window that it says.
+    temporal: it attends across all frames of the window.
+    """
 
     def __init__(
         self,
@@ -37,10 +40,13 @@ class Lift3D(TaskHead):
         depth: int = 3,
         dropout: float = 0.1,
         frames: Literal["all", "centre"] = "all",
+        temporal: bool = False,
     ) -> None:
         super().__init__()
         if frames not in ("all", "centre"):
             raise ValueError(f"task.head.frames must be all or centre, got {frames!r}")
+        if temporal and (frames == "centre" or encoder.frames is None):
+            raise ValueError("task.head.temporal=true needs windows and task.head.frames=all")
         self.frames = frames
         self.encoder = encoder.freeze()
         self.skeleton, self.bones = encoder.skeleton, encoder.bones
@@ -50,6 +56,7 @@ class Lift3D(TaskHead):
             depth=depth,
             context_width=encoder.network.width,
             dropout=dropout,
+            frames=encoder.frames if temporal else None,
         )
 
     def encode(self, sample: Sample) -> Context:

@@ -1,6 +1,7 @@
 """The graph networks of lift3d. B batch, J joints; t (B,) counts timesteps.
 
-They take single poses. `framewise` calls one on windows, (B, F, J, C), every frame for itself.
+They take single poses. `framewise` calls one on windows, (B, F, J, C), every frame for itself; only
+a ContextDenoiser that was made for windows mixes their frames.
 
     GraphLifter      2D -> 3D and features: GraFormer, the released GCNpose without its dead parts
     GraphRefiner     the released denoiser GCNdiff, which sees x_t and t only
@@ -12,6 +13,7 @@ Their graph basis is float64 and follows the dtype of the input, so `.double()` 
 from collections.abc import Callable
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,6 +28,7 @@ from posediff.nn.graph import (
     in_chunks,
     normalised_graph,
 )
+from posediff.nn.mixste import Block
 
 
 def framewise(network: Callable[..., Tensor], x: Tensor, t: Tensor, *more: Tensor) -> Tensor:
@@ -142,6 +145,21 @@ class ContextBlock(nn.Module):
         return y
 
 
+class AcrossFrames(nn.Module):
+    """Every joint attends to itself in the other frames of its window: (B F, J, C) alike."""
+
+    def __init__(self, frames: int, width: int, heads: int) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(0.02 * torch.randn(1, frames, width))
+        self.block = Block(width, heads, ratio=2.0, drop_path=0.0)
+
+    def forward(self, h: Tensor) -> Tensor:
+        F, J = self.positions.shape[1], h.shape[1]
+        tracks = rearrange(h, "(b f) j c -> (b j) f c", f=F) + self.positions
+        y: Tensor = rearrange(self.block(tracks), "(b j) f c -> (b f) j c", j=J)
+        return y
+
+
 class ContextDenoiser(nn.Module):
     """The paper's denoiser: state (B, J, 5), t (B,), context (B, J, width) -> (B, J, 5).
 
@@ -149,6 +167,9 @@ class ContextDenoiser(nn.Module):
     the lifter's features, is `project(features)`, once per sample. f_D, the embedding of t, is the
     same at all joints; as L 1 = 0 (rows of A sum to 1), a convolution maps it by W_0 - W_2 alone,
     and that linear map is the last one of the embedding. A new network says 0 everywhere.
+
+    frames: the length of the windows whose frames, rows in order, see each other after every block;
+    None, if every pose is denoised by itself.
     """
 
     basis: Tensor
@@ -162,12 +183,18 @@ class ContextDenoiser(nn.Module):
         heads: int = 4,
         context_width: int = 96,
         dropout: float = 0.1,
+        frames: int | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("basis", chebyshev_basis(adjacency), persistent=False)
         self.input, self.fuse = ChebConv(channels, width), ChebConv(width, width)
         self.context, self.time = ChebConv(context_width, width), TimeEmbedding(width, width)
         self.blocks = nn.ModuleList(ContextBlock(width, heads, dropout) for _ in range(depth))
+        self.across = nn.ModuleList(
+            nn.Identity() if frames is None else AcrossFrames(frames, width, heads)
+            for _ in range(depth)
+        )
+        self.rows = 128 if frames is None else frames * max(1, 128 // frames)  # whole windows
         self.output = ChebConv(width, channels)
         nn.init.zeros_(self.output.weight)
 
@@ -177,13 +204,13 @@ class ContextDenoiser(nn.Module):
         return y
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        return in_chunks(self.denoise, x, t, context)[0]
+        return in_chunks(self.denoise, x, t, context, rows=self.rows)[0]
 
     def denoise(self, x: Tensor, t: Tensor, context: Tensor) -> tuple[Tensor]:
         basis = self.joint_mixing(x)
         h = self.fuse(self.input(x, basis), basis) + context + self.time(t)[:, None]
-        for block in self.blocks:
-            h = block(h, basis)
+        for block, across in zip(self.blocks, self.across, strict=True):
+            h = across(block(h, basis))
         return (self.output(h, basis),)
 
     def joint_mixing(self, x: Tensor) -> Tensor:
