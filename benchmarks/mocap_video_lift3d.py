@@ -50,14 +50,18 @@ ROWS = (
         ["encoder", "official"],
         ["sampler.start=12", "sampler.steps=2"],
     ),
-    Row(
-        "paper_video, 1 step, K 1",
-        "paper",
-        ["encoder", "paper"],
-        ["sampler.steps=1", "task.hypotheses=1"],
+    *(
+        Row(f"{name}, {at}", model, ["encoder", model], overrides)
+        for name, model in (
+            ("paper_video", "paper"),
+            ("paper_video, each frame by itself", "framewise"),
+        )
+        for at, overrides in (
+            ("1 step, K 1", ["sampler.steps=1", "task.hypotheses=1"]),
+            ("5 steps, K 5", []),
+            ("5 steps, K 20", ["task.hypotheses=20"]),
+        )
     ),
-    Row("paper_video, 5 steps, K 5", "paper", ["encoder", "paper"]),
-    Row("paper_video, 5 steps, K 20", "paper", ["encoder", "paper"], ["task.hypotheses=20"]),
     Row("d3dp, 5 steps, K 5", "d3dp", ["d3dp"], ["task.flip=false"]),
     Row("d3dp, 5 steps, K 5, flip test", "d3dp", ["d3dp"]),
     Row("d3dp, 5 steps, K 20", "d3dp", ["d3dp"], ["task.flip=false", "task.hypotheses=20"]),
@@ -82,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return {tag(*job): folder for job, folder in zip(jobs, made, strict=True)}
 
         models = trained(["encoder", "twice", "d3dp"], {})
-        models |= trained(["paper", "official"], models)
+        models |= trained(["paper", "framewise", "official"], models)
         jobs = [(row, *case) for case in cases for row in ROWS]
         reports = list(pool.map(lambda job: score(args, models, *job), jobs))
     print(f"Seeds {args.seeds}, {date.today()}\n")
@@ -108,11 +112,13 @@ def model(
     """The folder of one training, which is made unless it is there."""
     source = (f"dataset.keypoints={keypoints}", f"seed={seed}", *overrides)
     encoder = before.get(tag("encoder", keypoints, seed))
+    paper = (*ON_TOP, "preset=paper_video", f"task.head.encoder={encoder}")
     chosen = {
         "encoder": ENCODER,
         "twice": (*ENCODER, TWICE),
         "d3dp": D3DP,
-        "paper": (*ON_TOP, "preset=paper_video", f"task.head.encoder={encoder}"),
+        "paper": paper,
+        "framewise": (*paper, "task.head.temporal=false"),
         "official": (*ON_TOP, "preset=official_video", f"task.head.encoder={encoder}"),
     }[name]
     return train(runs, tag(name, keypoints, seed), *chosen, *source)

@@ -128,6 +128,7 @@ def test_a_clip_shorter_than_the_window_is_scored_and_predicted_frame_by_frame(
 
 def test_the_middle_frames_alone_are_trained_and_scored(runs, capsys):
     centre = (*LIFT, "preset=paper_video", "task.head.frames=centre")
+    centre = (*centre, "task.head.temporal=false")
     command("train", *centre, f"task.head.encoder={runs}/encoder/checkpoints/best", "name=centre")
     capsys.readouterr()
     where = f"checkpoint={runs}/centre/checkpoints/best"
@@ -150,3 +151,4 @@ def test_what_the_video_presets_say_is_what_was_released():
     published = posediff.build("lift3d", "synthetic", ["preset=paper_video", *small])
     assert published.sampler.grid(50) == [49, 39, 29, 19, 9, -1]
     assert published.head.denoiser.context.weight.shape == (16, 3 * 16)
+    assert published.head.denoiser.across[0].positions.shape[1] == published.head.encoder.frames

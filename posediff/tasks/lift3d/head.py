@@ -46,7 +46,10 @@ class Lift3D(TaskHead):
         if frames not in ("all", "centre"):
             raise ValueError(f"task.head.frames must be all or centre, got {frames!r}")
         if temporal and (frames == "centre" or encoder.frames is None):
-            raise ValueError("task.head.temporal=true needs windows and task.head.frames=all")
+            raise ValueError(
+                "the denoiser cannot look across frames: for single frames and for "
+                "task.head.frames=centre say task.head.temporal=false"
+            )
         self.frames = frames
         self.encoder = encoder.freeze()
         self.skeleton, self.bones = encoder.skeleton, encoder.bones
