@@ -60,8 +60,7 @@ def rows(
     half, start = seconds(short), STARTS[keypoints]
 
     def scored(folder: Path, name: str, spent: float, *overrides: str) -> dict[str, float]:
-        kept = [x for x in source if not x.startswith("trainer.")]
-        report = score(runs, f"eval-{name}-{tag}", folder, *kept, *overrides)
+        report = score(runs, f"eval-{name}-{tag}", folder, *of_scoring(source), *overrides)
         return report | {"training": spent + seconds(folder)}
 
     return {
@@ -101,6 +100,10 @@ def score(runs: Path, name: str, folder: Path, *overrides: str) -> dict[str, flo
         "p_mpjpe": report["metrics"]["p_mpjpe/mean"],
         "scoring": report["seconds"],
     }
+
+
+def of_scoring(overrides: Iterable[str]) -> list[str]:
+    return [x for x in overrides if not x.startswith("trainer.")]
 
 
 def call(module: str, runs: Path, *overrides: str) -> None:

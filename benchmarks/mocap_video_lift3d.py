@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from mocap_lift3d import call, seconds, spread, train
+from mocap_lift3d import call, of_scoring, seconds, spread, train
 
 DATA = ("dataset=mocap", "dataset.frames=27", "trainer=minutes", "trainer.optimizer.lr=3e-3")
 BUDGET = ("trainer.recipe.batch_size=8", "trainer.recipe.epoch_samples=6144")
@@ -142,7 +142,7 @@ def score(
             *("task=lift3d", "dataset=mocap", f"checkpoint={folder}", f"name={name}"),
             *(f"dataset.keypoints={keypoints}", f"eval.aggregates=[{','.join(args.rules)}]"),
             *row.overrides,
-            *(x for x in args.overrides if not x.startswith("trainer.")),
+            *of_scoring(args.overrides),
         )
     report = json.loads(path.read_text())
     spent = sum(seconds(models[tag(part, keypoints, seed)]) for part in row.budgets)

@@ -138,8 +138,9 @@ def models() -> Iterator[tuple[str, Any, int]]:
     for frames in (1, MANY):
         yield "paper", DiffusionModel(head, process, sampler, hypotheses=5), frames
     yield "official_frame", DiffusionModel(Official(Encoder("h36m17")), released, two), MANY
-    head = Lift3D(ready(VideoEncoder("h36m17", WINDOW)), temporal=True)
-    yield "paper_video", DiffusionModel(head, process, sampler, hypotheses=5), WINDOW
+    for row, temporal in (("paper_video", True), ("paper_video, each frame by itself", False)):
+        head = Lift3D(ready(VideoEncoder("h36m17", WINDOW)), temporal=temporal)
+        yield row, DiffusionModel(head, process, sampler, hypotheses=5), WINDOW
     official = Official(VideoEncoder("h36m17", WINDOW), uv_scale=0.5)
     one = DDIMSampler(1, 6, "leading")
     yield "official_video", DiffusionModel(official, released, one), WINDOW

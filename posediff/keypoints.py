@@ -73,10 +73,9 @@ def lift(
     frames = torch.arange(N) if frames is None else torch.as_tensor(frames)
 
     lens = None if camera is None else intrinsics(camera).expand(N, 9)
+    size = (SIDE, SIDE) if image_size is None else image_size
     if image_size is None:
         points, lens = alone(points, scores, tracks, lens)
-        image_size = SIDE, SIDE
-    size = image_size
 
     def sample(points: Tensor, scores: Tensor, rows: Tensor) -> dict[str, Any]:
         told = model.trained_on or None

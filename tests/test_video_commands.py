@@ -127,8 +127,8 @@ def test_a_clip_shorter_than_the_window_is_scored_and_predicted_frame_by_frame(
 
 
 def test_the_middle_frames_alone_are_trained_and_scored(runs, capsys):
-    centre = (*LIFT, "preset=paper_video", "task.head.frames=centre")
-    centre = (*centre, "task.head.temporal=false")
+    middle = ("task.head.frames=centre", "task.head.temporal=false")
+    centre = (*LIFT, "preset=paper_video", *middle)
     command("train", *centre, f"task.head.encoder={runs}/encoder/checkpoints/best", "name=centre")
     capsys.readouterr()
     where = f"checkpoint={runs}/centre/checkpoints/best"

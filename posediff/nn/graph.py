@@ -180,11 +180,13 @@ def sinusoid(t: Tensor, frequencies: Tensor) -> Tensor:
 
 
 def in_chunks(
-    network: Callable[..., tuple[Tensor, ...]], *inputs: Tensor, rows: int = 128
+    network: Callable[..., tuple[Tensor, ...]], *inputs: Tensor, rows: int = 128, together: int = 1
 ) -> tuple[Tensor, ...]:
     """network(*inputs), on a CPU so few rows at a time that what passes between layers stays in
-    cache: a third of the time of a large batch, more than a tenth of it with gradients.
+    cache: a third of the time of a large batch, more than a tenth of it with gradients. So many
+    rows as belong `together` are never parted.
     """
+    rows = together * max(1, rows // together)
     if not inputs[0].is_cpu or len(inputs[0]) <= rows:
         return network(*inputs)
     parts = [network(*part) for part in zip(*(torch.split(x, rows) for x in inputs), strict=True)]

@@ -198,6 +198,10 @@ def test_chunks_give_what_the_whole_gives_with_its_gradient():
     assert torch.equal(product, x * y)
     assert torch.equal(total, x + y)
     assert torch.equal(torch.autograd.grad(product.sum(), x)[0], y)
+    for together, expected in ((3, [6, 4]), (5, [5, 5]), (10, [10])):  # of rows=6
+        calls.clear()
+        assert torch.equal(in_chunks(network, x, y, rows=6, together=together)[0], product)
+        assert calls == expected
 
 
 def test_own_parameters_come_in_the_order_that_the_layers_rely_on():

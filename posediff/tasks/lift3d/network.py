@@ -194,7 +194,7 @@ class ContextDenoiser(nn.Module):
             nn.Identity() if frames is None else AcrossFrames(frames, width, heads)
             for _ in range(depth)
         )
-        self.rows = 128 if frames is None else frames * max(1, 128 // frames)  # whole windows
+        self.together = frames or 1
         self.output = ChebConv(width, channels)
         nn.init.zeros_(self.output.weight)
 
@@ -204,7 +204,7 @@ class ContextDenoiser(nn.Module):
         return y
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        return in_chunks(self.denoise, x, t, context, rows=self.rows)[0]
+        return in_chunks(self.denoise, x, t, context, together=self.together)[0]
 
     def denoise(self, x: Tensor, t: Tensor, context: Tensor) -> tuple[Tensor]:
         basis = self.joint_mixing(x)
