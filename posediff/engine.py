@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from posediff import checkpoint
 from posediff.diffusion import Model, Poses
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.model import Rule
 from posediff.progress import progress
 
@@ -69,6 +70,9 @@ class Recipe:
     workers: int = 0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        one_of("trainer.recipe.precision", self.precision, ("float32", "bfloat16"))
+
     def steps(self, data: Samples) -> int:
         """Optimiser steps in an epoch; all batches are full."""
         return math.ceil((self.epoch_samples or len(data)) / self.batch_size)
@@ -92,6 +96,7 @@ def fit(
     Writes log.jsonl and checkpoints/{last,best} in `folder`; gives the figures of the best epoch.
     `rate` maps the part of training done, 0 .. 1, to a factor of the optimiser's learning rate.
     """
+    one_of("eval.better", better, ("lower", "higher"))
     average = AveragedModel(model, multi_avg_fn=averaging(recipe.ema))
     begin, best = 0, Figures()
     if resume:

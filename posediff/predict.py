@@ -58,7 +58,7 @@ def track(cfg: Any) -> None:
 
 def lift_file(cfg: Any) -> None:
     """3D poses of 2D keypoints; frames without anybody are listed at the end."""
-    layout = skeleton(cfg.layout)
+    layout = skeleton(cfg.layout, "layout")
     size = None if cfg.image_size is None else image_size(cfg.image_size)
     camera = None if cfg.camera is None else intrinsics(list(cfg.camera)).tolist()
     rows = read_keypoints(cfg.input, len(layout.joints))

@@ -266,3 +266,27 @@ def test_diffusion_trained_from_nothing_beats_the_encoder_it_stands_on(tmp_path,
     paper = scores(capsys, "task=lift3d", *few)["metrics"]
     assert paper["mpjpe/mean"] < alone["mpjpe/mean"] < 80
     assert 20 < paper["spread/mean"] < 60
+
+
+# --- choices
+
+
+@pytest.mark.parametrize(
+    ("override", "allowed"),
+    [
+        ("sampler.spacing=trailling", "trailing, leading"),
+        ("sampler.order=3", "1 or 2"),
+        ("task.predicts=v", "x_0, noise"),
+        ("task.head.frames=middle", "all, centre"),
+        ("trainer.recipe.precision=fp16", "float32, bfloat16"),
+        ("eval.better=bigger", "lower, higher"),
+        ("dataset.keypoints=exact", "gt, noisy"),
+        ("dataset.kernel=best", "heaviest, sample"),
+    ],
+)
+def test_a_misspelt_choice_is_one_line_with_those_that_exist(capsys, override, allowed):
+    line = error_of(capsys, "train", *LIFT, override, "name=misspelt")
+    key, _, value = override.partition("=")
+    assert f"error: {key} must be" in line
+    assert allowed in line
+    assert value in line

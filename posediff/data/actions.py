@@ -15,6 +15,7 @@ from posediff.data.body import SIDES, Array, Build, Pose, joints
 from posediff.data.curves import alternate, beats, course, wander
 from posediff.data.gait import GRAVITY, Gait, loop, right, stand, walk
 from posediff.data.hands import blend, hang, raise_hand, spots, visit
+from posediff.diffusion.choices import one_of
 
 RATE = 50.0  # frames a second
 ROOM = 1.6  # metres: the pelvis stays within this radius of the origin
@@ -23,8 +24,7 @@ ROOM = 1.6  # metres: the pelvis stays within this radius of the origin
 def motion(kind: str, build: Build, frames: int, rng: np.random.Generator) -> Array:
     """One clip of `kind` (a key of KINDS) somewhere in the room, facing anywhere: (F, 17, 3)
     metres in the order of h36m17, z up, the floor at 0."""
-    if kind not in KINDS:
-        raise ValueError(f"unknown motion {kind!r}: choose one of {', '.join(KINDS)}")
+    one_of("kind", kind, KINDS)
     if frames < 1:
         raise ValueError(f"a motion has at least 1 frame, got frames={frames}")
     world = joints(build, KINDS[kind](build, np.arange(frames) / RATE, rng))

@@ -15,13 +15,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from posediff.data import pictures
+from posediff.diffusion.choices import one_of
 from posediff.pose.layout import by_names
 from posediff.pose.skeleton import Skeleton
 
@@ -127,8 +128,7 @@ def checked(
     needs: Sequence[str] = (),
 ) -> Annotations:
     """`read`, of what stands in the file already."""
-    if area not in ("file", "0.53*w*h"):
-        raise ValueError(f"area must be file or 0.53*w*h, got {area!r}")
+    one_of("dataset.area", area, get_args(Area))
     images, categories, entries = (
         listed(path, data, key) for key in ("images", "categories", "annotations")
     )

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.data import random
+from posediff.diffusion.choices import one_of
 from posediff.pose.affine import box_to_center_scale
 from posediff.pose.skeleton import Skeleton
 
@@ -128,8 +129,7 @@ def recipe(named: str | Augmentation | None) -> Augmentation | None:
     """hrnet or mmpose by name; an own one, or none, as it is."""
     if not isinstance(named, str):
         return named
-    if named not in RECIPES:
-        raise ValueError(f"unknown augmentation {named!r}: choose one of {', '.join(RECIPES)}")
+    one_of("dataset.augment", named, RECIPES)
     return RECIPES[named]
 
 

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from posediff.data.footage import Document, Footage
 from posediff.data.frames import Memory
 from posediff.data.people import Options, People, Sample, TopDownDataset, crops
 from posediff.data.pictures import RGB
+from posediff.diffusion.choices import one_of
 
 Border = Literal["clamp", "repeat"]
 
@@ -64,8 +65,7 @@ class ClipDataset(Dataset[Sample]):
     ) -> None:
         if list(offsets) != sorted(set(offsets)) or 0 not in offsets:
             raise ValueError(f"dataset.offsets must ascend and hold 0, got {list(offsets)}")
-        if border not in ("clamp", "repeat"):
-            raise ValueError(f"dataset.border must be clamp or repeat, got {border!r}")
+        one_of("dataset.border", border, get_args(Border))
         self.people = TopDownDataset(
             footage.people, folder, training, detections, painted=(), **options
         )

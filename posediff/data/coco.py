@@ -16,6 +16,7 @@ from posediff.data import annotations as files
 from posediff.data import random
 from posediff.data.annotations import Annotations, Area
 from posediff.data.people import SPLITS, Options, Split, TopDownDataset
+from posediff.diffusion.choices import one_of
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 PART = "{part}"  # of a file name: the part of the data, train, val or test
@@ -81,8 +82,7 @@ def aic(
     form: raw is its own, a list of images with v = 1 visible, 2 occluded, 3 absent; coco is the
     file that mmpose made of it.
     """
-    if form not in AIC_FILES:
-        raise ValueError(f"form must be raw or coco, got {form!r}")
+    one_of("dataset.form", form, AIC_FILES)
     root = Path(root)
     name, date, short = AIC_PARTS[_part(split, validation="val", test="val")]
     home = f"ai_challenger_keypoint_{name}_{date}"
@@ -183,8 +183,7 @@ def from_raw(path: Path, images: Any, joints: tuple[str, ...]) -> dict[str, Any]
 
 def _part(split: str, **names: str) -> str:
     """What a split is called in file names."""
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    one_of("split", split, SPLITS)
     return names.get(split, split)
 
 

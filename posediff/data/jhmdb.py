@@ -11,7 +11,7 @@ Joints are those of jhmdb15. One outside the picture is not labelled, though the
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from posediff.data.footage import assembled
 from posediff.data.frames import Frames, frames
 from posediff.data.people import SPLITS, Split
 from posediff.data.video import dataset, held_out
+from posediff.diffusion.choices import one_of
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 Array = NDArray[Any]
@@ -48,13 +49,11 @@ def jhmdb(
     number: of the split. box: of a person, around its mask, or around its joints with a margin.
     A part `validation` of the training clips is kept back, clips of one film together.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    if part not in FOLDERS or number not in (1, 2, 3) or box not in ("mask", "joints"):
-        raise ValueError(
-            "dataset.part is sub or full, dataset.number 1, 2 or 3 and dataset.box mask or joints, "
-            f"got {part}, {number} and {box}"
-        )
+    one_of("split", split, SPLITS)
+    one_of("dataset.part", part, FOLDERS)
+    one_of("dataset.box", box, get_args(Box))
+    if number not in (1, 2, 3):
+        raise ValueError(f"dataset.number must be 1, 2 or 3, got {number!r}")
     root, own = Path(root), skeleton_named("jhmdb15")
     lists = root / FOLDERS[part]
     wanted = 2 if split == "test" else 1

@@ -29,6 +29,7 @@ from posediff.data import random
 from posediff.data.detector import FLOOR, DetectorNoise, kernel, point_mixture
 from posediff.data.views import Clip, Source, View, actions_of, check, counted, view_of
 from posediff.data.windows import Windows, folded
+from posediff.diffusion.choices import one_of
 from posediff.pose.mirror import mirror_sample
 from posediff.pose.skeleton import skeleton as skeleton_named
 
@@ -65,11 +66,8 @@ class LiftingDataset(Dataset[Sample]):
         frames: int = 1,
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        if kernel not in ("heaviest", "sample"):
-            raise ValueError(f"kernel must be heaviest or sample, got {kernel!r}")
-        if keypoints not in get_args(Source):
-            known = ", ".join(get_args(Source))
-            raise ValueError(f"keypoints must be one of {known}, got {keypoints!r}")
+        one_of("dataset.kernel", kernel, ("heaviest", "sample"))
+        one_of("dataset.keypoints", keypoints, get_args(Source))
         self.skeleton = skeleton_named(skeleton)
         self.source, self.label, self.about = keypoints, label or keypoints, dict(about or {})
         self.noise = noise or DetectorNoise()

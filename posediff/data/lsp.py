@@ -20,6 +20,7 @@ from posediff.data import pictures
 from posediff.data.annotations import BODY, Annotations, Array, Picture, joint_box
 from posediff.data.coco import dataset, held_out
 from posediff.data.people import SPLITS, Options, Split, TopDownDataset
+from posediff.diffusion.choices import one_of
 from posediff.pose.layout import by_names
 from posediff.pose.skeleton import skeleton as skeleton_named
 
@@ -48,8 +49,7 @@ def lsp(
     Of LSP's 2,000 people the first half is for training, the second half is the test. LSPET has no
     test part; ours is the last tenth. A part `validation` of the people for training is kept back.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    one_of("split", split, SPLITS)
     root, folder = Path(root), Path(root) / "images"
     name, flag, train = EXTENDED if extended else OWN
     people = read(root / "joints.mat", folder, name, flag)

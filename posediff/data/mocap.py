@@ -20,6 +20,7 @@ from posediff.data.lifting import LiftingDataset
 from posediff.data.mixtures import add_mixtures, is_file
 from posediff.data.recording import Recording
 from posediff.data.views import Clip, Source
+from posediff.diffusion.choices import one_of
 from posediff.pose.camera import Camera
 
 LENS = {"focal": 2, "center": 2, "radial": 3, "tangential": 2}  # a camera's intrinsics in order
@@ -131,8 +132,7 @@ def _select(
     sources: Sequence[str] | None,
     test: Sequence[str] | None,
 ) -> list[Recording]:
-    if split not in ("train", "validation", "test"):
-        raise ValueError(f"split must be train, validation or test, got {split!r}")
+    one_of("split", split, ("train", "validation", "test"))
     clips = [
         (clip, {stem, clip.source, clip.subject}) for stem, held in files.items() for clip in held
     ]

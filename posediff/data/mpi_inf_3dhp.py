@@ -26,6 +26,7 @@ from posediff.data.detector import DetectorNoise
 from posediff.data.lifting import LiftingDataset
 from posediff.data.prepared import opened, subjects, writing
 from posediff.data.views import Clip
+from posediff.diffusion.choices import one_of
 from posediff.pose.camera import Camera
 
 Array = NDArray[np.float32]
@@ -79,10 +80,8 @@ def mpi_inf_3dhp(
     window, in which all frames are seen and the valid ones are scored; 1 gives single frames.
     """
     path, people = Path(root) / "mpi_inf_3dhp.h5", subjects(split, validation, TRAIN, tuple(VALID))
-    if scale not in SCALES:
-        raise ValueError(f"dataset.scale must be one of {', '.join(SCALES)}, got {scale!r}")
-    if keypoints not in ("gt", "noisy"):
-        raise ValueError(f"dataset.keypoints must be gt or noisy, got {keypoints!r}")
+    one_of("dataset.scale", scale, SCALES)
+    one_of("dataset.keypoints", keypoints, ("gt", "noisy"))
     return LiftingDataset(
         [_clip(shot, scale) for shot in read(path, people, scale)],
         skeleton="3dhp17",

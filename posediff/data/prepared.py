@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from posediff.diffusion.choices import one_of
 from posediff.files import replacing
 
 
@@ -48,8 +49,8 @@ def subjects(
     split: str, validation: str | None, train: Sequence[str], test: Sequence[str]
 ) -> tuple[str, ...]:
     """Who is in a split, where `validation` is one of `train`. ValueError where it is empty."""
-    if validation is not None and validation not in train:
-        raise ValueError(f"dataset.validation must be one of {', '.join(train)}, got {validation}")
+    if validation is not None:
+        one_of("dataset.validation", validation, train)
     if split == "validation" and validation is None:
         raise ValueError(
             f"nobody is held out for validation: set dataset.validation, e.g. to {train[-1]}"
@@ -59,6 +60,5 @@ def subjects(
         "validation": (str(validation),),
         "test": tuple(test),
     }
-    if split not in people:
-        raise ValueError(f"split must be one of {', '.join(people)}, got {split!r}")
+    one_of("split", split, people)
     return people[split]

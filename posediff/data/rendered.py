@@ -10,6 +10,7 @@ from posediff.data.annotations import Annotations, Picture
 from posediff.data.people import SPLITS, Options, Split, TopDownDataset
 from posediff.data.render import labels
 from posediff.data.stage import scene
+from posediff.diffusion.choices import one_of
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 PICTURES = {"train": 256, "validation": 64, "test": 64}
@@ -31,8 +32,7 @@ def rendered(
     pictures: so many; None is the split's own number. The seed is that of the augmentation too; a
     split, a seed and a number always give the same picture.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    one_of("split", split, SPLITS)
     own, source = skeleton_named(skeleton), f"rendered {split}"
     shots, known = [], []
     for n in range(PICTURES[split] if pictures is None else pictures):

@@ -14,6 +14,7 @@ from posediff.data.people import SPLITS, Split
 from posediff.data.pictures import RGB
 from posediff.data.render import Scene, labels
 from posediff.data.stage import clip
+from posediff.diffusion.choices import one_of
 from posediff.pose.skeleton import Skeleton
 from posediff.pose.skeleton import skeleton as skeleton_named
 
@@ -54,8 +55,7 @@ def synthetic_video(
     clips: so many; None is the split's own number. The seed is that of the augmentation too; a
     split, a seed and a number always give the same clip.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    one_of("split", split, SPLITS)
     for key, value in (("clips", CLIPS[split] if clips is None else clips), ("frames", frames)):
         if value < 1:
             raise ValueError(f"dataset.{key} must be at least 1, got {value}")

@@ -18,6 +18,7 @@ from posediff.data.actions import KINDS, motion
 from posediff.data.detector import DetectorNoise
 from posediff.data.lifting import LiftingDataset
 from posediff.data.views import Clip, Source
+from posediff.diffusion.choices import one_of
 from posediff.pose.camera import Camera
 
 CLIPS = {"train": 208, "validation": 39, "test": 52}  # all kinds of 16, 3 and 4 subjects
@@ -42,11 +43,10 @@ def synthetic(
 
     seed: of the people, what they do and their cameras, and of the detector noise.
     """
-    if split not in CLIPS:
-        raise ValueError(f"split must be one of {', '.join(CLIPS)}, got {split!r}")
+    one_of("split", split, CLIPS)
     number = CLIPS[split] if clips is None else clips
     if number < 1:
-        raise ValueError(f"clips must be at least 1, got {clips}")
+        raise ValueError(f"dataset.clips must be at least 1, got {clips}")
     return LiftingDataset(
         list(islice(people(split, seed, length), number)),
         skeleton="h36m17",

@@ -14,6 +14,7 @@ from posediff.data import random
 from posediff.data.clips import ClipDataset, ClipOptions
 from posediff.data.footage import Footage
 from posediff.data.people import SPLITS, Split
+from posediff.diffusion.choices import one_of
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 
@@ -40,8 +41,7 @@ def custom_video(
     film: a regular expression whose first group is what a video was cut from; videos of one film
     are kept back together.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    one_of("split", split, SPLITS)
     root, part = Path(root), "train" if split not in annotations else split
     if part not in annotations or split == "test" != part:
         raise ValueError(f"dataset.annotations names no file for {split}")

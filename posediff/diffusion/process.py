@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.noise import Noise
 from posediff.diffusion.prior import Prior
 from posediff.diffusion.schedule import NoiseSchedule
@@ -33,10 +34,8 @@ class Process(nn.Module):
         train_t: int | None = None,
     ) -> None:
         super().__init__()
-        if predicts not in ("x_0", "noise"):
-            raise ValueError(f"predicts must be 'x_0' or 'noise', got {predicts!r}")
-        if weighting not in ("uniform", "previous_state"):
-            raise ValueError(f"weighting must be 'uniform' or 'previous_state', got {weighting!r}")
+        one_of("task.predicts", predicts, ("x_0", "noise"))
+        one_of("task.loss.weight", weighting, ("uniform", "previous_state"))
         self.schedule, self.predicts, self.clip = schedule, predicts, clip
         self.weighting, self.antithetic, self.train_t = weighting, antithetic, train_t
         if train_t is not None and not 0 <= train_t < len(schedule):

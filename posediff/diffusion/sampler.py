@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.noise import Noise
 from posediff.diffusion.prior import Prior
 from posediff.diffusion.process import Output, Process
@@ -31,6 +32,9 @@ class Sampler(ABC):
     start: int | None = None
     spacing: Literal["trailing", "leading", "linspace"] = "trailing"
     timesteps: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        one_of("sampler.spacing", self.spacing, ("trailing", "leading", "linspace"))
 
     def grid(self, total: int) -> list[int]:
         """Falling timesteps, then -1, the clean end."""
@@ -64,6 +68,11 @@ class DDIMSampler(Sampler):
 
     eta: float = 0.0
     order: Literal[1, 2] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.order not in (1, 2):
+            raise ValueError(f"sampler.order must be 1 or 2, got {self.order!r}")
 
     def __call__(
         self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise

@@ -14,7 +14,7 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
+from posediff.diffusion.choices import one_of
 from posediff.metrics.rows import Rows, picked, rows_by_image
-from posediff.pose.oks import Score, Suppression, check_rules, instance_scores, suppress
+from posediff.pose.oks import Score, Suppression, instance_scores, suppress
 from posediff.pose.skeleton import skeleton as named_skeleton
 
 Table = NDArray[np.float64]
@@ -74,11 +75,10 @@ class CocoAP:
         nms_threshold: float = 0.9,
         nms_area: str = "padded",
     ) -> None:
-        check_rules(score, nms)
-        if nms_area not in ("padded", "annotation"):
-            raise ValueError(f"nms_area must be padded or annotation, got {nms_area!r}")
-        if images not in ("all", "seen"):
-            raise ValueError(f"images must be all or seen, got {images!r}")
+        one_of("eval.metric.score", score, get_args(Score))
+        one_of("eval.metric.nms", nms, get_args(Suppression))
+        one_of("eval.metric.nms_area", nms_area, ("padded", "annotation"))
+        one_of("eval.metric.images", images, ("all", "seen"))
         self.truth, self.skeleton, self.images = truth, named_skeleton(skeleton), images
         self.sigmas = _sigmas(skeleton, self.skeleton.sigmas if sigmas is None else sigmas)
         self.score, self.keypoint_threshold = score, keypoint_threshold

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
+from posediff.diffusion.choices import one_of
 from posediff.metrics.rows import Rows
 from posediff.pose.skeleton import Skeleton
 from posediff.pose.skeleton import skeleton as named_skeleton
@@ -267,8 +268,7 @@ class PCKh:
     def __init__(
         self, skeleton: str = "mpii16", rule: Literal["hrnet", "mmpose"] = "hrnet"
     ) -> None:
-        if rule not in ("hrnet", "mmpose"):
-            raise ValueError(f"eval.rule must be hrnet or mmpose, got {rule!r}")
+        one_of("eval.metric.rule", rule, ("hrnet", "mmpose"))
         self.answers, self.rule = _Answers(skeleton, "head_box"), rule
         joints = self.answers.skeleton.joints
         self.scored = [j for j, joint in enumerate(joints) if joint not in ("pelvis", "thorax")]

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
+from posediff.diffusion.choices import one_of
 from posediff.metrics import calibration
 from posediff.metrics.pck3d import COUNTED, auc, pck150, tables
 from posediff.pose.skeleton import skeleton as named_skeleton
@@ -109,14 +110,13 @@ class PoseError3D:
         self, skeleton: str, protocol: str = "h36m", quirks: Mapping[str, bool] | None = None
     ) -> None:
         self.skeleton = named_skeleton(skeleton)
-        if protocol not in ROWS:
-            raise ValueError(f"protocol must be one of {', '.join(ROWS)}, got {protocol!r}")
+        one_of("eval.metric.protocol", protocol, ROWS)
         if self.skeleton.root is None:
             raise ValueError(f"3D poses are centred on a root, and skeleton {skeleton} has none")
         if protocol == "3dhp" and skeleton != "3dhp17":
             raise ValueError(f"eval=3dhp scores the joints of 3dhp17, not of {skeleton}")
-        for quirk in set(quirks or {}) - set(QUIRKS):
-            raise ValueError(f"eval.quirks knows {', '.join(QUIRKS)}, not {quirk!r}")
+        for quirk in quirks or {}:
+            one_of("a key of eval.quirks", quirk, QUIRKS)
         self.protocol = protocol
         self.quirks = {quirk for quirk, on in (quirks or {}).items() if on}
         limbs = [j for j in range(len(self.skeleton.joints)) if j != self.skeleton.root]

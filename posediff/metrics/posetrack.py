@@ -20,13 +20,14 @@ video, frame and person. No matching is global: a duplicate with a better score 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
+from posediff.diffusion.choices import one_of
 from posediff.metrics.posetrack_files import (
     Flags,
     People,
@@ -194,14 +195,10 @@ class PoseTrackAP:
         nms: Literal["none", "oks"] = "none",
         nms_threshold: float = 0.9,
     ) -> None:
-        for given, known, key in (
-            (evaluator, ("poseval", "posetrack21"), "evaluator"),
-            (joint_score, ("peak_x_box", "peak"), "joint_score"),
-            (images, ("all", "seen"), "images"),
-            (nms, ("none", "oks"), "nms"),
-        ):
-            if given not in known:
-                raise ValueError(f"eval.metric.{key} must be {' or '.join(known)}, got {given!r}")
+        one_of("eval.metric.evaluator", evaluator, get_args(Evaluator))
+        one_of("eval.metric.joint_score", joint_score, ("peak_x_box", "peak"))
+        one_of("eval.metric.images", images, ("all", "seen"))
+        one_of("eval.metric.nms", nms, ("none", "oks"))
         self.evaluator, self.joint_score = evaluator, joint_score
         self.images, self.nms, self.nms_threshold = images, nms, nms_threshold
         self.documents = dict(documents(truth))

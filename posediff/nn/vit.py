@@ -15,6 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn, zeros
 from torch.nn import functional
 
+from posediff.diffusion.choices import one_of
 from posediff.nn.backbone import Backbone
 
 PATCH = 16
@@ -43,8 +44,7 @@ class ViT(Backbone):
         joints: int | None = None,
     ) -> None:
         super().__init__()
-        if variant not in VARIANTS:
-            raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+        one_of("backbone.network.variant", variant, VARIANTS)
         if any(side % PATCH for side in size):
             raise ValueError(f"sizes of crops must be multiples of {PATCH}, got {tuple(size)}")
         width, depth, heads = VARIANTS[variant]

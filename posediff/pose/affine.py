@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from posediff.diffusion.choices import one_of
 from posediff.pose.mirror import mirror_pose
 from posediff.pose.skeleton import Skeleton
 
@@ -29,8 +30,7 @@ def clean_box(boxes: Tensor, image_size: Tensor, rule: str = "hrnet") -> tuple[T
     `mmpose` does not. The centres differ by half a pixel: a model wants the rule it was trained
     with. What lies outside its picture, or is a point, is not left.
     """
-    if rule not in BOX_RULES:
-        raise ValueError(f"unknown box rule {rule!r}: choose one of {', '.join(BOX_RULES)}")
+    one_of("dataset.box_rule", rule, BOX_RULES)
     corner, extent = boxes[..., :2], boxes[..., 2:]
     last, start = image_size - 1, corner.clamp(min=0)
     if rule == "hrnet":

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import threshold
 
+from posediff.diffusion.choices import one_of
 from posediff.pose.skeleton import Skeleton
 
 NAMES = ("udp", "dark", "quarter", "argmax")
@@ -38,10 +39,8 @@ class Codec:
     rule: str = "own"  # hrnet, mmpose: the point they give an empty map, and their border test
 
     def __post_init__(self) -> None:
-        if self.name not in NAMES:
-            raise ValueError(f"unknown codec {self.name!r}: choose one of {', '.join(NAMES)}")
-        if self.rule not in RULES:
-            raise ValueError(f"unknown codec rule {self.rule!r}: choose one of {', '.join(RULES)}")
+        one_of("dataset.codec", self.name, NAMES)
+        one_of("rule", self.rule, RULES)
         if any(side % self.stride for side in self.size):
             raise ValueError(f"a crop of {tuple(self.size)} has no maps of stride {self.stride}")
         object.__setattr__(self, "size", tuple(self.size))

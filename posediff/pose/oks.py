@@ -16,6 +16,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from posediff.diffusion.choices import one_of
+
 Suppression = Literal["oks", "soft_oks", "none"]
 Score = Literal["bbox_keypoint", "bbox_rle", "keypoint"]
 
@@ -105,6 +107,7 @@ def suppress(
     threshold: float = 0.9,
 ) -> Tensor:
     """Indices of the people of one image that stay. (N, J, 2), (N,), (N,) -> (n,)."""
+    one_of("nms", rule, get_args(Suppression))
     if rule == "none":
         return torch.arange(len(scores), device=scores.device)
     similar = likeness(keypoints, areas, sigmas)
@@ -120,16 +123,10 @@ def instance_scores(
     bbox_rle        box + mean + largest of the joint scores
     keypoint        mean of the joint scores
     """
+    one_of("score", rule, get_args(Score))
     if rule == "keypoint":
         return joints.mean(-1)
     if rule == "bbox_rle":
         return boxes + joints.mean(-1) + joints.amax(-1)
     sure = joints > threshold
     return boxes * torch.where(sure, joints, 0.0).sum(-1) / sure.sum(-1).clamp(min=1)
-
-
-def check_rules(score: str, nms: str) -> None:
-    """Raise ValueError for names of rules that do not exist."""
-    for key, value, known in (("score", score, Score), ("nms", nms, Suppression)):
-        if value not in get_args(known):
-            raise ValueError(f"{key} must be one of {', '.join(get_args(known))}, got {value!r}")

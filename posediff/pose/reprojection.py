@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Hypotheses, Poses
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.head import Decoded, Sample
 from posediff.pose.camera import project
 from posediff.pose.root import Root, bone_length_root, least_squares_root
@@ -67,9 +68,7 @@ def reprojection_errors(h: Hypotheses, root: RootSource) -> Tensor:
 
 def find_root(poses: Tensor, sample: Sample, skeleton: str, source: RootSource) -> Root:
     """Of root-relative poses (B, ..., J, 3). Raises ValueError as `jpma`."""
-    if source not in get_args(RootSource):
-        known = ", ".join(get_args(RootSource))
-        raise ValueError(f"the root must be one of {known}, got {source!r}")
+    one_of("eval.root", source, get_args(RootSource))
     if "camera" not in sample:
         raise ValueError("rules that project (jpma, rpea) need a camera: use task.aggregate=mean")
     bones = named(skeleton)

@@ -10,6 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from posediff.diffusion.choices import one_of
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -45,9 +47,12 @@ class Skeleton:
         return a
 
 
-def skeleton(name: str) -> Skeleton:
-    if name not in SKELETONS:
-        raise ValueError(f"unknown skeleton {name!r}: choose one of {', '.join(SKELETONS)}")
+def skeleton(name: str, key: str = "skeleton") -> Skeleton:
+    """The layout of that name. `key` is the configuration key that names it, for the error.
+
+    Raises ValueError if there is none.
+    """
+    one_of(key, name, SKELETONS)
     return SKELETONS[name]
 
 

@@ -151,7 +151,7 @@ def test_a_single_frame_is_a_motion_too():
 
 def test_unknown_kinds_and_empty_clips_are_refused():
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="choose one of walking, running"):
+    with pytest.raises(ValueError, match="kind must be one of walking, running"):
         motion("flying", build(rng), 10, rng)
     with pytest.raises(ValueError, match="frames=0"):
         motion("walking", build(rng), 0, rng)

@@ -120,7 +120,9 @@ def test_an_area_is_of_the_file_or_of_the_box(two):
         read(two)
     people = read(two, area="0.53*w*h")
     np.testing.assert_allclose(people.area, 0.53 * people.boxes[:, 2] * people.boxes[:, 3])
-    with pytest.raises(ValueError, match=r"area must be file or 0\.53\*w\*h, got 'box'"):
+    with pytest.raises(
+        ValueError, match=r"dataset\.area must be one of file, 0\.53\*w\*h, got 'box'"
+    ):
         read(two, area="box")
 
 

@@ -151,5 +151,5 @@ def test_a_recipe_has_a_name_or_is_one():
     assert recipe("mmpose") is MMPOSE
     assert recipe(None) is None
     assert recipe(MMPOSE) is MMPOSE
-    with pytest.raises(ValueError, match="unknown augmentation 'strong': choose one of hrnet, mmp"):
+    with pytest.raises(ValueError, match="augment must be one of hrnet, mmpose, got 'strong'"):
         recipe("strong")

@@ -113,7 +113,9 @@ def test_offsets_must_ascend_around_the_scored_frame(walk, offsets):
 
 
 def test_an_unknown_border_is_an_error(walk):
-    with pytest.raises(ValueError, match=r"dataset\.border must be clamp or repeat, got 'wrap'"):
+    with pytest.raises(
+        ValueError, match=r"dataset\.border must be one of clamp, repeat, got 'wrap'"
+    ):
         data(walk, border="wrap")
 
 

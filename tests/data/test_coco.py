@@ -150,11 +150,11 @@ def test_a_custom_set_without_what_is_needed_says_which_key(photos):
         custom(photos.root, validation=1.0, **about)
     with pytest.raises(ValueError, match=r"nobody is left for validation: change dataset\.val"):
         custom(photos.root, split="validation", validation=0.0, **about)
-    with pytest.raises(ValueError, match="unknown skeleton"):
+    with pytest.raises(ValueError, match="skeleton must be one of"):
         custom(photos.root, **{**about, "skeleton": "dog"})
     with pytest.raises(ValueError, match=r"dataset\.annotations names no file for test"):
         custom(photos.root, {"train": "people.json"}, "crowdpose14", "test")
-    with pytest.raises(ValueError, match="form must be raw or coco, got 'mmpose'"):
+    with pytest.raises(ValueError, match="form must be one of raw, coco, got 'mmpose'"):
         aic(photos.root, form="mmpose")
 
 

@@ -114,7 +114,7 @@ def test_questions_that_no_clip_answers_are_errors(folder):
         mocap(folder, "validation", validation=None)
     with pytest.raises(ValueError, match=r"dataset.sources: no .* of cmu, only of CMU, ann, eve"):
         mocap(folder, sources=["cmu"])
-    with pytest.raises(ValueError, match="split must be train, validation or test, got 'val'"):
+    with pytest.raises(ValueError, match="split must be one of train, validation, test, got 'val'"):
         mocap(folder, "val")
     (folder / "first.npz").unlink()
     with pytest.raises(ValueError, match="no clip of split test"):

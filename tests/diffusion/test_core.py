@@ -168,10 +168,23 @@ def test_the_previous_state_weighs_the_timesteps_as_published():
     assert (Process(cosine(50)).weight(torch.arange(50)) == 1).all()
 
 
-@pytest.mark.parametrize("wrong", [{"predicts": "v"}, {"weighting": "snr"}])
-def test_unknown_words_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        Process(cosine(50), **wrong)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Process(cosine(50), predicts="v"), r"predicts must be one of x_0, noise, got 'v'"),
+        (lambda: Process(cosine(50), weighting="snr"), r"weight must be one of uniform, "),
+        (lambda: DDIMSampler(spacing="trailling"), r"sampler\.spacing must be one of trailing, "),
+        (lambda: RepeatSampler(spacing="even"), r"sampler\.spacing must be one of trailing, "),
+        (lambda: DDIMSampler(order=3), r"sampler\.order must be 1 or 2, got 3"),
+        (
+            lambda: Prior(PRIOR.loc, PRIOR.scale, PRIOR.loc, "x_1"),
+            r"init_is must be one of x_t, x_0, x_0\+noise",
+        ),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_an_error(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 # --- sampler

@@ -234,8 +234,8 @@ def test_data_of_ones_own_have_other_joints_sigmas_and_areas(scored):
         ({"sigmas": [0.26] * 17}, "divide by 10"),
         ({"sigmas": [0.05] * 5}, "5 sigmas for the 17 joints"),
         ({"skeleton": "mpii16"}, "no OKS sigmas"),
-        ({"nms_area": "box"}, "padded or annotation"),
-        ({"images": "some"}, "all or seen"),
+        ({"nms_area": "box"}, "padded, annotation"),
+        ({"images": "some"}, "all, seen"),
         ({"score": "box"}, "bbox_keypoint"),
     ],
 )

@@ -130,7 +130,7 @@ def test_the_quirk_of_velocities_takes_them_over_the_borders_of_clips():
 
 
 def test_a_quirk_that_nobody_has_is_refused():
-    with pytest.raises(ValueError, match="quirks knows p2_batch_mean"):
+    with pytest.raises(ValueError, match="quirks must be one of p2_batch_mean"):
         PoseError3D("h36m17", quirks={"p1_batch_mean": False})
     assert PoseError3D("h36m17", quirks={"p2_batch_mean": False}).summary()["quirks"] == []
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from posediff.pose.oks import (
-    check_rules,
     decayed,
     instance_scores,
     likeness,
@@ -129,8 +128,9 @@ def test_rules_of_suppression_by_name(golden):
     )
 
 
-@pytest.mark.parametrize(("score", "nms", "named"), [("box", "oks", "bbox_keypoint, bbox_rle"),
-                                                     ("keypoint", "hard", "soft_oks")])  # fmt: skip
-def test_unknown_rules_are_refused_with_the_known_ones(score, nms, named):
-    with pytest.raises(ValueError, match=named):
-        check_rules(score, nms)
+def test_unknown_rules_are_refused_with_the_known_ones():
+    people, scores = torch.zeros(2, 17, 2), torch.ones(2)
+    with pytest.raises(ValueError, match="score must be one of bbox_keypoint, bbox_rle, keypoint"):
+        instance_scores(scores, torch.ones(2, 17), "box")
+    with pytest.raises(ValueError, match="nms must be one of oks, soft_oks, none, got 'hard'"):
+        suppress(people, scores, scores, COCO, "hard")

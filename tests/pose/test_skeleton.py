@@ -15,7 +15,7 @@ def test_the_names_of_all_layouts():
         "jhmdb15": 15,
     }  # fmt: skip
     with pytest.raises(
-        ValueError, match=r"unknown skeleton 'smpl'.*h36m17, mocap17, 3dhp17, coco17"
+        ValueError, match=r"skeleton must be one of h36m17, mocap17, .*, got 'smpl'"
     ):
         skeleton("smpl")
 

@@ -167,6 +167,6 @@ def test_files_of_jhmdb_that_cannot_be_used_are_named(home, tmp_path, what, mess
 
 
 def test_options_of_jhmdb_are_checked(home):
-    for options in ({"part": "half"}, {"number": 4}, {"box": "big"}):
-        with pytest.raises(ValueError, match=r"dataset\.part is sub or full, dataset\.number 1, 2"):
-            jhmdb(home, "test", **options)
+    for key, value in (("part", "half"), ("number", 4), ("box", "big")):
+        with pytest.raises(ValueError, match=rf"dataset\.{key} must be .*, got {value!r}"):
+            jhmdb(home, "test", **{key: value})

@@ -116,5 +116,7 @@ def test_one_s_own_keypoints_get_a_pose_in_every_frame_but_those_without_anybody
 
 
 def test_other_words_are_refused():
-    with pytest.raises(ValueError, match=r"task\.head\.frames must be all or centre, got 'mid'"):
+    with pytest.raises(
+        ValueError, match=r"task\.head\.frames must be one of all, centre, got 'mid'"
+    ):
         model("mid")

@@ -20,8 +20,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from posediff.diffusion.choices import one_of
 from posediff.tasks.image2d.structure import Pair
-from posediff.tasks.options import one_of
 
 
 class ChannelAttention(nn.Module):

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from posediff.diffusion import Decoded
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.head import Sample
 from posediff.nn.backbone import Backbone
 from posediff.pose.combined import Combined
 from posediff.pose.crop import mirror_crop, read_heatmaps
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton as named
-from posediff.tasks.options import one_of
 
 
 class Coarse(nn.Module):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.head import Context, Sample
 from posediff.nn.backbone import Backbone
 from posediff.pose.combined import Combined
@@ -28,7 +29,6 @@ from posediff.tasks.image2d.coarse import Coarse
 from posediff.tasks.image2d.missing import PoseGaussian
 from posediff.tasks.image2d.sgdd import SGDD
 from posediff.tasks.image2d.structure import Masks, Space
-from posediff.tasks.options import one_of
 
 
 class Image2D(TaskHead):

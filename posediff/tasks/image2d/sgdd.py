@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from posediff.diffusion.choices import one_of
 from posediff.nn.graph import TimeEmbedding
-from posediff.tasks.options import one_of
 
 GROUPS = 8
 

@@ -16,10 +16,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from posediff.diffusion.choices import one_of
 from posediff.pose.affine import mirror_points
 from posediff.pose.heatmap import Codec, render
 from posediff.pose.skeleton import Skeleton
-from posediff.tasks.options import one_of
 
 
 @dataclass(frozen=True)

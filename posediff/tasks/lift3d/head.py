@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead, draw_component
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.head import Context, Sample
 from posediff.pose.camera import normalise
 from posediff.tasks.lift3d import pose
@@ -43,8 +44,7 @@ class Lift3D(TaskHead):
         temporal: bool = False,
     ) -> None:
         super().__init__()
-        if frames not in ("all", "centre"):
-            raise ValueError(f"task.head.frames must be all or centre, got {frames!r}")
+        one_of("task.head.frames", frames, ("all", "centre"))
         if temporal and (frames == "centre" or encoder.frames is None):
             raise ValueError(
                 "the denoiser cannot look across frames: for single frames and for "

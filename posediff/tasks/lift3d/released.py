@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.schedule import cosine
 from posediff.nn.mixste import MixSTE
 from posediff.tasks.lift3d.released_files import Weights, read
@@ -104,8 +105,7 @@ def convert(
     Raises:
         FileNotFoundError, ValueError: names the file, and the first key that does not fit.
     """
-    if weights not in ("model", "ema"):
-        raise ValueError(f"weights must be 'model' or 'ema', got {weights!r}")
+    one_of("weights", weights, ("model", "ema"))
     state: dict[str, Tensor] = {}
     report: list[str] = []
     for path in map(Path, paths):

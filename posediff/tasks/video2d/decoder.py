@@ -17,9 +17,9 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from posediff.diffusion.choices import one_of
 from posediff.nn.graph import TimeEmbedding
 from posediff.nn.vit import Block
-from posediff.tasks.options import one_of
 from posediff.tasks.video2d.strl import SCALES
 
 GROUPS = 8

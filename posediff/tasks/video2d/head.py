@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.head import Context, Sample
 from posediff.nn.backbone import Backbone
 from posediff.pose.crop import mirror_crop, read_heatmaps
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton as named
-from posediff.tasks.options import one_of
 from posediff.tasks.video2d.decoder import PoseDecoder
 from posediff.tasks.video2d.plain import STRIDE
 from posediff.tasks.video2d.strl import SCALES, ClipFeatures

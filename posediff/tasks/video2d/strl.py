@@ -13,9 +13,9 @@ from einops import rearrange
 from torch import Tensor, nn, zeros
 from torch.nn import functional
 
+from posediff.diffusion.choices import one_of
 from posediff.nn.backbone import Backbone
 from posediff.nn.vit import Block, initialise, upsampler
-from posediff.tasks.options import one_of
 
 CELL = 16  # pixels of the crop along a side of a cell of Z, whatever the backbone's stride
 SCALES = (1, 2, 3)  # Z at stride 16, 8 and 4; heatmaps have that of the last

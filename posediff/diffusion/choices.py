@@ -1,0 +1,13 @@
+"""The check of a choice that is made by name, for the whole library."""
+
+from collections.abc import Iterable
+
+
+def one_of(key: str, value: object, allowed: Iterable[str]) -> None:
+    """Check the value of a configuration key.
+
+    Raises ValueError if the value is none of those allowed.
+    """
+    names = list(allowed)
+    if value not in names:
+        raise ValueError(f"{key} must be one of {', '.join(names)}, got {value!r}")
