@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from mocap_lift3d import call, of_scoring, seconds, spread, train
 
-DATA = ("dataset=mocap", "dataset.frames=27", "trainer=minutes", "trainer.optimizer.lr=3e-3")
+DATA = ("dataset=mocap", "dataset.window=27", "trainer=minutes", "trainer.optimizer.lr=3e-3")
 BUDGET = ("trainer.recipe.batch_size=8", "trainer.recipe.epoch_samples=6144")
 SMALL = (*DATA, *BUDGET, "trainer.validation_samples=256")
 TWICE = "trainer.recipe.epochs=8"

@@ -108,7 +108,7 @@ def inference(device: torch.device, rounds: int, compile: bool, only: str) -> No
         if only not in row:
             continue
         window = WINDOW if frames == WINDOW else 1
-        data = synthetic("test", "noisy", clips=13, length=max(window, 25), frames=window)
+        data = synthetic("test", "noisy", clips=13, length=max(window, 25), window=window)
         batch = frames // window
         sample = on(device, data.__getitems__([i % len(data) for i in range(batch)]))
         sample["id"] = [str(i) for i in range(batch)]

@@ -212,16 +212,16 @@ def newest(
     runs: Path | str, task: str, dataset: str, method: str, kind: Mapping[str, Any]
 ) -> Path | None:
     """The youngest best model of that kind among the run folders; `kind` is what it was told of its
-    data, such as the `keypoints`. A model that was told no `frames` is one of single frames.
+    data, such as the `keypoints`. A model that was told no `window` is one of single frames.
     """
-    wanted = {"name": dataset, "frames": 1, **kind}
+    wanted = {"name": dataset, "window": 1, **kind}
     best = sorted(
         Path(runs).glob(f"{task}/{dataset}/*/checkpoints/best/config.json"),
         key=lambda path: path.stat().st_mtime,
     )
     for folder in (path.parent for path in reversed(best)):
         config = read_config(folder)
-        told = {"frames": 1, **config["dataset"]}
+        told = {"window": 1, **config["dataset"]}
         if config["method"] == method and wanted.items() <= told.items():
             return folder
     return None

@@ -15,17 +15,18 @@ from posediff.diffusion import DiffusionModel, FlipTest, Model, Regression
 from posediff.diffusion.aggregate import mean
 from posediff.diffusion.model import Rule
 from posediff.tasks.flip import BothViews
-from posediff.tasks.image2d import Coarse, Image2D
+from posediff.tasks.image2d import Image2D
 from posediff.tasks.image2d.structure import Disagreement
-from posediff.tasks.video2d import Plain
 
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "aggregate")
 # what a model folder says of the data that its model was made for
 DATA_KEYS = (
-    *("name", "keypoints", "scale", "frames", "noise"),
+    *("name", "keypoints", "scale", "window", "noise"),
     *("size", "codec", "mean", "std", "offsets"),
 )
-KIND_KEYS = ("keypoints", "scale", "frames")  # models that differ in these are of different kinds
+# what the network was built for; an evaluation cannot choose it
+FIXED_KEYS = ("window", "size", "codec", "mean", "std", "offsets")
+KIND_KEYS = ("keypoints", "scale", "window")  # models that differ in these are of different kinds
 
 
 def compose(primary: str, overrides: Sequence[str]) -> Any:
@@ -85,9 +86,9 @@ def find(cfg: Any, method: str, key: str) -> Path:
     found = checkpoint.newest(cfg.paths.runs, task, data, method, kind)
     if found is None:
         alone = method in ("encoder", "coarse", "plain")
-        frames = kind.get("frames", 1)
-        method = "video_encoder" if method == "encoder" and frames > 1 else method
-        kind = {k: x for k, x in kind.items() if (k, x) != ("frames", 1)}
+        window = kind.get("window", 1)
+        method = "video_encoder" if method == "encoder" and window > 1 else method
+        kind = {k: x for k, x in kind.items() if (k, x) != ("window", 1)}
         how = f"experiment={task}_{method}" if alone else f"task={task} preset={method}"
         told = " and ".join(f"{k} {x}" for k, x in kind.items())
         choice = "".join(f" dataset.{k}={x}" for k, x in kind.items())
@@ -132,10 +133,15 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     given = overrides_given()
     keys = {o.split("=")[0] for o in given}
     cfg = compose(primary, [o for o in saved["overrides"] if o.split("=")[0] not in keys] + given)
-    # the windows and the crops that the network was trained on
-    for key in ("frames", "size", "codec", "mean", "std", "offsets"):
+    for key in FIXED_KEYS:
         if key in saved["dataset"]:
-            cfg.dataset[key] = saved["dataset"][key]
+            made_for = saved["dataset"][key]
+            if f"dataset.{key}" in keys and plain(cfg.dataset)[key] != made_for:
+                raise ValueError(
+                    f"dataset.{key} must stay {made_for}, for which {folder} was trained: leave "
+                    "it out, or train a model for another"
+                )
+            cfg.dataset[key] = made_for
     _honest(cfg)
     model = checkpoint.load(folder)
     if isinstance(model.head, Image2D):
@@ -148,7 +154,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         if cfg.task.flip:
             apart = Disagreement(model.head.space) if isinstance(model.head, Image2D) else None
             model.head = FlipTest(model.head, apart)
-    elif cfg.task.flip and isinstance(model.head, Coarse | Plain):
+    elif isinstance(model, Regression) and cfg.task.flip:
         model.head = BothViews(model.head)
     model.trained_on = saved["dataset"]
     return cfg, model.eval().to(device(cfg.device)), folder
@@ -164,14 +170,14 @@ def dataset(cfg: Any, split: str) -> Any:
     takes = signature(get_method(reader["_target_"])).parameters
     named = {k: x for k, x in reader.items() if k not in ("name", "skeleton") or k in takes}
     data = instantiate(named, split=split, _convert_="all")
-    if cfg.task.get("head", {}).get("frames") == "centre":
+    if cfg.task.get("head", {}).get("answers") == "centre":
         data.centre()
     return data
 
 
 def batch_size(cfg: Any) -> int:
     """Samples in a batch of an evaluation: eval.batch_size counts the frames of windows."""
-    return max(1, int(cfg.eval.batch_size) // int(cfg.dataset.get("frames", 1)))
+    return max(1, int(cfg.eval.batch_size) // int(cfg.dataset.get("window", 1)))
 
 
 def metric(cfg: Any, data: Any, split: str) -> Any:

@@ -194,6 +194,15 @@ def evaluate(
     return metric.compute()
 
 
+@torch.no_grad()
+def calibrate(model: Model, data: Samples, batch_size: int) -> None:
+    """Let a model measure its errors on held-out samples, on the device where it is."""
+    device = next(model.parameters()).device
+    model.eval()
+    batches = in_order(data, batch_size, label="calibrating")
+    model.calibrate(on(device, sample) for sample in batches)
+
+
 def restore(
     folder: Path, model: Model, average: AveragedModel, optimizer: torch.optim.Optimizer
 ) -> tuple[int, Figures]:

@@ -29,6 +29,8 @@ def main(cfg: Any) -> None:
     begin = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, config.batch_size(cfg), cfg.seed)
     seconds = time.perf_counter() - begin
+    report.show(figures)
+    path = write_json(run / "metrics.json", {"metrics": figures}, indent=1)  # if the rest fails
     about = {
         "checkpoint": str(folder),
         "task": cfg.task.name,
@@ -50,8 +52,7 @@ def main(cfg: Any) -> None:
         "posediff": __version__,
         "metrics": figures,
     }
-    path = write_json(run / "metrics.json", about, indent=1)
-    report.show(figures)
+    write_json(path, about, indent=1)
     files = report.result_files(metric, list(rules), run, cfg.dataset.get("origin", 0))
     picture = report.reliability_picture(figures, run)
     print("\n".join(map(str, [folder, *files, *picture, path])))

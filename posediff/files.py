@@ -1,7 +1,8 @@
 """Files that are whole or not there: written beside their place, then renamed."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> Path:
-    """Returns the path."""
-    text = json.dumps(content, indent=indent) + "\n"
+    """Write JSON that any reader takes, see `plain`. Returns the path."""
+    text = json.dumps(plain(content), indent=indent, allow_nan=False) + "\n"
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
     return path
+
+
+def plain(content: Any) -> Any:
+    """The same nest as JSON has it: scalars and arrays of NumPy and torch become Python's numbers
+    and lists; a number that is not finite becomes None."""
+    if isinstance(content, Mapping):
+        return {key: plain(x) for key, x in content.items()}
+    if isinstance(content, list | tuple):
+        return [plain(x) for x in content]
+    if hasattr(content, "tolist"):
+        return plain(content.tolist())
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -82,15 +82,15 @@ def lift(
         own, seen = [names[i] for i in rows.tolist()], None if lens is None else lens[rows]
         return lifting_sample(points, size, scores, layout, bones.name, told, own, seen)
 
-    centred = any(getattr(m, "frames", "all") == "centre" for m in model.modules())
-    device, window = next(model.parameters()).device, int(model.trained_on.get("frames", 1))
+    centred = any(getattr(m, "answers", "all") == "centre" for m in model.modules())
+    device, window = next(model.parameters()).device, int(model.trained_on.get("window", 1))
     rows = there.nonzero()[:, 0]
     batches = [sample(points[rows], scores[rows], rows)]
     if window > 1:
         order = sorted(rows.tolist(), key=lambda i: (int(tracks[i]), int(frames[i])))
         rows = torch.tensor(order)
         stretches = _stretches(rows, tracks, frames, window)
-        fold = partial(windowed, frames=window, centred=centred)
+        fold = partial(windowed, window=window, centred=centred)
         batches = [_windows(points, scores, frames, part, fold, sample) for part in stretches]
     answers = [
         model.predict(on(device, part), hypotheses, steps, seed)

@@ -58,7 +58,7 @@ def main(cfg: Any) -> None:
         cfg.resume,
         cfg.eval.better,
     )
-    calibrate(folder / "checkpoints/best", held_out, config.batch_size(cfg))
+    calibrate(folder / "checkpoints/best", held_out, config.batch_size(cfg), cfg.device)
     monitor = cfg.eval.monitor
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
 
@@ -89,10 +89,10 @@ def groups(cfg: Any, model: Model) -> list[dict[str, Any]]:
     return [{"params": some, "lr": lr * decay**k} for k, some in sorted(by_depth.items())]
 
 
-def calibrate(folder: Path, held_out: engine.Samples, batch_size: int) -> None:
+def calibrate(folder: Path, held_out: engine.Samples, batch_size: int, device: str) -> None:
     """Let the best model learn from held-out samples what its errors are like."""
-    model = checkpoint.load(folder)
-    model.calibrate(engine.in_order(held_out, batch_size))
+    model = checkpoint.load(folder).to(config.device(device))
+    engine.calibrate(model, held_out, batch_size)
     checkpoint.save(folder, model.state_dict(), checkpoint.read_config(folder))
 
 

@@ -49,7 +49,7 @@ def main() -> None:
 
 def write(files: list[Path], out: Path, weights: str) -> None:
     state, report = convert(files, weights)
-    method, frames, state, chosen = model_of(state, files)
+    method, window, state, chosen = model_of(state, files)
     print("\n".join(report))
     tree = config.plain(config.compose("train", chosen).model)
     if method.startswith("official"):
@@ -58,7 +58,7 @@ def write(files: list[Path], out: Path, weights: str) -> None:
         "task": "lift3d",
         "method": method,
         "skeleton": "h36m17",
-        "dataset": {"name": "h36m", "keypoints": "unknown", "frames": frames, "noise": None},
+        "dataset": {"name": "h36m", "keypoints": "unknown", "window": window, "noise": None},
         "weights": {"files": [path.name for path in files], "entry": weights},
         "overrides": [x for x in chosen if x.startswith(("task=", "preset=", "experiment="))],
         "model": tree,
@@ -70,7 +70,7 @@ def write(files: list[Path], out: Path, weights: str) -> None:
 def model_of(
     state: dict[str, Tensor], files: list[Path]
 ) -> tuple[str, int, dict[str, Tensor], list[str]]:
-    """Method, frames of a window, weights and command line of the model that the files make."""
+    """Method, window, weights and command line of the model that the files make."""
     refines, denoises, lifts = (
         any(name.startswith(prefix) for name in state)
         for prefix in (DENOISER.prefix, "head.denoiser.", LIFTERS)
@@ -81,15 +81,15 @@ def model_of(
             raise ValueError(f"D3DP needs no other file beside it: give {files[0]} alone")
         size = sizes(state, "head.denoiser.")
         chosen = [f"task.head.{k}={size[k]}" for k in ("width", "depth")]
-        frames = f"dataset.frames={size['frames']}"
-        return "d3dp", size["frames"], state, ["task=lift3d", "preset=d3dp", *data, frames, *chosen]
+        window = f"dataset.window={size['window']}"
+        return "d3dp", size["window"], state, ["task=lift3d", "preset=d3dp", *data, window, *chosen]
     if VIDEO in state and not refines:
         state = {name.replace("head.encoder.", "head."): x for name, x in state.items()}
         state["head.residual"] = torch.zeros(JOINTS, 3)
         size = sizes(state, "head.network.")
         chosen = [f"model.head.{k}={size[k]}" for k in ("width", "depth")]
-        chosen += [f"dataset.frames={size['frames']}"]
-        return "encoder", size["frames"], state, ["experiment=lift3d_video_encoder", *data, *chosen]
+        chosen += [f"dataset.window={size['window']}"]
+        return "encoder", size["window"], state, ["experiment=lift3d_video_encoder", *data, *chosen]
     for present, (network, kind) in (
         (refines, (DENOISER, "denoiser")),
         (lifts, (LIFTER, "lifter")),
@@ -99,9 +99,9 @@ def model_of(
     # our encoder's residual; no released file has it, and the released method reads none
     state["head.encoder.residual"] = torch.zeros(JOINTS, 3)
     method = "official_video" if VIDEO in state else "official_frame"
-    frames = sizes(state, LIFTERS)["frames"] if VIDEO in state else 1
-    chosen = [f"task.head.width={WIDTH}", f"task.head.depth={DEPTH}", f"dataset.frames={frames}"]
-    return method, frames, state, ["task=lift3d", f"preset={method}", *data, *chosen]
+    window = sizes(state, LIFTERS)["window"] if VIDEO in state else 1
+    chosen = [f"task.head.width={WIDTH}", f"task.head.depth={DEPTH}", f"dataset.window={window}"]
+    return method, window, state, ["task=lift3d", f"preset={method}", *data, *chosen]
 
 
 def sizes(state: dict[str, Tensor], prefix: str) -> dict[str, int]:

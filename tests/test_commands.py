@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 import posediff
 from posediff import checkpoint, engine
+from posediff import report as reporting
 from posediff.command import one_line_errors
 
 
@@ -268,6 +269,27 @@ def test_diffusion_trained_from_nothing_beats_the_encoder_it_stands_on(tmp_path,
     assert 20 < paper["spread/mean"] < 60
 
 
+def test_a_lifter_alone_is_averaged_over_both_views_and_the_report_says_so(lifters, capsys):
+    where = ("task=lift3d", "experiment=lift3d_encoder")
+    where = (*where, f"checkpoint={lifters}/encoder/checkpoints/best")
+    plain = scores(capsys, *where)
+    both = scores(capsys, *where, "task.flip=true")
+    assert (plain["flip"], both["flip"]) == (False, True)
+    assert plain["metrics"]["mpjpe/mean"] != both["metrics"]["mpjpe/mean"]
+
+
+def test_figures_stay_if_a_result_file_cannot_be_written(lifters, capsys, monkeypatch):
+    def full(*arguments):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(reporting, "result_files", full)
+    where = ("task=lift3d", f"checkpoint={lifters}/paper/checkpoints/best", "name=full")
+    line = error_of(capsys, "eval", *TINY, *where)
+    assert "no space left" in line
+    left = json.loads((lifters / "full/metrics.json").read_text())
+    assert left["metrics"]["mpjpe/mean"] > 0
+
+
 # --- choices
 
 
@@ -277,7 +299,7 @@ def test_diffusion_trained_from_nothing_beats_the_encoder_it_stands_on(tmp_path,
         ("sampler.spacing=trailling", "trailing, leading"),
         ("sampler.order=3", "1 or 2"),
         ("task.predicts=v", "x_0, noise"),
-        ("task.head.frames=middle", "all, centre"),
+        ("task.head.answers=middle", "all, centre"),
         ("trainer.recipe.precision=fp16", "float32, bfloat16"),
         ("eval.better=bigger", "lower, higher"),
         ("dataset.keypoints=exact", "gt, noisy"),

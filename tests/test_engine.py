@@ -109,3 +109,32 @@ def test_a_trainer_state_is_not_unpickled(tmp_path):
     torch.save({"epoch": Evil()}, tmp_path / "last/trainer.pt")
     with pytest.raises(ValueError, match=r"trainer\.pt: damaged, or holds more than tensors"):
         checkpoint.read_trainer(tmp_path / "last")
+
+
+class Batches:
+    """Four samples of one number."""
+
+    def __len__(self):
+        return 4
+
+    def __getitems__(self, rows):
+        return {"id": [str(i) for i in rows], "x": torch.tensor(rows), "deep": {"y": torch.ones(2)}}
+
+
+class Watching(torch.nn.Module):
+    """A model that notes on which device the samples of its calibration are."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1, device="meta"))
+        self.seen = []
+
+    def calibrate(self, samples):
+        self.seen += [(s["x"].device.type, s["deep"]["y"].device.type) for s in samples]
+
+
+def test_calibration_runs_on_the_device_of_the_model():
+    model = Watching()
+    engine.calibrate(model, Batches(), 2)
+    assert model.seen == [("meta", "meta")] * 2
+    assert not model.training

@@ -198,10 +198,13 @@ def test_pictures_without_a_file_are_scored_too_or_say_what_they_lack(runs, caps
     report = scores(capsys, *where, "eval=coco")
     assert (report["annotated_images"], report["area"]) == (2, "pixels seen")
     assert report["metrics"]["AP/mean"] >= 0
+    heads = scores(capsys, *where, "eval=pckh")
+    assert heads["evaluator"] == "pckh"
+    assert 0 <= heads["metrics"]["pckh@0.5/mean"] <= 100
+    assert heads["metrics"]["people_without_head_box/mean"] == 0
     drawn = (*where, "dataset.pictures=2", "device=cpu")
     for metric, lack in (("crowdpose", "crowdIndex"), ("aic_official", "aic14")):
         assert lack in error_of(capsys, "eval", *drawn, f"eval={metric}")
-    assert "head boxes" in error_of(capsys, "eval", *drawn, "eval=pckh")
 
 
 HEADLINE = {"coco": "AP", "crowdpose": "AP", "aic_coco": "AP", "aic_official": "mAP_official"}
@@ -300,3 +303,10 @@ def test_a_model_folder_is_loaded_without_hydra(runs):
     affine = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
     poses = model.predict({"id": ["x"], "image": image, "affine": affine})
     assert poses.keypoints.shape == (1, 17, 2)
+
+
+@pytest.mark.parametrize(("key", "value"), [("size", "[96,128]"), ("codec", "dark")])
+def test_a_crop_that_the_model_was_not_made_for_is_an_error(capsys, runs, key, value):
+    where = ("task=image2d", "dataset=synthetic_pictures", "dataset.pictures=2")
+    line = error_of(capsys, "eval", *where, f"dataset.{key}={value}", "device=cpu")
+    assert f"dataset.{key} must stay" in line

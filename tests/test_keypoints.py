@@ -39,7 +39,7 @@ class Flat(torch.nn.Module):
 
 def model(window=1):
     made = Regression(Flat())
-    made.trained_on = {"keypoints": "gt", "frames": window}
+    made.trained_on = {"keypoints": "gt", "window": window}
     return made.eval()
 
 

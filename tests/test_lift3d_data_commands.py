@@ -127,7 +127,7 @@ def test_every_published_table_is_one_experiment(experiment, dataset, keypoints,
     video = frames > 1
     cfg = config.compose("eval", [f"experiment={experiment}"])
     data = cfg.dataset
-    assert (data.name, data.keypoints, data.frames) == (dataset, keypoints, frames)
+    assert (data.name, data.keypoints, data.window) == (dataset, keypoints, frames)
     assert (cfg.eval.monitor, cfg.eval.split) == (monitor, "test")
     assert cfg.task.method == ("paper_video" if video else "paper")
     assert not any(cfg.eval.quirks.values())
@@ -136,7 +136,7 @@ def test_every_published_table_is_one_experiment(experiment, dataset, keypoints,
     assert (cfg.task.method, cfg.dataset.keypoints) == (official, keypoints)
     encoder = "lift3d_video_encoder" if video else "lift3d_encoder"
     cfg = config.compose("train", [f"experiment=[{encoder},{experiment}]"])
-    assert (cfg.task.method, cfg.dataset.frames) == ("encoder", frames)
+    assert (cfg.task.method, cfg.dataset.window) == ("encoder", frames)
     assert cfg.model._target_.endswith("Regression")
 
 
@@ -152,7 +152,7 @@ def test_every_published_table_is_one_experiment(experiment, dataset, keypoints,
 )
 def test_every_experiment_trains_its_encoder_and_its_denoiser_and_is_scored(experiment, capsys):
     video = "video" in experiment
-    kind, windows = ("video_encoder", ("dataset.frames=9",)) if video else ("encoder", ())
+    kind, windows = ("video_encoder", ("dataset.window=9",)) if video else ("encoder", ())
     quick = (*windows, "trainer.recipe.epochs=1", "trainer.recipe.batch_size=16", *TINY)
     heads = ("model.head.heads=2",) if video else ()
     encoder = f"experiment=[lift3d_{kind},{experiment}]"

@@ -4,6 +4,7 @@ import pytest
 from helpers.video2d import OVERRIDES
 
 import posediff
+from posediff import config
 
 
 def head(*overrides):
@@ -76,3 +77,8 @@ def test_a_vision_transformer_s_tokens_are_read_as_they_are():
     given = ["backbone=vit_s", "task.head.strl.depth=1"]
     clip = head(*given).clip
     assert clip.strl.embed.weight.shape == (16, 384, 1, 1)
+
+
+def test_the_length_of_a_drawn_clip_does_not_make_batches_smaller():
+    chosen = ["task=video2d", "dataset=synthetic_video", "dataset.length=12"]
+    assert config.batch_size(config.compose("eval", chosen)) == 64

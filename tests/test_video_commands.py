@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.commands import command
+from helpers.commands import command, error_of
 
 import posediff
 from posediff import checkpoint
 from posediff.data.synthetic import synthetic
 
-WINDOWS = ("dataset=synthetic", "dataset.frames=9", "dataset.clips=1", "dataset.length=20")
+WINDOWS = ("dataset=synthetic", "dataset.window=9", "dataset.clips=1", "dataset.length=20")
 RECIPE = ("trainer.recipe.batch_size=8", "trainer.recipe.epoch_samples=16")
 TINY = (*WINDOWS, *RECIPE, "debug=limit")
 SMALL = ("width=16", "depth=1", "heads=2")
@@ -69,7 +69,7 @@ def test_a_model_is_scored_over_the_windows_that_it_was_trained_on(
 
 
 def test_a_model_without_a_folder_named_is_the_newest_of_its_windows(runs, capsys):
-    few = ("dataset=synthetic", "dataset.clips=1", "dataset.length=20", "dataset.frames=9")
+    few = ("dataset=synthetic", "dataset.clips=1", "dataset.length=20", "dataset.window=9")
     command("eval", "task=lift3d", "preset=paper_video", "device=cpu", *few)
     report = json.loads(Path(capsys.readouterr().out.strip().splitlines()[-1]).read_text())
     assert report["checkpoint"] == str(runs / "paper/checkpoints/best")
@@ -78,11 +78,11 @@ def test_a_model_without_a_folder_named_is_the_newest_of_its_windows(runs, capsy
 def test_the_encoder_of_other_windows_is_not_taken_and_the_error_says_what_to_train(runs, capsys):
     capsys.readouterr()
     with pytest.raises(SystemExit):
-        command("train", *LIFT, "preset=paper_video", "dataset.frames=27", "name=other")
+        command("train", *LIFT, "preset=paper_video", "dataset.window=27", "name=other")
     line = capsys.readouterr().err
-    assert "keypoints noisy and frames 27" in line
+    assert "keypoints noisy and window 27" in line
     assert "experiment=lift3d_video_encoder dataset=synthetic" in line
-    assert "dataset.frames=27" in line
+    assert "dataset.window=27" in line
 
 
 def test_predicting_a_clip_gives_a_pose_for_every_frame(runs, tmp_path):
@@ -127,7 +127,7 @@ def test_a_clip_shorter_than_the_window_is_scored_and_predicted_frame_by_frame(
 
 
 def test_the_middle_frames_alone_are_trained_and_scored(runs, capsys):
-    middle = ("task.head.frames=centre", "task.head.temporal=false")
+    middle = ("task.head.answers=centre", "task.head.temporal=false")
     centre = (*LIFT, "preset=paper_video", *middle)
     command("train", *centre, f"task.head.encoder={runs}/encoder/checkpoints/best", "name=centre")
     capsys.readouterr()
@@ -151,4 +151,11 @@ def test_what_the_video_presets_say_is_what_was_released():
     published = posediff.build("lift3d", "synthetic", ["preset=paper_video", *small])
     assert published.sampler.grid(50) == [49, 39, 29, 19, 9, -1]
     assert published.head.denoiser.context.weight.shape == (16, 3 * 16)
-    assert published.head.denoiser.across[0].positions.shape[1] == published.head.encoder.frames
+    assert published.head.denoiser.across[0].positions.shape[1] == published.head.encoder.window
+
+
+def test_a_window_that_the_model_cannot_read_is_an_error(capsys, runs):
+    where = f"checkpoint={runs}/paper/checkpoints/best"
+    line = error_of(capsys, "eval", "task=lift3d", *WINDOWS, where, "dataset.window=27")
+    assert "dataset.window must stay 9" in line
+    assert str(runs / "paper") in line

@@ -3,7 +3,7 @@
     images       id, file_name; width, height (else read from the picture); crowdIndex (CrowdPose)
     categories   the one with `keypoints`, the names of the joints in the file's order
     annotations  id, image_id, category_id, keypoints [x, y, v] * J with v = 0 absent, 1 occluded,
-                 2 visible; perhaps bbox [x, y, w, h], area, num_keypoints, iscrowd
+                 2 visible; perhaps bbox and bbox_head [x, y, w, h], area, num_keypoints, iscrowd
 
 Joints are brought into the skeleton's order by name, in the usual spellings; a joint of the
 skeleton that the file does not know is labelled nowhere. num_keypoints counts as it is stored:
@@ -58,13 +58,14 @@ class Annotations:
     area: Array  # (N,) square pixels
     labelled: NDArray[np.int64]  # (N,) num_keypoints as stored
     crowd: NDArray[np.bool_]  # (N,) a box around many
+    heads: Array  # (N, 4) x, y, w, h of the head's box; NaN where there is none
     area_is: str = "0.53*w*h"  # where areas come from, as reports call it
     category: int | str = 1  # of the people, as the file calls it
 
     def within(self, kept: NDArray[np.bool_]) -> Self:
         """Some of the pictures with the people in them; `kept` is one flag per picture."""
         here, place = kept[self.picture], np.cumsum(kept) - 1
-        columns = ("ids", "keypoints", "visible", "boxes", "area", "labelled", "crowd")
+        columns = ("ids", "keypoints", "visible", "boxes", "area", "labelled", "crowd", "heads")
         return replace(
             self,
             pictures=[p for p, keep in zip(self.pictures, kept, strict=True) if keep],
@@ -81,10 +82,10 @@ class Annotations:
         for n in np.flatnonzero(~(self.area > 0) & (self.labelled > 0) & ~self.crowd)[:1]:
             how = f"its area, by {self.area_is}, is {self.area[n]:g}"
             raise ValueError(f"{self.path}: annotation {self.ids[n]}: {how}: correct it")
-        flat = np.concatenate([self.keypoints, self.visible[..., None]], -1).reshape(
-            len(self.ids), -1
-        )
-        columns = (self.picture, flat, self.labelled, self.crowd, self.boxes, self.area)
+        triples = np.concatenate([self.keypoints, self.visible[..., None]], -1)
+        flat = triples.reshape(len(self.ids), 3 * len(self.skeleton.joints))
+        numbers = (column.tolist() for column in (self.labelled, self.crowd.astype(int)))
+        columns = (self.picture, flat, *numbers, self.boxes, self.area.tolist())
         keys = ("keypoints", "num_keypoints", "iscrowd", "bbox", "area")
         people = [
             {"id": n, "image_id": self.pictures[place].id, "category_id": self.category}
@@ -157,6 +158,7 @@ def checked(
         area=BODY * boxes[:, 2] * boxes[:, 3] if area == "0.53*w*h" else _area(people),
         labelled=_given(people, "num_keypoints", (visible > 0).sum(1)).astype(np.int64),
         crowd=np.array([bool(entry.get("iscrowd", 0)) for _, entry in people], np.bool_),
+        heads=_given(people, "bbox_head", no_heads(len(people))),
         area_is=area,
         category=category["id"],
     )
@@ -173,6 +175,11 @@ def joint_box(keypoints: Array, labelled: NDArray[np.bool_], sizes: Array) -> Ar
     margin = MARGIN * (high - low).max(1, keepdims=True)
     low, high = np.clip(low - margin, 0, sizes), np.clip(high + margin, 0, sizes)
     return np.concatenate([low, high - low], 1)
+
+
+def no_heads(count: int) -> Array:
+    """The column `heads` of people without any box of a head."""
+    return np.full((count, 4), np.nan)
 
 
 def listed(path: Path, data: Any, key: str) -> list[Entry]:

@@ -48,13 +48,13 @@ def h36m(
     seed: int = 0,
     mirror: bool = False,
     kernel: Literal["heaviest", "sample"] = "heaviest",
-    frames: int = 1,
+    window: int = 1,
 ) -> LiftingDataset:
     """The samples of a split: train S1 S5 S6 S7 S8 without `validation`, which is one of them to
     select models on (None: train on all five), test S9 S11.
 
     keypoints: gt, noisy (by `noise`), a 2D source in the file, such as cpn, or a file of mixtures.
-    Every frame of every camera counts, none is left out. frames: of a window; 1: single frames.
+    Every frame of every camera counts, none is left out. window: in frames; 1: single frames.
     """
     path, people = Path(root) / "h36m.h5", subjects(split, validation, TRAIN, TEST)
     kind = "mixture" if is_file(keypoints) else PROJECTED.get(keypoints, "detected")
@@ -73,7 +73,7 @@ def h36m(
         minimum_visible=0,
         kernel=kernel,
         label=keypoints,
-        frames=frames,
+        window=window,
     )
 
 

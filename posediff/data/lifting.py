@@ -46,7 +46,7 @@ class LiftingDataset(Dataset[Sample]):
     training sample, drawn by (seed, id, epoch), in a mirror. minimum_visible: camera-frames with
     fewer visible joints are left out and counted in `left_out`. kernel: the 2D is the heaviest
     component of the mixture, the detection, or (the released lift3d) one drawn by weight. label:
-    what results call the 2D; about: what else they have to say of the data. frames: of a window; 1
+    what results call the 2D; about: what else they have to say of the data. window: in frames; 1
     is a single frame, without a leading F. A window keeps the camera-frames that single frames
     leave out, but they are not valid in it.
     """
@@ -63,7 +63,7 @@ class LiftingDataset(Dataset[Sample]):
         minimum_visible: int = 9,
         kernel: Literal["heaviest", "sample"] = "heaviest",
         label: str | None = None,
-        frames: int = 1,
+        window: int = 1,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         one_of("dataset.kernel", kernel, ("heaviest", "sample"))
@@ -83,11 +83,11 @@ class LiftingDataset(Dataset[Sample]):
         self.actions = sorted({action for clip in clips for action in actions_of(clip)})
         number = {action: n for n, action in enumerate(self.actions)}
         views = [view_of(clip, c, number, keypoints, minimum_visible) for clip, c in seen]
-        if frames == 1:
+        if window == 1:
             views = [View(*(column[view.counts] for column in view)) for view in views]
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
         self.lengths = [len(view.frame) for view in views]
-        self.windows = Windows.over(self.lengths, frames).with_any(self.rows.counts)
+        self.windows = Windows.over(self.lengths, window).with_any(self.rows.counts)
         self.left_out = sum(counted(clip) for clip, _ in seen) - int(self.rows.counts.sum())
 
         cameras = [clip.cameras[c] for clip, c in seen]
@@ -107,7 +107,7 @@ class LiftingDataset(Dataset[Sample]):
 
     def centre(self) -> None:
         """Windows around every frame instead, of models that answer for the middle one alone."""
-        windows = Windows.over(self.lengths, self.windows.frames, centred=True)
+        windows = Windows.over(self.lengths, self.windows.window, centred=True)
         self.windows = windows.with_any(self.rows.counts)
 
     def __len__(self) -> int:
@@ -119,7 +119,7 @@ class LiftingDataset(Dataset[Sample]):
 
     def __getitems__(self, indices: Sequence[int]) -> Sample:
         """The batched sample of these frames or windows."""
-        F, index = self.windows.frames, torch.as_tensor(indices)
+        F, index = self.windows.window, torch.as_tensor(indices)
         view = self.windows.sequence[index]
         epoch = self.epoch if self.training else 0
         rows, valid = self.windows.rows(index, self._places(index, epoch))
@@ -147,7 +147,7 @@ class LiftingDataset(Dataset[Sample]):
 
     def _places(self, index: Tensor, epoch: int) -> Tensor | None:
         """Where windows begin in training, (B,) in [0, 1)."""
-        if not self.training or self.windows.frames == 1:
+        if not self.training or self.windows.window == 1:
             return None
         sequence, number = self.windows.sequence[index], self.windows.number[index]
         keys = random.keys(self.seed, self.keys[sequence.numpy()], number.numpy(), epoch)
@@ -206,7 +206,7 @@ class LiftingDataset(Dataset[Sample]):
     def summary(self) -> dict[str, Any]:
         """What a result has to say about the data that it was measured on."""
         source = {"noise": asdict(self.noise)} if self.source == "noisy" else {}
-        F, counted = self.windows.frames, int(self.rows.counts.sum())
+        F, counted = self.windows.window, int(self.rows.counts.sum())
         windows = {"window": F, "windows": len(self)} if F > 1 else {}
         return (
             {

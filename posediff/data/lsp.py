@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from posediff.data import pictures
-from posediff.data.annotations import BODY, Annotations, Array, Picture, joint_box
+from posediff.data.annotations import BODY, Annotations, Array, Picture, joint_box, no_heads
 from posediff.data.coco import dataset, held_out
 from posediff.data.people import SPLITS, Options, Split, TopDownDataset
 from posediff.diffusion.choices import one_of
@@ -86,6 +86,7 @@ def read(path: Path, folder: Path, name: str, flag: Flag) -> Annotations:
         area=BODY * boxes[:, 2] * boxes[:, 3],
         labelled=(visible > 0).sum(1).numpy(),
         crowd=np.zeros(N, np.bool_),
+        heads=no_heads(N),
     )
 
 

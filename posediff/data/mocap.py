@@ -37,7 +37,7 @@ def mocap(
     seed: int = 0,
     mirror: bool = False,
     kernel: Literal["heaviest", "sample"] = "heaviest",
-    frames: int = 1,
+    window: int = 1,
 ) -> LiftingDataset:
     """The samples of a split. Test is what the files mark so, or else the clips of `test`. Of all
     others that they mark train, `validation` is the subject to select models on (None: nobody),
@@ -45,7 +45,7 @@ def mocap(
 
     keypoints: gt, noisy (by `noise`) or a file of mixtures.
     sources, test: names of files, of clips' sources such as HDM05, or of subjects.
-    frames: of a window; 1 gives single frames.
+    window: in frames; 1 gives single frames.
     FileNotFoundError or ValueError, in one line, says what the folder lacks.
     """
     root = Path(root)
@@ -75,7 +75,7 @@ def mocap(
         training=split == "train",
         mirror=mirror,
         kernel=kernel,
-        frames=frames,
+        window=window,
     )
 
 

@@ -71,13 +71,13 @@ def mpi_inf_3dhp(
     seed: int = 0,
     mirror: bool = False,
     kernel: Literal["heaviest", "sample"] = "heaviest",
-    frames: int = 1,
+    window: int = 1,
 ) -> LiftingDataset:
     """The samples of a split: train S1 .. S8 without `validation`, which is one of them to select
     models on (None: train on all), test the valid frames of TS1 .. TS6.
 
-    scale: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy. frames: of a
-    window, in which all frames are seen and the valid ones are scored; 1 gives single frames.
+    scale: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy. window: in
+    frames; all are seen in it and the valid ones are scored; 1 gives single frames.
     """
     path, people = Path(root) / "mpi_inf_3dhp.h5", subjects(split, validation, TRAIN, tuple(VALID))
     one_of("dataset.scale", scale, SCALES)
@@ -92,7 +92,7 @@ def mpi_inf_3dhp(
         mirror=mirror,
         minimum_visible=0,
         kernel=kernel,
-        frames=frames,
+        window=window,
         about={"scale": scale},
     )
 

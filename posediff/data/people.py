@@ -8,6 +8,7 @@ Where a flip is drawn, the matrix shows the mirrored picture, and the joints cha
     keypoints, visible                          crop pixels after augmentation; 0 and 1, labelled
     keypoints_annotation, visible_annotation    the picture's pixels; 0, 1 and 2 as annotated
     affine, center, scale                       picture -> crop, and what it is made of
+    head_box                                    xyxy, if the annotations have boxes of heads
 
 A detection has no joints: all are 0 and not labelled. So are those that are not annotated.
 """
@@ -58,6 +59,7 @@ class People(NamedTuple):
     area: Tensor  # (N,)
     keypoints: Tensor  # (N, J, 2)
     visible: Tensor  # (N, J)
+    head: Tensor  # (N, 4) xyxy of the head's box; NaN where there is none
 
 
 class Seen(NamedTuple):
@@ -109,6 +111,7 @@ class TopDownDataset(Dataset[Sample]):
         found, self.left_out = _detected(detections, people, box_nms) if detections else (None, 0)
         self.rows, left_out = _annotated(people, box_rule) if found is None else (found, 0)
         self.left_out += left_out
+        self.has_heads = bool(self.rows.head.isfinite().any())
         if not len(self):
             raise ValueError(f"{detections or people.path}: no person in it can be used")
         if painted is None and not folder.is_dir():
@@ -156,6 +159,7 @@ class TopDownDataset(Dataset[Sample]):
             "visible_annotation": person.visible,
             "box": person.box,
             "box_score": person.score,
+            **({"head_box": person.head} if self.has_heads else {}),
             "meta": {
                 "image_id": [p.id for p in shown],
                 "annotation_id": person.number.tolist(),
@@ -274,6 +278,7 @@ def _annotated(people: Annotations, rule: str) -> tuple[People, int]:
         area=column(people.area),
         keypoints=column(people.keypoints),
         visible=column(people.visible),
+        head=_corners(column(people.heads)),
     )
     return rows, len(good) - len(order)
 
@@ -307,6 +312,7 @@ def _detected(path: Path, people: Annotations, box_nms: float) -> tuple[People, 
         area=box[:, 2:].prod(-1),
         keypoints=torch.zeros(len(order), len(people.skeleton.joints), 2),
         visible=torch.zeros(len(order), len(people.skeleton.joints)),
+        head=torch.full((len(order), 4), torch.nan),
     )
     return rows, len(found) - len(order)
 

@@ -27,6 +27,8 @@ FINE = 2  # painted pixels per pixel of the picture, along each axis
 NOBODY = -1  # who is seen in a pixel
 FLESH = 0.16  # metres from a joint to the surface before it, at most
 FACE = 0.06
+HEAD = ("nose", "head_top", "left_ear", "right_ear")
+SKULL = 0.25  # of the head's height is around its joints
 NEAR = 0.4  # metres before the camera within which nothing is painted
 
 
@@ -128,6 +130,14 @@ def labels(scene: Scene, skeleton: Skeleton) -> tuple[Array, NDArray[np.int64]]:
     points = np.stack([scene.points[joint] for joint in skeleton.joints], 1)
     visible = np.stack([scene.visible[joint] for joint in skeleton.joints], 1)
     return points * (visible > 0)[..., None], visible
+
+
+def head_boxes(scene: Scene) -> Array:
+    """(P, 4) x, y, w, h around the joints of each head with a margin, seen or not."""
+    points = np.stack([scene.points[joint] for joint in HEAD], 1)
+    low, high = points.min(1), points.max(1)
+    margin = SKULL * (high - low).max(1, keepdims=True)
+    return np.concatenate([low - margin, high - low + 2 * margin], 1).round(1)
 
 
 def dye(cloth: Cloth, along: Array, side: Array) -> Array:

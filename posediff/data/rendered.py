@@ -8,7 +8,7 @@ import numpy as np
 
 from posediff.data.annotations import Annotations, Picture
 from posediff.data.people import SPLITS, Options, Split, TopDownDataset
-from posediff.data.render import labels
+from posediff.data.render import head_boxes, labels
 from posediff.data.stage import scene
 from posediff.diffusion.choices import one_of
 from posediff.pose.skeleton import skeleton as skeleton_named
@@ -59,6 +59,7 @@ def rendered(
         area=area,
         labelled=(visible > 0).sum(1) * (area > TINY),
         crowd=np.zeros(len(picture), np.bool_),
+        heads=np.concatenate([head_boxes(shot) for shot in shots]),
         area_is="pixels seen",
     )
     painted = [shot.picture for shot in shots]

@@ -12,7 +12,7 @@ from posediff.data.footage import assembled
 from posediff.data.frames import Frames
 from posediff.data.people import SPLITS, Split
 from posediff.data.pictures import RGB
-from posediff.data.render import Scene, labels
+from posediff.data.render import Scene, head_boxes, labels
 from posediff.data.stage import clip
 from posediff.diffusion.choices import one_of
 from posediff.pose.skeleton import Skeleton
@@ -21,8 +21,6 @@ from posediff.pose.skeleton import skeleton as skeleton_named
 CLIPS = {"train": 48, "validation": 12, "test": 12}
 SIDES = (140, 200)  # of a frame
 TINY = 60  # pixels: of whom less is seen is not annotated
-HEAD = ("nose", "head_top", "left_ear", "right_ear")
-SKULL = 0.25  # of its height is around the joints of a head
 
 
 class Painted:
@@ -43,7 +41,7 @@ def synthetic_video(
     split: Split = "train",
     skeleton: str = "posetrack15",
     clips: int | None = None,
-    frames: int = 12,
+    length: int = 12,
     people: int = 2,
     spread: float = 0.8,
     hidden: float = 0.5,
@@ -56,7 +54,7 @@ def synthetic_video(
     split, a seed and a number always give the same clip.
     """
     one_of("split", split, SPLITS)
-    for key, value in (("clips", CLIPS[split] if clips is None else clips), ("frames", frames)):
+    for key, value in (("clips", CLIPS[split] if clips is None else clips), ("length", length)):
         if value < 1:
             raise ValueError(f"dataset.{key} must be at least 1, got {value}")
     own, source = skeleton_named(skeleton), Path(f"synthetic {split}")
@@ -66,7 +64,7 @@ def synthetic_video(
         rng = np.random.default_rng([options.get("seed", 0), SPLITS.index(split), n])
         size = int(rng.integers(*SIDES)), int(rng.integers(*SIDES))
         count = int(rng.integers(1, people + 1))
-        shots = list(clip(rng, size, count, spread=spread, hidden=hidden, frames=frames))
+        shots = list(clip(rng, size, count, spread=spread, hidden=hidden, frames=length))
         name = f"{n:04d}"
         shown[name] = Painted(shots)
         contents.append((source / f"{name}.json", document(name, shots, own)))
@@ -85,7 +83,7 @@ def document(name: str, shots: Sequence[Scene], own: Skeleton) -> dict[str, Any]
         images.append(about)
         points, seen = labels(shot, own)
         joints = np.concatenate([points, seen[..., None]], -1)
-        heads = head_boxes(shot)
+        heads = head_boxes(shot).tolist()
         for track in np.flatnonzero((shot.area > TINY) & (seen > 0).any(1)):
             person: dict[str, Any] = {"image_id": n, "track_id": int(track), "category_id": 1}
             person |= {"keypoints": joints[track].flatten().round(1).tolist()}
@@ -93,14 +91,3 @@ def document(name: str, shots: Sequence[Scene], own: Skeleton) -> dict[str, Any]
             people.append(person)
     category = {"id": 1, "name": "person", "keypoints": list(own.joints)}
     return {"images": images, "categories": [category], "annotations": people}
-
-
-def head_boxes(shot: Scene) -> list[list[float]]:
-    """(P) lists x, y, w, h of heads, whether they are seen or not."""
-    points = np.stack([shot.points[joint] for joint in HEAD], 1)
-    low, high = points.min(1), points.max(1)
-    margin = SKULL * (high - low).max(1, keepdims=True)
-    boxes: list[list[float]] = (
-        np.concatenate([low - margin, high - low + 2 * margin], 1).round(1).tolist()
-    )
-    return boxes

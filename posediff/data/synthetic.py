@@ -36,10 +36,10 @@ def synthetic(
     kernel: Literal["heaviest", "sample"] = "heaviest",
     clips: int | None = None,
     length: int = 100,
-    frames: int = 1,
+    window: int = 1,
 ) -> LiftingDataset:
     """The samples of a split: `clips` clips (None: 208 of train, 39 of validation, 52 of test),
-    each of `length` frames at 50 Hz before four cameras. frames: of a window.
+    each of `length` frames at 50 Hz before four cameras. window: in frames.
 
     seed: of the people, what they do and their cameras, and of the detector noise.
     """
@@ -56,7 +56,7 @@ def synthetic(
         training=split == "train",
         mirror=mirror,
         kernel=kernel,
-        frames=frames,
+        window=window,
     )
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 class Windows:
     """Of sequences whose frames lie below each other as rows; one entry a window."""
 
-    frames: int  # F
+    window: int  # F
     sequence: Tensor  # (W,) which sequence
     number: Tensor  # (W,) which window of it
     first: Tensor  # (W,) the row of the sequence's first frame
@@ -30,20 +30,20 @@ class Windows:
     centred: bool = False
 
     @classmethod
-    def over(cls, lengths: Sequence[int], frames: int, centred: bool = False) -> "Windows":
-        if frames < 1:
-            raise ValueError(f"dataset.frames must be at least 1, got {frames}")
+    def over(cls, lengths: Sequence[int], window: int, centred: bool = False) -> "Windows":
+        if window < 1:
+            raise ValueError(f"dataset.window must be at least 1, got {window}")
         length = torch.tensor(lengths, dtype=torch.long)
-        count = length if centred else (length + frames - 1) // frames
+        count = length if centred else (length + window - 1) // window
         sequence = torch.arange(len(length)).repeat_interleave(count)
         number = torch.arange(len(sequence)) - (count.cumsum(0) - count)[sequence]
         first = (length.cumsum(0) - length)[sequence]
-        return cls(frames, sequence, number, first, length[sequence], centred)
+        return cls(window, sequence, number, first, length[sequence], centred)
 
     @property
     def named_by(self) -> int:
         """The place in a window of the frame that it is called after."""
-        return self.frames // 2 if self.centred else 0
+        return self.window // 2 if self.centred else 0
 
     def __len__(self) -> int:
         return len(self.number)
@@ -55,7 +55,7 @@ class Windows:
         s, n, first, length = (
             x[some] for x in (self.sequence, self.number, self.first, self.length)
         )
-        return Windows(self.frames, s, n, first, length, self.centred)
+        return Windows(self.window, s, n, first, length, self.centred)
 
     def rows(self, indices: Tensor, u: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The rows of these windows and whether they are valid, both (B, F).
@@ -64,24 +64,24 @@ class Windows:
         """
         number, first, length = (x[indices] for x in (self.number, self.first, self.length))
         if self.centred:
-            frame = number[:, None] + torch.arange(self.frames) - self.named_by
+            frame = number[:, None] + torch.arange(self.window) - self.named_by
             row = first[:, None] + torch.minimum(frame.clamp(min=0), length[:, None] - 1)
             return row, frame == number[:, None]
-        own = number * self.frames
-        room = (length - self.frames).clamp(min=0)
+        own = number * self.window
+        room = (length - self.window).clamp(min=0)
         begin = torch.minimum(own, room) if u is None else (u * (room + 1)).long()
-        frame = begin[:, None] + torch.arange(self.frames)
+        frame = begin[:, None] + torch.arange(self.window)
         valid = frame < length[:, None]
         if u is None:
             valid &= frame >= own[:, None]
         return first[:, None] + torch.minimum(frame, length[:, None] - 1), valid
 
 
-def windowed(sample: Mapping[str, Any], frames: int, centred: bool = False) -> dict[str, Any]:
-    """Consecutive frames of one person, one a row, as windows of `frames`: a batch for a video
+def windowed(sample: Mapping[str, Any], window: int, centred: bool = False) -> dict[str, Any]:
+    """Consecutive frames of one person, one a row, as windows of so many: a batch for a video
     model. Of the entries that are neither tensors nor mappings only `id` is kept.
     """
-    windows = Windows.over([len(sample["id"])], frames, centred)
+    windows = Windows.over([len(sample["id"])], window, centred)
     rows, valid = windows.rows(torch.arange(len(windows)))
     ids = [sample["id"][row] for row in rows[:, windows.named_by].tolist()]
     return {"id": ids, **_taken(sample, rows), "frames_valid": valid.float()}

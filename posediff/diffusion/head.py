@@ -79,6 +79,12 @@ class RegressionHead(Protocol):
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         """As that of a TaskHead."""
 
+    def mirror(self, x: Tensor) -> Tensor:
+        """An estimate as a mirror shows it."""
+
+    def mirror_sample(self, sample: Sample) -> Sample:
+        """As that of a TaskHead."""
+
     def calibrate(self, samples: Iterable[Sample]) -> None:
         """After training, on held-out samples: what the head wants to know about its errors."""
 

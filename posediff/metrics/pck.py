@@ -278,10 +278,14 @@ class PCKh:
         """Poses (B, J, 2) in pixels of the annotation by the rule `name`.
 
         `sample` holds id, keypoints_annotation (B, J, 2), visible_annotation (B, J) and head_box
-        (B, 4), x1, y1, x2, y2 in pixels. Raises ValueError without, and for another skeleton.
+        (B, 4), x1, y1, x2, y2 in pixels, NaN for a person without one, who does not count. Raises
+        ValueError if the sample has no head_box, and for poses of another skeleton.
         """
         if "head_box" not in sample:
-            raise ValueError("pckh needs the head boxes of MPII, and the data has none: eval=pck")
+            raise ValueError(
+                "eval=pckh needs boxes of heads (bbox_head of the annotations), and the data has "
+                "none: set eval=pck"
+            )
         self.answers.add(name, poses, sample)
 
     def compute(self) -> dict[str, float]:
@@ -300,6 +304,7 @@ class PCKh:
                 figures |= {f"{key}:{part}": x for part, x in parts.items()}
             figures[f"spread/{name}"] = table["spread"][labelled].nanmean()
             figures[f"people/{name}"] = len(labelled)
+            figures[f"people_without_head_box/{name}"] = diagonal.isnan().sum()
         return {key: float(x) for key, x in figures.items() if x == x}
 
     def summary(self) -> dict[str, Any]:

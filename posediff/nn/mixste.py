@@ -88,7 +88,7 @@ class Sinusoid(nn.Module):
 class MixSTE(nn.Module):
     """x (B, F, J, channels_in) -> y (B, F, J, channels_out), features (B, F, J, width).
 
-    `features` are what the output layer reads. The learned positions fix the number of `frames`.
+    `features` are what the output layer reads. The learned positions fix the frames of a window.
     timed: t (B,) is embedded and added to all tokens. drop_path: of the last block, in training; it
     grows from 0 at the first.
     """
@@ -96,7 +96,7 @@ class MixSTE(nn.Module):
     def __init__(
         self,
         joints: int,
-        frames: int,
+        window: int,
         width: int = 512,
         depth: int = 8,
         heads: int = 8,
@@ -109,7 +109,7 @@ class MixSTE(nn.Module):
         super().__init__()
         self.width = width
         self.Spatial_pos_embed = nn.Parameter(0.02 * torch.randn(1, joints, width))
-        self.Temporal_pos_embed = nn.Parameter(0.02 * torch.randn(1, frames, width))
+        self.Temporal_pos_embed = nn.Parameter(0.02 * torch.randn(1, window, width))
         self.Spatial_patch_to_embedding = nn.Linear(channels_in, width)
         if timed:
             self.time_mlp = nn.Sequential(

@@ -1,7 +1,6 @@
 """The flip test of a regression; that of a diffusion is `FlipTest`, inside every step."""
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -9,17 +8,10 @@ from posediff.diffusion import Decoded
 from posediff.diffusion.head import RegressionHead, Sample
 
 
-class MirroredHead(RegressionHead, Protocol):
-    """A head that knows its estimates and its samples in the mirror."""
-
-    def mirror(self, x: Tensor) -> Tensor: ...
-    def mirror_sample(self, sample: Sample) -> Sample: ...
-
-
 class BothViews(nn.Module):
     """A head that answers at once, averaged over its input and the mirror image of it."""
 
-    def __init__(self, head: MirroredHead) -> None:
+    def __init__(self, head: RegressionHead) -> None:
         super().__init__()
         self.head, self.skeleton = head, head.skeleton
 
@@ -36,6 +28,12 @@ class BothViews(nn.Module):
 
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return self.head.rows(estimates, sample)
+
+    def mirror(self, x: Tensor) -> Tensor:
+        return self.head.mirror(x)
+
+    def mirror_sample(self, sample: Sample) -> Sample:
+        return self.head.mirror_sample(sample)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         self.head.calibrate(samples)

@@ -311,3 +311,18 @@ def test_real_detections_and_boxes_of_coco_and_crowdpose_are_read(shared):
     assert len(crowd) == 6
     for people in (found, given, crowd):
         assert people.__getitems__(list(range(5)))["image"].std() > 0.3
+
+
+def test_boxes_of_heads_are_in_the_sample_if_the_file_has_any(photos):
+    image = photos.picture(np.full((60, 80, 3), 90, np.uint8))
+    points = np.random.default_rng(0).uniform((5, 5), (70, 50), (14, 2))
+    photos.person(image, points, bbox_head=[10, 12, 8, 6])
+    photos.person(image, points)
+    photos.save()
+    boxes = data(photos).__getitems__([0, 1])["head_box"]
+    assert boxes[0].tolist() == [10, 12, 18, 18]
+    assert boxes[1].isnan().all()
+    for person in photos.data["annotations"]:
+        person.pop("bbox_head", None)
+    photos.save()
+    assert "head_box" not in data(photos)[0]

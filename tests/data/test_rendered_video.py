@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from posediff.data import stage
-from posediff.data.rendered_video import head_boxes, synthetic_video
+from posediff.data.render import head_boxes
+from posediff.data.rendered_video import synthetic_video
 from posediff.data.stage import clip, scene
 from posediff.metrics.posetrack import PoseTrackAP
 from posediff.pose.skeleton import skeleton
 
-OPTIONS = {"clips": 2, "frames": 4, "size": (48, 64), "augment": None}
+OPTIONS = {"clips": 2, "length": 4, "size": (48, 64), "augment": None}
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_jhmdb_s_joints_can_be_had_too():
 
 
 def test_a_data_set_of_nothing_is_an_error():
-    for key in ("clips", "frames"):
+    for key in ("clips", "length"):
         with pytest.raises(ValueError, match=rf"dataset\.{key} must be at least 1, got 0"):
             synthetic_video(**{**OPTIONS, key: 0})
     with pytest.raises(ValueError, match="split must be one of train, validation, test, got 'val'"):

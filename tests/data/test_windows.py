@@ -21,7 +21,7 @@ def every(data):
 
 
 def dataset(frames, keypoints="noisy", split="validation", length=50, **kwargs):
-    return synthetic(split, keypoints, clips=2, length=length, frames=frames, **kwargs)
+    return synthetic(split, keypoints, clips=2, length=length, window=frames, **kwargs)
 
 
 @pytest.mark.parametrize("length", [1, 100, 242, 243, 244, 486, 600])
@@ -42,9 +42,9 @@ def test_every_frame_counts_once_and_windows_stay_in_their_sequence(length):
 
 @pytest.mark.parametrize("length", [1, 100, 243, 244, 600])
 def test_the_quirk_of_overlaps_counts_all_that_is_shown(length):
-    rows = every(synthetic("test", "gt", clips=1, length=length, frames=243))
+    rows = every(synthetic("test", "gt", clips=1, length=length, window=243))
     assert rows["frames_valid"].sum() == 4 * length
-    data = synthetic("test", "gt", clips=1, length=length, frames=243)
+    data = synthetic("test", "gt", clips=1, length=length, window=243)
     data.count_overlap = True
     assert every(data)["frames_valid"].sum() == 4 * 243 * -(-length // 243)
 
@@ -62,7 +62,7 @@ def test_in_training_a_window_begins_anywhere_and_its_padding_never_counts():
 
 
 def test_a_window_of_no_frames_is_refused():
-    with pytest.raises(ValueError, match=r"dataset\.frames must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"dataset\.window must be at least 1, got 0"):
         dataset(0)
 
 
@@ -138,7 +138,7 @@ def test_a_frame_that_few_joints_are_seen_in_stays_in_its_window_and_does_not_co
         ["cam"],
     )
     clip.world[10:15] += 100
-    video = LiftingDataset([clip], "h36m17", "gt", frames=20)
+    video = LiftingDataset([clip], "h36m17", "gt", window=20)
     batch = every(video)
     assert batch["meta"]["frame"].flatten().tolist() == list(range(40))
     assert (batch["frames_valid"].flatten() == 0).nonzero().flatten().tolist() == list(
@@ -148,7 +148,7 @@ def test_a_frame_that_few_joints_are_seen_in_stays_in_its_window_and_does_not_co
     assert video.summary()["frames"] == 35
     assert (video.summary()["window"], video.summary()["windows"]) == (20, 2)
     clip.world[0:20] += 100
-    assert every(LiftingDataset([clip], "h36m17", "gt", frames=20))["id"] == ["a/walk/cam/000020"]
+    assert every(LiftingDataset([clip], "h36m17", "gt", window=20))["id"] == ["a/walk/cam/000020"]
     assert "window" not in data.summary()
 
 

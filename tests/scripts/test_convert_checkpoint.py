@@ -236,7 +236,7 @@ def test_a_lifter_of_windows_becomes_an_encoder_that_says_the_released_poses(
     run(mixste, tmp_path / "out")
     model, tiny = checkpoint.load(tmp_path / "out"), golden("mixste_tiny")
     config = checkpoint.read_config(tmp_path / "out")
-    assert (config["method"], config["dataset"]["frames"]) == ("encoder", 9)
+    assert (config["method"], config["dataset"]["window"]) == ("encoder", 9)
     with torch.no_grad():
         y = model.head.network(tiny["x"])[0]
     torch.testing.assert_close(y, tiny["y"], rtol=0, atol=1e-5)

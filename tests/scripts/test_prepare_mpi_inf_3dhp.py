@@ -93,7 +93,7 @@ def test_test_samples_are_the_valid_frames_with_their_activity(mini, root):
 
 
 def test_a_window_shows_every_frame_and_counts_the_valid_ones_once(root):
-    data = mpi_inf_3dhp(root, "test", frames=9)
+    data = mpi_inf_3dhp(root, "test", window=9)
     windows = data.__getitems__(list(range(len(data))))
     at = windows["frames_valid"] > 0
     assert at.sum() == 6 * 16

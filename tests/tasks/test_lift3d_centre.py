@@ -15,22 +15,22 @@ from posediff.tasks.lift3d import Lift3D, VideoEncoder
 F = 5
 
 
-def model(frames="centre", flip=False):
+def model(answers="centre", flip=False):
     torch.manual_seed(0)
     encoder = VideoEncoder("h36m17", F, width=16, depth=2, heads=2)
     encoder.residual.fill_(0.05)
-    head = Lift3D(encoder, width=16, depth=1, frames=frames)
+    head = Lift3D(encoder, width=16, depth=1, answers=answers)
     with torch.no_grad():
         for p in head.parameters():
             p += 0.05 * torch.randn_like(p)
     head = FlipTest(head) if flip else head
     made = DiffusionModel(head, Process(cosine(50)), DDIMSampler(2), hypotheses=2)
-    made.trained_on = {"keypoints": "gt", "frames": F}
+    made.trained_on = {"keypoints": "gt", "window": F}
     return made.eval()
 
 
 def clip(length=8, split="validation", around=True):
-    data = synthetic(split, "noisy", clips=1, length=length, frames=F)
+    data = synthetic(split, "noisy", clips=1, length=length, window=F)
     if around:
         data.centre()
     return data
@@ -117,6 +117,6 @@ def test_one_s_own_keypoints_get_a_pose_in_every_frame_but_those_without_anybody
 
 def test_other_words_are_refused():
     with pytest.raises(
-        ValueError, match=r"task\.head\.frames must be one of all, centre, got 'mid'"
+        ValueError, match=r"task\.head\.answers must be one of all, centre, got 'mid'"
     ):
         model("mid")

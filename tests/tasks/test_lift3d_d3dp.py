@@ -24,7 +24,7 @@ def weights(lift3d_recipe):
 
 
 def model_of(weights, flip=True, squared=False):
-    head = D3DP("h36m17", frames=5, width=32, depth=2, drop_path=0)
+    head = D3DP("h36m17", window=5, width=32, depth=2, drop_path=0)
     head.denoiser.load_state_dict(weights)
     process = Process(cosine(1000), "x_0", clip=1.1)
     sampler = DDIMSampler(2, eta=1.0)

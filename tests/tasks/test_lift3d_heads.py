@@ -20,7 +20,8 @@ from posediff.diffusion import (
 from posediff.diffusion.schedule import cosine, linear
 from posediff.pose.camera import normalise
 from posediff.pose.mirror import mirror_pose, mirror_sample
-from posediff.tasks.lift3d import Encoder, Lift3D, Official
+from posediff.tasks.flip import BothViews
+from posediff.tasks.lift3d import Encoder, Lift3D, Official, VideoEncoder
 
 LEADING = DDIMSampler(2, start=24, spacing="leading")
 
@@ -261,3 +262,16 @@ def test_the_loss_of_the_encoder_is_its_mpjpe(sample):
     offset = torch.zeros(5, 17, 3)
     offset[..., 2] = 0.05
     assert torch.allclose(made.loss(truth + offset, sample), torch.full((5,), 0.05), atol=1e-6)
+
+
+@pytest.mark.parametrize("window", [1, 5])
+def test_a_lifter_over_both_views_is_their_mean(window):
+    head = encoder() if window == 1 else VideoEncoder("h36m17", 5, width=16, depth=1, heads=2)
+    head.eval()
+    data = synthetic("validation", "noisy", clips=1, length=20, window=window)
+    sample = data.__getitems__([0, 1])
+    mirrored = head(mirror_sample(sample, head.bones))
+    both = (head(sample) + mirror_pose(mirrored, head.bones)) / 2
+    torch.testing.assert_close(BothViews(head)(sample), both)
+    again = BothViews(head)(mirror_sample(sample, head.bones))
+    torch.testing.assert_close(mirror_pose(again, head.bones), both)

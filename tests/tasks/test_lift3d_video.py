@@ -64,7 +64,7 @@ def made(make):
 @pytest.fixture(scope="module")
 def sample():
     """Windows of two clips of 20 frames: 9, 9 and 2 frames of every third window count."""
-    data = synthetic("validation", "noisy", clips=2, length=20, frames=F)
+    data = synthetic("validation", "noisy", clips=2, length=20, window=F)
     return data.__getitems__([0, 1, 2, 12, 14])
 
 
@@ -93,7 +93,7 @@ def test_every_frame_that_counts_is_a_row_in_order(make, sample):
 
 @every
 def test_a_score_of_windows_has_every_frame_once_and_velocities_across_windows(make):
-    data = synthetic("validation", "noisy", clips=1, length=20, frames=F)
+    data = synthetic("validation", "noisy", clips=1, length=20, window=F)
     metric, model = PoseError3D("h36m17"), made(make)
     for i in range(len(data)):
         hypotheses = model.sample(data.__getitems__([i]))
@@ -199,9 +199,9 @@ def test_a_temporal_denoiser_looks_across_the_frames_of_a_window_and_no_further(
 
 
 def test_a_temporal_denoiser_wants_whole_windows():
-    for encodes, frames in ((encoder(), "centre"), (Encoder("h36m17", width=16, depth=1), "all")):
+    for encodes, answers in ((encoder(), "centre"), (Encoder("h36m17", width=16, depth=1), "all")):
         with pytest.raises(ValueError, match=r"say task\.head\.temporal=false"):
-            Lift3D(encodes, width=16, depth=1, frames=frames, temporal=True)
+            Lift3D(encodes, width=16, depth=1, answers=answers, temporal=True)
 
 
 def test_the_residual_is_measured_on_the_frames_that_count(sample):

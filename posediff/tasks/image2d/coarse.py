@@ -101,4 +101,4 @@ class Coarse(nn.Module):
         return estimates, sample
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
-        """A heatmap tells its own uncertainty."""
+        """Nothing to measure: a heatmap tells its own uncertainty."""

@@ -26,12 +26,12 @@ REACH = 1.1  # metres, the largest coordinate that the network is shown
 
 
 class D3DP(TaskHead):
-    """`frames` of a window; width, depth, heads and drop_path are those of MixSTE."""
+    """`window` frames long; width, depth, heads and drop_path are those of MixSTE."""
 
     def __init__(
         self,
         skeleton: str,
-        frames: int,
+        window: int,
         width: int = 512,
         depth: int = 8,
         heads: int = 8,
@@ -45,7 +45,7 @@ class D3DP(TaskHead):
         self.skeleton, self.bones = skeleton, named(skeleton)
         joints = len(self.bones.joints)
         self.denoiser = MixSTE(
-            joints, frames, width, depth, heads, channels_in=5, timed=True, drop_path=drop_path
+            joints, window, width, depth, heads, channels_in=5, timed=True, drop_path=drop_path
         )
 
     def encode(self, sample: Sample) -> Context:

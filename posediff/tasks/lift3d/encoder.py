@@ -32,7 +32,7 @@ class Lifter(nn.Module):
 
     residual: Tensor
     frozen = False
-    frames: int | None = None  # of the windows that it reads
+    window: int | None = None  # frames of the windows that it reads
 
     def __init__(self, skeleton: str, network: GraphLifter | MixSTE) -> None:
         super().__init__()
@@ -70,6 +70,12 @@ class Lifter(nn.Module):
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return pose.by_frame(estimates, sample)
 
+    def mirror(self, x: Tensor) -> Tensor:
+        return mirror_pose(x, self.bones)
+
+    def mirror_sample(self, sample: Sample) -> Sample:
+        return pose.mirrored(sample, self.bones)
+
     @torch.no_grad()
     def calibrate(self, samples: Iterable[Sample]) -> None:
         errors = []
@@ -91,20 +97,20 @@ class Encoder(Lifter):
 
 
 class VideoEncoder(Lifter):
-    """`frames` is the length of the windows; all of them are lifted at once."""
+    """`window` is the number of frames in a window; all of them are lifted at once."""
 
     def __init__(
         self,
         skeleton: str,
-        frames: int,
+        window: int,
         width: int = 512,
         depth: int = 8,
         heads: int = 8,
         drop_path: float = 0.1,
     ) -> None:
         joints = len(named(skeleton).joints)
-        super().__init__(skeleton, MixSTE(joints, frames, width, depth, heads, drop_path=drop_path))
-        self.frames = frames
+        super().__init__(skeleton, MixSTE(joints, window, width, depth, heads, drop_path=drop_path))
+        self.window = window
 
     def start(self, uv: Tensor) -> Tensor:
         """As released: the mean of both views, and not yet relative to the root."""

@@ -30,7 +30,7 @@ from posediff.tasks.lift3d.network import ContextDenoiser, framewise
 
 
 class Lift3D(TaskHead):
-    """`encoder` is frozen; only the denoiser learns. frames: those of a window that it says.
+    """`encoder` is frozen; only the denoiser learns. answers: for which frames of a window.
     temporal: it attends across all frames of the window.
     """
 
@@ -40,17 +40,17 @@ class Lift3D(TaskHead):
         width: int = 96,
         depth: int = 3,
         dropout: float = 0.1,
-        frames: Literal["all", "centre"] = "all",
+        answers: Literal["all", "centre"] = "all",
         temporal: bool = False,
     ) -> None:
         super().__init__()
-        one_of("task.head.frames", frames, ("all", "centre"))
-        if temporal and (frames == "centre" or encoder.frames is None):
+        one_of("task.head.answers", answers, ("all", "centre"))
+        if temporal and (answers == "centre" or encoder.window is None):
             raise ValueError(
                 "the denoiser cannot look across frames: for single frames and for "
-                "task.head.frames=centre say task.head.temporal=false"
+                "task.head.answers=centre say task.head.temporal=false"
             )
-        self.frames = frames
+        self.answers = answers
         self.encoder = encoder.freeze()
         self.skeleton, self.bones = encoder.skeleton, encoder.bones
         self.denoiser = ContextDenoiser(
@@ -59,7 +59,7 @@ class Lift3D(TaskHead):
             depth=depth,
             context_width=encoder.network.width,
             dropout=dropout,
-            frames=encoder.frames if temporal else None,
+            window=encoder.window if temporal else None,
         )
 
     def encode(self, sample: Sample) -> Context:
@@ -80,7 +80,7 @@ class Lift3D(TaskHead):
 
     def answered(self, sample: Sample) -> Sample:
         """The frames of windows that the denoiser sees."""
-        return pose.middle(sample) if self.frames == "centre" else sample
+        return pose.middle(sample) if self.answers == "centre" else sample
 
     def project(self, features: Tensor) -> Tensor:
         """Once per sample, the share of the features in the denoiser's first layer."""

@@ -148,9 +148,9 @@ class ContextBlock(nn.Module):
 class AcrossFrames(nn.Module):
     """Every joint attends to itself in the other frames of its window: (B F, J, C) alike."""
 
-    def __init__(self, frames: int, width: int, heads: int) -> None:
+    def __init__(self, window: int, width: int, heads: int) -> None:
         super().__init__()
-        self.positions = nn.Parameter(0.02 * torch.randn(1, frames, width))
+        self.positions = nn.Parameter(0.02 * torch.randn(1, window, width))
         self.block = Block(width, heads, ratio=2.0, drop_path=0.0)
 
     def forward(self, h: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ class ContextDenoiser(nn.Module):
     same at all joints; as L 1 = 0 (rows of A sum to 1), a convolution maps it by W_0 - W_2 alone,
     and that linear map is the last one of the embedding. A new network says 0 everywhere.
 
-    frames: the length of the windows whose frames, rows in order, see each other after every block;
+    window: the length of the windows whose frames, rows in order, see each other after every block;
     None, if every pose is denoised by itself.
     """
 
@@ -183,7 +183,7 @@ class ContextDenoiser(nn.Module):
         heads: int = 4,
         context_width: int = 96,
         dropout: float = 0.1,
-        frames: int | None = None,
+        window: int | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("basis", chebyshev_basis(adjacency), persistent=False)
@@ -191,10 +191,10 @@ class ContextDenoiser(nn.Module):
         self.context, self.time = ChebConv(context_width, width), TimeEmbedding(width, width)
         self.blocks = nn.ModuleList(ContextBlock(width, heads, dropout) for _ in range(depth))
         self.across = nn.ModuleList(
-            nn.Identity() if frames is None else AcrossFrames(frames, width, heads)
+            nn.Identity() if window is None else AcrossFrames(window, width, heads)
             for _ in range(depth)
         )
-        self.together = frames or 1
+        self.together = window or 1
         self.output = ChebConv(width, channels)
         nn.init.zeros_(self.output.weight)
 

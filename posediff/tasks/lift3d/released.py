@@ -158,12 +158,12 @@ def video(weights: Weights, name: str, inside: str, path: Path) -> Network:
 
 
 def video_size(weights: Weights, inside: str = "") -> dict[str, int] | None:
-    """frames, width and depth of a MixSTE whose names begin with `inside`."""
+    """window, width and depth of a MixSTE whose names begin with `inside`."""
     places = weights[f"{inside}Temporal_pos_embed"]
     blocks = {m[1] for k in weights if (m := re.match(rf"{inside}STEblocks\.(\d+)\.", k))}
     if places.ndim != 3 or places.shape[2] % 8 or not blocks:  # eight heads
         return None
-    return {"frames": places.shape[1], "width": places.shape[2], "depth": len(blocks)}
+    return {"window": places.shape[1], "width": places.shape[2], "depth": len(blocks)}
 
 
 def schedule_tables() -> dict[str, Tensor]:
