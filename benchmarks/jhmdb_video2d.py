@@ -36,6 +36,7 @@ from posediff import checkpoint, config, engine
 from posediff.diffusion import DiffusionModel, Model
 from posediff.diffusion.aggregate import Poses, mean
 from posediff.pose.rules import coord_mean, max_score, medoid
+from posediff.sample import to
 
 DATA = (
     "dataset=jhmdb_video",
@@ -183,7 +184,7 @@ def scored(
     device = next(model.parameters()).device
     seconds = dict.fromkeys(metrics, 0.0)
     for sample in batches:
-        here = engine.on(device, sample)
+        here = to(sample, device)
         for at, metric in metrics.items():
             answer = partial(poses, model, here, *at)
             if not any(seconds.values()):

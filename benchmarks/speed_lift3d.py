@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from posediff.data.synthetic import synthetic
 from posediff.diffusion import DDIMSampler, DiffusionModel, FlipTest, Model, Process
 from posediff.diffusion.schedule import cosine, linear
-from posediff.engine import on
 from posediff.nn.mixste import MixSTE
 from posediff.pose.skeleton import skeleton
+from posediff.sample import to
 from posediff.tasks.lift3d import D3DP, Encoder, Lift3D, Official, VideoEncoder
 from posediff.tasks.lift3d.network import ContextDenoiser, GraphLifter, GraphRefiner
 from posediff.tasks.lift3d.released import DENOISER, LIFTER, Network, translate
@@ -110,7 +110,7 @@ def inference(device: torch.device, rounds: int, compile: bool, only: str) -> No
         window = WINDOW if frames == WINDOW else 1
         data = synthetic("test", "noisy", clips=13, length=max(window, 25), window=window)
         batch = frames // window
-        sample = on(device, data.__getitems__([i % len(data) for i in range(batch)]))
+        sample = to(data.__getitems__([i % len(data) for i in range(batch)]), device)
         sample["id"] = [str(i) for i in range(batch)]
         model = model.to(device).eval()
         if compile:

@@ -21,6 +21,7 @@ from posediff import checkpoint, config, engine
 from posediff.diffusion import DDIMSampler, DiffusionModel
 from posediff.diffusion.aggregate import Hypotheses, mean
 from posediff.metrics.pck import TorsoPCK
+from posediff.sample import to
 
 SHOWN = "noise, error, PCK@0.2 of step"
 ROWS = (
@@ -58,7 +59,7 @@ def row(model: DiffusionModel, data: engine.Samples, init: str, start: int | Non
     metric = TorsoPCK(head.skeleton, "")
     errors: dict[int, list[torch.Tensor]] = {}
     for sample in engine.in_order(data, 64):
-        seen = engine.on(next(model.parameters()).device, sample)
+        seen = to(sample, next(model.parameters()).device)
         truth, labelled = head.target(seen), seen["visible"] > 0
         if init == "oracle":
             head.start = lambda context, truth=truth: truth

@@ -23,6 +23,7 @@ from posediff.diffusion import Model, Poses
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.model import Rule
 from posediff.progress import progress
+from posediff.sample import to
 
 Figures = dict[str, float]
 
@@ -156,7 +157,7 @@ def train_one_epoch(
             group["lr"] = lr * rate(step / (steps * recipe.epochs))
         bf16 = recipe.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss: Tensor = model(on(device, sample))
+            loss: Tensor = model(to(sample, device))
         value = loss.item()
         if not math.isfinite(value):
             raise ValueError(f"the loss is {value} at step {step}: lower trainer.optimizer.lr")
@@ -188,7 +189,7 @@ def evaluate(
     model.eval()
     rows = [list(range(i, min(i + batch_size, len(data)))) for i in range(0, len(data), batch_size)]
     for sample in progress(loader(data, rows, workers), len(rows), label, {}):
-        hypotheses = model.sample(on(device, sample), seed=seed)
+        hypotheses = model.sample(to(sample, device), seed=seed)
         for name, rule in rules.items():
             metric.update(name, rule(hypotheses), hypotheses.sample)
     return metric.compute()
@@ -200,7 +201,7 @@ def calibrate(model: Model, data: Samples, batch_size: int) -> None:
     device = next(model.parameters()).device
     model.eval()
     batches = in_order(data, batch_size, label="calibrating")
-    model.calibrate(on(device, sample) for sample in batches)
+    model.calibrate(to(sample, device) for sample in batches)
 
 
 def restore(
@@ -279,13 +280,6 @@ class _Guarded:
 
 def _whole(batch: Any) -> Any:
     return batch  # the data set yields batches already
-
-
-def on(device: torch.device, value: Any) -> Any:
-    """The same nest of mappings, with its tensors on `device`."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    return {k: on(device, x) for k, x in value.items()} if isinstance(value, Mapping) else value
 
 
 def log(folder: Path, figures: Mapping[str, Any]) -> None:

@@ -14,7 +14,8 @@ frame without detections, nor for a person of whom fewer than FEWEST of the lift
 known: such a row gets NaN and the score 0.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,9 +25,9 @@ from torch import Tensor
 from posediff.data.inputs import intrinsics, lifting_sample
 from posediff.data.windows import windowed
 from posediff.diffusion import Model, Poses
-from posediff.engine import on
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import Skeleton, skeleton
+from posediff.sample import parts, to
 
 Sampled = Callable[[Tensor, Tensor, Tensor], dict[str, Any]]  # of points, scores and their rows
 Fold = Callable[[dict[str, Any]], dict[str, Any]]  # one person's frames -> windows
@@ -93,11 +94,11 @@ def lift(
         fold = partial(windowed, window=window, centred=centred)
         batches = [_windows(points, scores, frames, part, fold, sample) for part in stretches]
     answers = [
-        model.predict(on(device, part), hypotheses, steps, seed)
+        model.predict(to(part, device), hypotheses, steps, seed).cpu()
         for batch in batches
-        for part in _parts(batch, max(1, BATCH // window))
+        for part in parts(batch, max(1, BATCH // window))
     ]
-    return _spread_out(answers, rows, N)
+    return _spread_out(Poses.cat(answers), rows, N)
 
 
 def _seen(
@@ -182,28 +183,15 @@ def _bridged(points: Tensor, scores: Tensor, frames: Tensor) -> tuple[Tensor, ..
     return before, moved, torch.where(known[:, None], scores[before], bridge), known
 
 
-def _parts(batch: dict[str, Any], size: int) -> Iterator[dict[str, Any]]:
-    for i in range(0, len(batch["id"]), size):
-        yield _taken(batch, slice(i, i + size))
-
-
-def _taken(tree: dict[str, Any], rows: slice) -> dict[str, Any]:
-    return {k: _taken(x, rows) if isinstance(x, dict) else x[rows] for k, x in tree.items()}
-
-
-def _spread_out(found: Sequence[Poses], rows: Tensor, N: int) -> Poses:
+def _spread_out(found: Poses, rows: Tensor, N: int) -> Poses:
     """The poses of some rows, in their order, as N; the other rows are NaN with the score 0."""
-
-    def whole(name: str, fill: float) -> Tensor:
-        some = torch.cat([getattr(poses, name).detach().cpu() for poses in found])
-        every = some.new_full((N, *some.shape[1:]), fill)
-        every[rows] = some
-        return every
-
-    return Poses(
-        whole("keypoints", torch.nan),
-        whole("scores", 0.0),
-        whole("hypotheses", torch.nan),
-        whole("spread", torch.nan),
-        found[0].skeleton,
+    nobody = replace(
+        found[:1],
+        keypoints=torch.full_like(found.keypoints[:1], torch.nan),
+        scores=torch.zeros_like(found.scores[:1]),
+        hypotheses=torch.full_like(found.hypotheses[:1], torch.nan),
+        spread=torch.full_like(found.spread[:1], torch.nan),
     )
+    place = torch.full((N,), len(found))
+    place[rows] = torch.arange(len(found))
+    return Poses.cat([found, nobody])[place]

@@ -12,10 +12,10 @@ from posediff.data.photos import Boxes, crops
 from posediff.data.pictures import RGB
 from posediff.data.result_files import write_coco
 from posediff.diffusion import DiffusionModel, Model, Poses
-from posediff.engine import on
 from posediff.files import write_json
 from posediff.pose.oks import instance_scores
 from posediff.pose.skeleton import skeleton
+from posediff.sample import to
 from posediff.visual.pose2d import draw_heatmaps, draw_pose2d
 from posediff.visual.pose3d import write_picture
 
@@ -51,7 +51,7 @@ class Reader:
             except (OSError, ValueError) as e:
                 bad.append(str(e))
                 continue
-            poses = self.model.predict(on(self.device, sample), seed=self.seed)
+            poses = self.model.predict(to(sample, self.device), seed=self.seed).cpu()
             rows.append((path.name, poses))
             title = path.stem if stems[path.stem] == 1 else path.name
             pictures += self._draw(output / title, photo, sample, poses)
@@ -59,13 +59,11 @@ class Reader:
 
     def _write(self, output: Path, rows: Sequence[tuple[str, Poses]]) -> tuple[Path, Path]:
         """COCO's result file, whose image ids are the names of the photos; and the spreads."""
-        names = [name for name, poses in rows for _ in poses.keypoints]
-        keypoints, scores, spread = (
-            torch.cat([getattr(poses, key) for _, poses in rows]).cpu()
-            for key in ("keypoints", "scores", "spread")
-        )
-        whole = instance_scores(torch.ones(len(names)), scores)
-        results = write_coco(output / "results.json", names, keypoints, scores, whole)
+        names = [name for name, poses in rows for _ in range(len(poses))]
+        every = Poses.cat([poses for _, poses in rows])
+        whole = instance_scores(torch.ones(len(every)), every.scores)
+        file = output / "results.json"
+        results = write_coco(file, names, every.keypoints, every.scores, whole)
         about = {
             "skeleton": self.bones.name,
             "joints": self.bones.joints,
@@ -75,19 +73,18 @@ class Reader:
             "spread": "pixels of the photo, RMS, by person of results.json and joint",
             "people": [
                 {"image_id": name, "spread": [round(x, 3) for x in row]}
-                for name, row in zip(names, spread.tolist(), strict=True)
+                for name, row in zip(names, every.spread.tolist(), strict=True)
             ],
         }
         return results, write_json(output / "spread.json", about, indent=1)
 
     @torch.no_grad()
     def _draw(self, at: Path, photo: RGB, sample: dict[str, Any], poses: Poses) -> list[Path]:
-        shown = (poses.keypoints, poses.scores, poses.hypotheses, poses.spread)
         paths = [at.with_name(f"{at.name}_pose.png")]
-        write_picture(paths[0], draw_pose2d(photo, *shown, self.bones))
+        write_picture(paths[0], draw_pose2d(photo, poses, self.bones))
         if not self.heatmaps or not isinstance(self.model, DiffusionModel):
             return paths
-        seen = on(self.device, sample)
+        seen = to(sample, self.device)
         coarse = self.model.head.encode(seen)["coarse"]
         steps = list(self.model.trajectory(seen, 1, seed=self.seed))
         mean, std = (np.array(self.crop[key]) for key in ("mean", "std"))

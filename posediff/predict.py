@@ -22,7 +22,6 @@ from posediff.videos import follow
 from posediff.visual.pose3d import draw_pose3d, write_picture
 
 LISTED = 10  # of what was left out, by name
-COLUMNS = ("keypoints", "scores", "hypotheses", "spread")
 PICTURES = 12  # of so many frames, evenly spaced
 
 
@@ -69,8 +68,7 @@ def lift_file(cfg: Any) -> None:
         model, points, size, scores, layout.name, camera, tracks, frames, rows.names, seed=cfg.seed
     )
     there = every.keypoints.isfinite().flatten(1).all(1)
-    columns = {key: getattr(every, key)[there] for key in COLUMNS}
-    poses = Poses(**columns, skeleton=bones.name)
+    poses = every[there]
     few = [name for name, lifted in zip(rows.names, there.tolist(), strict=True) if not lifted]
     names = [name for name, lifted in zip(rows.names, there.tolist(), strict=True) if lifted]
     meta = {
@@ -118,9 +116,7 @@ def pictures(
         drawn = draw_pose3d(
             torch.where(seen.visible[i, :, None] > 0, seen.points[i], torch.nan),
             torch.tensor(size),
-            poses.keypoints[i],
-            poses.hypotheses[i],
-            poses.spread[i],
+            poses[i],
             bones,
         )
         path = folder / f"{safe(names[i])}.png"

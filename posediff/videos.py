@@ -14,10 +14,10 @@ import torch
 
 from posediff.data.tracks import Person, Video, samples
 from posediff.diffusion import Model, Poses
-from posediff.engine import on
 from posediff.files import write_json
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.progress import progress
+from posediff.sample import to
 from posediff.visual.canvas import Picture
 from posediff.visual.film import contact_sheet, write_film
 from posediff.visual.pose2d import draw_pose2d
@@ -46,8 +46,8 @@ def follow(
     parts = []
     batches = samples(video, people, **crop, count=BATCH)
     for sample in progress(batches, -(-len(people) // BATCH), "poses", {}):
-        parts.append(model.predict(on(device, sample), seed=seed))
-    poses = joined(parts)
+        parts.append(model.predict(to(sample, device), seed=seed).cpu())
+    poses = Poses.cat(parts)
     about = {
         "skeleton": bones.name,
         "steps": model.steps,
@@ -73,21 +73,6 @@ def follow(
     return [results, film, sheet]
 
 
-def joined(parts: Sequence[Poses]) -> Poses:
-    """The poses of several batches as those of one, on the CPU."""
-
-    def column(name: str) -> torch.Tensor:
-        return torch.cat([getattr(part, name) for part in parts]).cpu()
-
-    return Poses(
-        column("keypoints"),
-        column("scores"),
-        column("hypotheses"),
-        column("spread"),
-        parts[0].skeleton,
-    )
-
-
 def drawings(
     video: Video, people: Sequence[Person], poses: Poses, bones: Skeleton
 ) -> Iterator[Picture]:
@@ -99,10 +84,7 @@ def drawings(
         here = rows.get(i, [])
         yield draw_pose2d(
             video.read(i),
-            poses.keypoints[here],
-            poses.scores[here],
-            poses.hypotheses[here],
-            poses.spread[here],
+            poses[here],
             bones,
             [str(people[row].track) for row in here],
         )

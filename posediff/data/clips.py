@@ -24,9 +24,10 @@ from torch.utils.data import Dataset
 
 from posediff.data.footage import Document, Footage
 from posediff.data.frames import Memory
-from posediff.data.people import Options, People, Sample, TopDownDataset, crops
+from posediff.data.people import Options, People, TopDownDataset, crops
 from posediff.data.pictures import RGB
 from posediff.diffusion.choices import one_of
+from posediff.sample import take
 
 Border = Literal["clamp", "repeat"]
 
@@ -42,7 +43,7 @@ class ClipOptions(Options, total=False):
     box_threshold: float
 
 
-class ClipDataset(Dataset[Sample]):
+class ClipDataset(Dataset[dict[str, Any]]):
     """Samples of a batch come at once: give a loader `collate_fn=lambda batch: batch`. Frames that
     were decoded last are remembered; rows are in the order of videos and frames.
 
@@ -92,14 +93,12 @@ class ClipDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.people)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         """One sample, without the leading dimension."""
-        return {
-            k: {m: x[0] for m, x in v.items()} if isinstance(v, dict) else v[0]
-            for k, v in self.__getitems__([index]).items()
-        }
+        sample: dict[str, Any] = take(self.__getitems__([index]), 0)
+        return sample
 
-    def __getitems__(self, indices: Sequence[int]) -> Sample:
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """The batched sample of these rows."""
         sample, view, places = self.people.seen(indices)
         B, F = len(places), len(self.offsets)

@@ -11,6 +11,7 @@ from posediff.pose.heatmap import Codec
 from posediff.pose.layout import Converted, convert, taken_over
 from posediff.pose.mixture import from_heatmaps, moments
 from posediff.pose.skeleton import skeleton as named
+from posediff.sample import where
 
 
 def lifting_sample(
@@ -46,11 +47,7 @@ def lifting_sample(
     if described.get("keypoints") == "noisy":
         noise = {k: x for k, x in described["noise"].items() if k != "_target_"}
         seen = DetectorNoise(**noise).posterior(found.points, found.scores, size[:, 0], target)
-        here = found.visible[..., None] > 0
-        mixture = {
-            k: torch.where(here.view(*here.shape, *[1] * (x.ndim - 3)), seen[k], x)
-            for k, x in mixture.items()
-        }
+        mixture = where(found.visible > 0, seen, mixture)
     lens = {} if camera is None else {"camera": camera.expand(len(points), 9)}
     return _sample(found, mixture, size, ids) | lens
 
@@ -81,10 +78,8 @@ def heatmap_sample(
     found = convert(mean.float(), scores, source, target, scale, width)
     own = taken_over(source, target)
     here = (own >= 0) & (found.visible > 0)
-    mixture = {
-        k: torch.where(here.view(*here.shape, *[1] * (x.ndim - 2)), fitted[k][:, own].float(), x)
-        for k, x in point_mixture(found.points, found.scale).items()
-    }
+    kept = {key: x[:, own].float() for key, x in fitted.items()}
+    mixture = where(here, kept, point_mixture(found.points, found.scale))
     return _sample(found, mixture, size, ids)
 
 

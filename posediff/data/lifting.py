@@ -28,18 +28,17 @@ from torch.utils.data import Dataset
 from posediff.data import random
 from posediff.data.detector import FLOOR, DetectorNoise, kernel, point_mixture
 from posediff.data.views import Clip, Source, View, actions_of, check, counted, view_of
-from posediff.data.windows import Windows, folded
+from posediff.data.windows import Windows
 from posediff.diffusion.choices import one_of
 from posediff.pose.mirror import mirror_sample
 from posediff.pose.skeleton import skeleton as skeleton_named
-
-Sample = dict[str, Any]
+from posediff.sample import fold, take, where
 
 DETECTED = 0.005  # deviation of a detector that tells none, in picture widths: 5 px at 1000
 MISSING = 1 / 40  # and of a joint that nobody saw
 
 
-class LiftingDataset(Dataset[Sample]):
+class LiftingDataset(Dataset[dict[str, Any]]):
     """Samples of a batch come at once: give a loader `collate_fn=lambda batch: batch`.
 
     skeleton: the name of the clips' layout. noise: of keypoints="noisy". mirror: show every other
@@ -113,11 +112,12 @@ class LiftingDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, index: int) -> Sample:
-        sample: Sample = _only(self.__getitems__([index]))
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One sample, without the leading dimension."""
+        sample: dict[str, Any] = take(self.__getitems__([index]), 0)
         return sample
 
-    def __getitems__(self, indices: Sequence[int]) -> Sample:
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """The batched sample of these frames or windows."""
         F, index = self.windows.window, torch.as_tensor(indices)
         view = self.windows.sequence[index]
@@ -131,7 +131,7 @@ class LiftingDataset(Dataset[Sample]):
         sample = self._frames(rows.flatten(), view.repeat_interleave(F), keys)
         actions = [[self.actions[a] for a in window] for window in self.rows.action[rows].tolist()]
         if F > 1:
-            sample = folded(sample, F)
+            sample = fold(sample, F)
             sample["frames_valid"] = (valid & self.rows.counts[rows]).float()
         labels = [self.labels[v] for v in view.tolist()]
         names = frame[:, self.windows.named_by].tolist()
@@ -142,7 +142,7 @@ class LiftingDataset(Dataset[Sample]):
         }
         if self.training and self.mirror:
             heads = torch.from_numpy(random.uniform(random.keys(1, keys[::F]), 1)[:, 0] < 0.5)
-            sample = _choose(heads, mirror_sample(sample, self.skeleton), sample)
+            sample = where(heads, mirror_sample(sample, self.skeleton), sample)
         return sample
 
     def _places(self, index: Tensor, epoch: int) -> Tensor | None:
@@ -153,7 +153,7 @@ class LiftingDataset(Dataset[Sample]):
         keys = random.keys(self.seed, self.keys[sequence.numpy()], number.numpy(), epoch)
         return torch.from_numpy(random.uniform(random.keys(3, keys), 1)[:, 0])
 
-    def _frames(self, rows: Tensor, view: Tensor, keys: NDArray[np.uint64]) -> Sample:
+    def _frames(self, rows: Tensor, view: Tensor, keys: NDArray[np.uint64]) -> dict[str, Any]:
         """The tensors of single frames, by row, camera view and key (N,)."""
         keypoints, target, visible, _, _, points, scores, mixtures, _ = (x[rows] for x in self.rows)
         size = self.sizes[view]
@@ -175,7 +175,7 @@ class LiftingDataset(Dataset[Sample]):
         mixtures: Tensor,
         width: Tensor,
         keys: NDArray[np.uint64],
-    ) -> Sample:
+    ) -> dict[str, Any]:
         """The 2D of the samples: what encoder, prior and residuals may read."""
         if self.source == "noisy":
             points, scores = self.noise.draw(target, width, keys, self.skeleton)
@@ -193,7 +193,7 @@ class LiftingDataset(Dataset[Sample]):
             blur = FLOOR if self.source == "gt" else DETECTED * width[:, None]
             mixture = point_mixture(points, blur)
         if not visible.all():
-            mixture = _choose(visible, mixture, point_mixture(points, MISSING * width[:, None]))
+            mixture = where(visible, mixture, point_mixture(points, MISSING * width[:, None]))
         u = None
         if self.kernel == "sample":
             u = torch.from_numpy(random.uniform(random.keys(2, keys), points.shape[1]))
@@ -221,19 +221,3 @@ class LiftingDataset(Dataset[Sample]):
             | source
             | windows
         )
-
-
-def _choose(here: Tensor, yes: Any, no: Any) -> Any:
-    """torch.where through the dictionaries of a sample; `here` is (B,) or (B, J)."""
-    if isinstance(yes, dict):
-        return {k: _choose(here, yes[k], no[k]) for k in yes}
-    if isinstance(yes, Tensor):
-        return torch.where(here.view(here.shape + (1,) * (yes.ndim - here.ndim)), yes, no)
-    return yes
-
-
-def _only(batch: Any) -> Any:
-    """The one sample of a batch of one, without its leading dimension."""
-    if isinstance(batch, dict):
-        return {k: _only(v) for k, v in batch.items()}
-    return batch[0]

@@ -28,8 +28,8 @@ from posediff.data.annotations import Annotations
 from posediff.data.augment import Augmentation, View, mirrored, recipe
 from posediff.pose.affine import affine, box_to_center_scale, clean_box, transform, warp
 from posediff.pose.oks import oks_nms, overlap
+from posediff.sample import take
 
-Sample = dict[str, Any]
 Split = Literal["train", "validation", "test"]
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
@@ -65,12 +65,12 @@ class People(NamedTuple):
 class Seen(NamedTuple):
     """What there is to know of B people before their pixels are read."""
 
-    sample: Sample
+    sample: dict[str, Any]
     view: View
     places: list[int]  # of their pictures among the annotations'
 
 
-class TopDownDataset(Dataset[Sample]):
+class TopDownDataset(Dataset[dict[str, Any]]):
     """Samples of a batch come at once: give a loader `collate_fn=lambda batch: batch`. A picture
     is decoded once a batch however many of its people are in it; rows are in the pictures' order.
 
@@ -120,14 +120,12 @@ class TopDownDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.rows.picture)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         """One sample, without the leading dimension."""
-        return {
-            k: {m: x[0] for m, x in v.items()} if isinstance(v, dict) else v[0]
-            for k, v in self.__getitems__([index]).items()
-        }
+        sample: dict[str, Any] = take(self.__getitems__([index]), 0)
+        return sample
 
-    def __getitems__(self, indices: Sequence[int]) -> Sample:
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """The batched sample of these rows."""
         seen = self.seen(indices)
         pixels = crops(seen.places, self._picture, seen.sample["affine"], self.size)

@@ -10,12 +10,14 @@ Centred windows, of models that answer for the middle frame alone: every frame h
 it, in which only it is valid, and which the first and the last frame of the sequence pad.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from posediff.sample import Sample, take
 
 
 @dataclass(frozen=True)
@@ -77,27 +79,11 @@ class Windows:
         return first[:, None] + torch.minimum(frame, length[:, None] - 1), valid
 
 
-def windowed(sample: Mapping[str, Any], window: int, centred: bool = False) -> dict[str, Any]:
+def windowed(sample: Sample, window: int, centred: bool = False) -> dict[str, Any]:
     """Consecutive frames of one person, one a row, as windows of so many: a batch for a video
-    model. Of the entries that are neither tensors nor mappings only `id` is kept.
+    model.
     """
     windows = Windows.over([len(sample["id"])], window, centred)
     rows, valid = windows.rows(torch.arange(len(windows)))
     ids = [sample["id"][row] for row in rows[:, windows.named_by].tolist()]
-    return {"id": ids, **_taken(sample, rows), "frames_valid": valid.float()}
-
-
-def _taken(tree: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
-    return {
-        key: _taken(x, rows) if isinstance(x, Mapping) else x[rows]
-        for key, x in tree.items()
-        if isinstance(x, Mapping | Tensor)
-    }
-
-
-def folded(tree: Mapping[str, Any], frames: int) -> dict[str, Any]:
-    """Tensors (B F, ...) as (B, F, ...), also those in mappings."""
-    return {
-        key: folded(x, frames) if isinstance(x, Mapping) else x.unflatten(0, (-1, frames))
-        for key, x in tree.items()
-    }
+    return {**take(sample, rows), "id": ids, "frames_valid": valid.float()}

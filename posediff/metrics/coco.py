@@ -23,9 +23,10 @@ from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
-from posediff.metrics.rows import Rows, picked, rows_by_image
+from posediff.metrics.rows import Rows, rows_by_image
 from posediff.pose.oks import Score, Suppression, instance_scores, suppress
 from posediff.pose.skeleton import skeleton as named_skeleton
+from posediff.sample import take
 
 Table = NDArray[np.float64]
 Truth = Mapping[str, Any]  # images, categories and annotations in COCO's form
@@ -129,7 +130,7 @@ class CocoAP:
             stay = suppress(keypoints, areas, scores[group], *how)
             kept += [group[i] for i in stay.tolist()]
         columns = [table[key] for key in ("images", "keypoints", "joint_scores")]
-        return People(*(picked(column, kept) for column in (*columns, scores)))
+        return People(*(take(column, kept) for column in (*columns, scores)))
 
     def compute(self) -> dict[str, float]:
         """Every figure by its key, `<metric>/<rule>`; the headline is the first."""

@@ -39,9 +39,10 @@ from posediff.metrics.posetrack_files import (
     read_results,
     read_truth,
 )
-from posediff.metrics.rows import Rows, picked, rows_by_image
+from posediff.metrics.rows import Rows, rows_by_image
 from posediff.pose.oks import suppress
 from posediff.pose.skeleton import skeleton as named_skeleton
+from posediff.sample import take
 
 Evaluator = Literal["poseval", "posetrack21"]
 
@@ -251,7 +252,7 @@ class PoseTrackAP:
                 )
                 kept += [group[i] for i in sorted(stay.tolist())]
         columns = (table["files"], table["keypoints"], joint_scores, scores)
-        return Found(*(picked(column, kept) for column in columns))
+        return Found(*(take(column, kept) for column in columns))
 
     def compute(self) -> dict[str, float]:
         """Every figure by its key, `<metric>/<rule>`; the headline is the first."""

@@ -4,8 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
+
+from posediff.sample import cat, take
 
 
 class Rows:
@@ -28,14 +29,10 @@ class Rows:
     def table(self, name: str) -> dict[str, Any]:
         """Tensors (N, ...) in float64, and lists of N."""
         batches = self.batches[name]
-        whole = {key: _joined([batch[key] for batch in batches]) for key in batches[0]}
+        whole = cat(batches)
         row = {key: i for i, key in enumerate(whole["id"])}
-        order = [row[key] for key in sorted(row, key=_natural)]
-        return {key: picked(column, order) for key, column in whole.items()}
-
-
-def picked(column: Any, rows: list[int]) -> Any:
-    return column[rows] if isinstance(column, Tensor) else [column[i] for i in rows]
+        found: dict[str, Any] = take(whole, [row[key] for key in sorted(row, key=_natural)])
+        return found
 
 
 def rows_by_image(images: Sequence[Any]) -> dict[Any, list[int]]:
@@ -48,7 +45,3 @@ def rows_by_image(images: Sequence[Any]) -> dict[Any, list[int]]:
 def _natural(key: str) -> list[int | str]:
     """Words and numbers in turn."""
     return [int(x) if i % 2 else x for i, x in enumerate(re.split(r"(\d+)", key))]
-
-
-def _joined(parts: list[Any]) -> Any:
-    return torch.cat(parts) if isinstance(parts[0], Tensor) else [x for part in parts for x in part]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from posediff.diffusion.aggregate import Poses
 from posediff.pose.skeleton import Skeleton
 from posediff.visual.canvas import FINE, Canvas, Colour, Picture
 from posediff.visual.pose3d import LEFT, MIDDLE, RIGHT
@@ -30,27 +31,22 @@ FAINT = 0.05  # a joint with a lower peak is not drawn
 
 def draw_pose2d(
     photo: RGB,
-    keypoints: Tensor,
-    scores: Tensor,
-    hypotheses: Tensor,
-    spread: Tensor,
+    poses: Poses,
     skeleton: Skeleton,
     names: Sequence[str] = (),
 ) -> Picture:
     """P people in a photo (h, w, 3), which is enlarged or reduced; above each its name, if any.
 
-    keypoints (P, J, 2), scores (P, J), hypotheses (P, K, J, 2) and spread (P, J), the RMS distance,
-    in pixels of the photo.
+    poses: in pixels of the photo.
     """
     canvas, scale = _over(photo)
-    every, radii = _array(hypotheses), _array(spread)
-    for at, sure, drawn, radius in zip(
-        _array(keypoints), _array(scores), every, radii, strict=True
-    ):
+    points, scores = _array(poses.keypoints), _array(poses.scores)
+    every, radii = _array(poses.hypotheses), _array(poses.spread)
+    for at, sure, drawn, radius in zip(points, scores, every, radii, strict=True):
         seen = [j for j in range(len(at)) if np.isfinite(at[j]).all() and sure[j] >= FAINT]
         _ellipses(canvas, at, drawn, radius, seen, skeleton, scale)
         _bones(canvas, (at + 0.5) * scale - 0.5, seen, skeleton)
-    for at, sure, name in zip(_array(keypoints), _array(scores), names, strict=False):
+    for at, sure, name in zip(points, scores, names, strict=False):
         _name(canvas, at[np.isfinite(at).all(-1) & (sure >= FAINT)] * scale, name)
     return canvas.finish()
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from posediff.diffusion.aggregate import Poses
 from posediff.files import replacing
 from posediff.pose.skeleton import Skeleton
 from posediff.visual.canvas import Canvas, Colour, Picture
@@ -69,24 +70,23 @@ def views(pose: Points) -> tuple[View, View]:
 def draw_pose3d(
     points_2d: Tensor,
     image_size: Tensor,
-    keypoints: Tensor,
-    hypotheses: Tensor,
-    spread: Tensor,
+    pose: Poses,
     skeleton: Skeleton,
 ) -> Picture:
     """The 2D input, the pose from the front, the pose from the side and a caption.
 
-    points_2d (J, 2) pixels, NaN where a joint is missing; image_size (2,) width, height; keypoints
-    (J, 3), hypotheses (K, J, 3), spread (J,) in metres, all of the same skeleton.
+    points_2d (J, 2) pixels, NaN where a joint is missing; image_size (2,) width, height; pose is
+    one of `Poses`, without the leading dimension, in metres.
     """
-    pose, every, radii = _array(keypoints), _array(hypotheses), _array(spread)
+    joints, every = _array(pose.keypoints), _array(pose.hypotheses)
+    radii = _array(pose.spread)
     panels = [_input_panel(_array(points_2d), _array(image_size), skeleton)]
-    for view, title in zip(views(pose), ("3D, front", "3D, side"), strict=True):
+    for view, title in zip(views(joints), ("3D, front", "3D, side"), strict=True):
         canvas = Canvas(WIDTH, HEIGHT)
-        _grid(canvas, view, pose)
-        _spread(canvas, view, pose, radii, skeleton)
+        _grid(canvas, view, joints)
+        _spread(canvas, view, joints, radii, skeleton)
         _hypotheses(canvas, view.project(every), skeleton)
-        _bones(canvas, view.project(pose), turned(pose, view.yaw)[:, 2], skeleton, BONE)
+        _bones(canvas, view.project(joints), turned(joints, view.yaw)[:, 2], skeleton, BONE)
         _scale_bar(canvas, view)
         canvas.text((16, 30), title, INK, 12.5, bold=True)
         panels.append(canvas.finish())

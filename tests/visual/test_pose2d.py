@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from posediff.diffusion import Poses
 from posediff.pose.skeleton import skeleton
 from posediff.visual.pose2d import MARGIN, TILE, _axes, draw_heatmaps, draw_pose2d
 from posediff.visual.pose3d import LEFT, RIGHT
@@ -22,7 +23,8 @@ def drawn(scores=None, spread=0.0, shape=(500, 400)):
     at, ones = person()
     photo = np.full((*shape, 3), 128, np.uint8)
     sure = ones if scores is None else scores
-    return draw_pose2d(photo, at, sure, at[:, None], torch.full((1, J), spread), BONES)
+    poses = Poses(at, sure, at[:, None], torch.full((1, J), spread), BONES.name)
+    return draw_pose2d(photo, poses, BONES)
 
 
 def test_joints_are_drawn_at_their_pixels_in_the_colour_of_their_side():

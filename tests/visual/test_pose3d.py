@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from posediff.diffusion import Poses
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.visual.pose3d import (
     CAPTION,
@@ -46,9 +47,9 @@ def draw(
     keypoints = pose() if keypoints is None else keypoints
     hypotheses = keypoints[None] if hypotheses is None else hypotheses
     points = keypoints[:, :2] * 300 + SIZE / 2 if points is None else points
-    return draw_pose3d(
-        points, SIZE, keypoints, hypotheses, torch.full((len(keypoints),), spread), layout
-    )
+    radii, scores = torch.full((len(keypoints),), spread), torch.ones(len(keypoints))
+    shown = Poses(keypoints, scores, hypotheses, radii, layout.name)
+    return draw_pose3d(points, SIZE, shown, layout)
 
 
 def near(picture: np.ndarray, at: np.ndarray, colour: tuple[int, int, int]) -> bool:

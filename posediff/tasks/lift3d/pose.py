@@ -5,18 +5,15 @@ The state of a diffusion head is both together, (..., J, 5) = u, v, x, y, z. Lea
 (B) of single frames and (B, F) of windows, which also have frames_valid (B, F).
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from einops import repeat
 from torch import Tensor
 
 from posediff.diffusion import Decoded
-from posediff.diffusion.head import Sample
 from posediff.pose.camera import normalise
 from posediff.pose.mirror import mirror_pose, mirror_sample
 from posediff.pose.skeleton import Skeleton
+from posediff.sample import Sample, places, unfold
 
 
 def screen(sample: Sample, key: str = "keypoints_2d") -> Tensor:
@@ -66,21 +63,13 @@ def of_samples(loss: Tensor, sample: Sample) -> Tensor:
     return (loss * valid).sum(1) * (len(valid) / valid.sum().clamp(min=1))
 
 
-def middle(sample: Sample) -> dict[str, Any]:
+def middle(sample: Sample) -> Sample:
     """Windows (B, F, ...) cut to their middle frame, (B, 1, ...); single frames as they are."""
     if "frames_valid" not in sample:
-        return dict(sample)
+        return sample
     F = sample["frames_valid"].shape[1]
-    here = slice(F // 2, F // 2 + 1)
-
-    def cut(x: Any) -> Any:
-        if isinstance(x, Mapping):
-            return {key: cut(value) for key, value in x.items()}
-        if isinstance(x, Tensor):
-            return x[:, here]
-        return [one[here] if isinstance(one, list) else one for one in x]
-
-    return {key: cut(x) for key, x in sample.items()}
+    cut: Sample = places(sample, slice(F // 2, F // 2 + 1))
+    return cut
 
 
 def by_frame(estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
@@ -90,22 +79,6 @@ def by_frame(estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
     if "frames_valid" not in sample:
         return estimates, sample
     at = sample["frames_valid"].nonzero()
-    frames = _frames({k: x for k, x in sample.items() if k not in ("id", "frames_valid")}, at)
+    frames = unfold({k: x for k, x in sample.items() if k not in ("id", "frames_valid")}, at)
     frames["id"] = [f"{sample['id'][window]}+{place}" for window, place in at.tolist()]
     return estimates.transpose(1, 2)[at[:, 0], at[:, 1]], frames
-
-
-def _frames(tree: Mapping[str, Any], at: Tensor) -> dict[str, Any]:
-    """The frames `at` (N, 2), window and place, of tensors (B, F, ...), of lists of B and of lists
-    of B lists of F.
-    """
-
-    def taken(x: Any) -> Any:
-        if isinstance(x, Mapping):
-            return _frames(x, at)
-        if isinstance(x, Tensor):
-            return x[at[:, 0], at[:, 1]]
-        chosen = ((x[window], place) for window, place in at.tolist())
-        return [one[place] if isinstance(one, list) else one for one, place in chosen]
-
-    return {key: taken(x) for key, x in tree.items()}
