@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from posediff.data import h36m
 from posediff.data.actions import motion
 from posediff.data.body import build
+from posediff.data.lens import looking
 from posediff.data.mpi_inf_3dhp import ACTIVITIES, JOINTS, TRAIN, VALID, lens
-from posediff.data.synthetic import looking
 from posediff.pose.camera import Camera, project, world_to_camera
 from posediff.pose.skeleton import skeleton
 

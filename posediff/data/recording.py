@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posediff.data.retarget import FPS
 from posediff.files import replacing
 
+FPS = 50  # of every clip
 UNIT = 0.25  # millimetres, in files that are written
 JOINTS = (
     "pelvis r_hip r_knee r_ankle l_hip l_knee l_ankle spine thorax neck head "

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from posediff.data.backdrop import Layer
 from posediff.data.figure import Cloth, Solid, landmarks
+from posediff.data.lens import Lens
 from posediff.pose.skeleton import Skeleton
 
 Array = NDArray[np.float64]
@@ -40,23 +41,6 @@ class Scene(NamedTuple):
     visible: dict[str, NDArray[np.int64]]  # (P,) 0 outside, 1 hidden, 2 seen
     boxes: Array  # (P, 4) x, y, w, h around what is seen of each
     area: Array  # (P,) pixels that are seen of each
-
-
-class Lens(NamedTuple):
-    rotation: Array  # (3, 3) world -> camera
-    centre: Array  # (3,) in the world
-    focal: float  # pixels
-    size: tuple[int, int]  # of the picture, width and height
-
-    def seen(self, points: Array) -> Array:
-        """World (..., 3) -> camera, x right, y down, z ahead."""
-        seen: Array = (points - self.centre) @ self.rotation.T
-        return seen
-
-    def project(self, seen: Array) -> Array:
-        middle = (np.array(self.size) - 1) / 2
-        pixels: Array = self.focal * seen[..., :2] / seen[..., 2:] + middle
-        return pixels
 
 
 class Film:

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from posediff.data.motion import INCH, Array, Motion, turned
+from posediff.data.recording import FPS
 
-FPS = 50  # of every clip
 # Millimetres per unit of a file that does not name its unit: CMU's, inches, cm, mm, m. Neighbours
 # differ by more than the longest leg from the shortest, so at most one of them fits a leg.
 UNITS = (INCH / 0.45, INCH, 10.0, 1.0, 1000.0)

@@ -11,8 +11,8 @@ from posediff.data import body
 from posediff.data.actions import KINDS, motion
 from posediff.data.backdrop import Layer, backdrop, colour, noise
 from posediff.data.figure import Cloth, Outfit, Solid, outfit, solids
-from posediff.data.render import FINE, NEAR, NOBODY, Array, Film, Lens, Print, Scene, developed
-from posediff.data.synthetic import looking
+from posediff.data.lens import Lens, looking
+from posediff.data.render import FINE, NEAR, NOBODY, Array, Film, Print, Scene, developed
 
 DRIFT = 0.02  # metres that a cover moves from one frame to the next, on the average
 

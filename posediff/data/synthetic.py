@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from posediff.data import body
 from posediff.data.actions import KINDS, motion
 from posediff.data.detector import DetectorNoise
+from posediff.data.lens import looking
 from posediff.data.lifting import LiftingDataset
 from posediff.data.views import Clip, Source
 from posediff.diffusion.choices import one_of
@@ -94,15 +95,6 @@ def camera(rng: np.random.Generator, angle: float, height: int) -> Camera:
         intrinsics=_float(np.concatenate([focal, point, lens])),
         size=torch.tensor([1000.0, height]),
     )
-
-
-def looking(way: NDArray[np.float64], roll: float) -> NDArray[np.float64]:
-    """The rotation world -> camera of a camera that looks this way, rolled a little (radians)."""
-    ahead = body.unit(way)
-    level = body.unit(np.cross(ahead, (0.0, 0.0, 1.0)))
-    below = np.cross(ahead, level)
-    right = np.cos(roll) * level + np.sin(roll) * below
-    return np.stack([right, np.cross(ahead, right), ahead])
 
 
 def _float(values: NDArray[np.float64]) -> torch.Tensor:

@@ -6,7 +6,8 @@ import torch
 
 from posediff.data.backdrop import noise
 from posediff.data.figure import Cloth, Solid
-from posediff.data.render import NOBODY, Film, Lens, labels
+from posediff.data.lens import Lens
+from posediff.data.render import NOBODY, Film, labels
 from posediff.data.rendered import rendered
 from posediff.data.stage import scene
 from posediff.pose.skeleton import SKELETONS, Skeleton, skeleton
