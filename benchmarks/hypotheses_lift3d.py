@@ -18,7 +18,7 @@ from posediff import checkpoint, config, engine, recalibration
 from posediff.diffusion import DiffusionModel
 from posediff.diffusion.aggregate import mean, median
 from posediff.metrics.calibration import DRAWS, LEVELS
-from posediff.metrics.pose3d import PoseError3D
+from posediff.metrics.pose_error import PoseError3D
 from posediff.pose.oracle import j_best, p_best
 from posediff.pose.reprojection import jpma, rpea
 from posediff.pose.rules import medoid, mode

@@ -23,15 +23,15 @@ import reference_lift3d as reference
 import torch
 from torch import Tensor, nn
 
-from posediff.data.synthetic import synthetic
+from posediff.data.lifting.synthetic_people import synthetic
 from posediff.diffusion import DDIMSampler, DiffusionModel, FlipTest, Model, Process
 from posediff.diffusion.schedule import cosine, linear
 from posediff.nn.mixste import MixSTE
 from posediff.pose.skeleton import skeleton
+from posediff.prepare.released import DENOISER, LIFTER, Network, translate
 from posediff.sample import to
 from posediff.tasks.lift3d import D3DP, Encoder, Lift3D, Official, VideoEncoder
 from posediff.tasks.lift3d.network import ContextDenoiser, GraphLifter, GraphRefiner
-from posediff.tasks.lift3d.released import DENOISER, LIFTER, Network, translate
 
 CALLS = {1: 40, 1024: 1}  # per round, of each batch size
 MANY = 1024  # single frames at once

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from posediff.data.result_files import write_posetrack
 from posediff.metrics.posetrack import average_precision, figures
 from posediff.metrics.posetrack_files import read_results, read_truth
+from posediff.metrics.result_files import write_posetrack
 from posediff.pose.skeleton import skeleton
 
 VIDEOS, FRAMES, PEOPLE = 50, 60, 4

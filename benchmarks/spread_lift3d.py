@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from posediff import checkpoint, config, engine
-from posediff.data.detector import point_mixture
+from posediff.data.lifting.detector import point_mixture
 from posediff.diffusion import DiffusionModel
 from posediff.diffusion.head import Sample
 from posediff.pose.skeleton import skeleton

@@ -16,7 +16,7 @@ import torch
 
 from posediff import checkpoint, config, engine
 from posediff.diffusion import DiffusionModel
-from posediff.metrics.pose3d import PoseError3D
+from posediff.metrics.pose_error import PoseError3D
 from posediff.pose.oracle import p_best
 
 

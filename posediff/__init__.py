@@ -7,12 +7,12 @@ poses.keypoints, poses.hypotheses, poses.spread
 
 from posediff.checkpoint import load as load
 from posediff.config import build as build
-from posediff.data.inputs import lifting_sample as lifting_sample
-from posediff.data.windows import windowed as windowed
+from posediff.data.lifting.windows import windowed as windowed
 from posediff.diffusion import Hypotheses as Hypotheses
 from posediff.diffusion import Model as Model
 from posediff.diffusion import Poses as Poses
-from posediff.keypoints import lift as lift
+from posediff.inference.lift import lift as lift
+from posediff.inference.lifting_input import lifting_sample as lifting_sample
 from posediff.pose.skeleton import Skeleton as Skeleton
 from posediff.pose.skeleton import skeleton as skeleton
 

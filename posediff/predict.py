@@ -8,17 +8,17 @@ import torch
 
 from posediff import checkpoint, config
 from posediff.command import command
-from posediff.data.inputs import intrinsics
-from posediff.data.keypoint_files import read_keypoints
-from posediff.data.photos import photos, read_boxes
-from posediff.data.results import write_poses
-from posediff.data.tracks import everybody, open_video
 from posediff.diffusion import Poses
-from posediff.keypoints import FEWEST, SIDE, alone, lift
-from posediff.photos import Reader
+from posediff.inference.images import Reader
+from posediff.inference.keypoint_files import read_keypoints
+from posediff.inference.lift import FEWEST, SIDE, alone, lift
+from posediff.inference.lifting_input import intrinsics
+from posediff.inference.photo_input import photos, read_boxes
+from posediff.inference.pose_files import write_poses
+from posediff.inference.video_input import everybody, open_video
+from posediff.inference.videos import follow
 from posediff.pose.layout import Converted, convert
 from posediff.pose.skeleton import Skeleton, skeleton
-from posediff.videos import follow
 from posediff.visual.pose3d import draw_pose3d, write_picture
 
 LISTED = 10  # of what was left out, by name

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from posediff.data.result_files import write_aic, write_coco, write_posetrack
 from posediff.engine import Figures
 from posediff.metrics.aic import AicAP
 from posediff.metrics.calibration import LEVELS, reliability, verdict
 from posediff.metrics.coco import CocoAP
 from posediff.metrics.posetrack import PoseTrackAP
+from posediff.metrics.result_files import write_aic, write_coco, write_posetrack
 from posediff.visual.pose3d import write_picture
 from posediff.visual.reliability import draw_reliability
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from posediff import checkpoint, config
-from posediff.tasks.lift3d.released import (
+from posediff.prepare.released import (
     DENOISER,
     DEPTH,
     JOINTS,

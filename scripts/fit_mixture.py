@@ -10,7 +10,7 @@ EVIDENCE is HDF5, with one group per view of a clip, /<subject>/<clip>/<camera>/
 
 and the attributes skeleton, image_size (width, height) and, of heatmaps, codec and size (of the
 crop); attributes of a group go before those of the file. Or it is data_2d_h36m_<name>.npz, the
-detections of VideoPose3D. See posediff/data/mixtures.py for what is written.
+detections of VideoPose3D. See posediff/data/lifting/mixtures.py for what is written.
 
 The width of a heatmap tells how its network was trained, not how far off it is. So fit held-out
 frames first, with `target` (F, J, 2), the true 2D, in every group:
@@ -34,11 +34,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posediff.data import mixtures
-from posediff.data.detector import point_mixture
-from posediff.data.h36m_cameras import SIZES
-from posediff.data.lifting import DETECTED
-from posediff.data.pickles import read_npz
+from posediff.data.lifting import mixtures
+from posediff.data.lifting.detector import point_mixture
+from posediff.data.lifting.h36m_cameras import SIZES
+from posediff.data.lifting.lifting_dataset import DETECTED
+from posediff.data.lifting.pickles import read_npz
 from posediff.pose.heatmap import Codec
 from posediff.pose.mixture import COMPONENTS, Mixture, from_heatmaps, from_samples
 from posediff.pose.skeleton import skeleton

@@ -20,18 +20,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posediff.data.actions import KINDS, motion
-from posediff.data.body import build
-from posediff.data.h36m import BROKEN, KEPT, TEST, TRAIN
-from posediff.data.h36m_cameras import cameras
-from posediff.data.lsp import JOINTS as LSP_JOINTS
-from posediff.data.render import Scene, labels
-from posediff.data.rendered import TINY
-from posediff.data.stage import scene
-from posediff.data.synthetic import synthetic
+from posediff.data.lifting.h36m import BROKEN, KEPT, TEST, TRAIN
+from posediff.data.lifting.h36m_cameras import cameras
+from posediff.data.lifting.synthetic_people import synthetic
+from posediff.data.pictures.lsp import JOINTS as LSP_JOINTS
+from posediff.data.pictures.synthetic_pictures import TINY
 from posediff.files import replacing, write_json
 from posediff.pose.camera import project, world_to_camera
 from posediff.pose.skeleton import skeleton
+from posediff.synthetic.actions import KINDS, motion
+from posediff.synthetic.body import build
+from posediff.synthetic.render import Scene, labels
+from posediff.synthetic.stage import scene
 
 sys.path.append(str(Path(__file__).parent))
 from mini_lift3d import h36m_cdf, mpi_inf_3dhp

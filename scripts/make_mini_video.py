@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from posediff.data.annolist import OFFICIAL
-from posediff.data.jhmdb import PICTURE
-from posediff.data.render import Scene
-from posediff.data.rendered_video import document
-from posediff.data.stage import clip
+from posediff.data.video.annolist import OFFICIAL
+from posediff.data.video.jhmdb import PICTURE
+from posediff.data.video.synthetic_video import document
 from posediff.files import write_json
 from posediff.pose.skeleton import skeleton
+from posediff.synthetic.render import Scene
+from posediff.synthetic.stage import clip
 
 SIZE = (200, 150)
 RATE = 25

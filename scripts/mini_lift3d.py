@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posediff.data import h36m
-from posediff.data.actions import motion
-from posediff.data.body import build
-from posediff.data.lens import looking
-from posediff.data.mpi_inf_3dhp import ACTIVITIES, JOINTS, TRAIN, VALID, lens
+from posediff.data.lifting import h36m
+from posediff.data.lifting.mpi_inf_3dhp import ACTIVITIES, JOINTS, TRAIN, VALID, lens
 from posediff.pose.camera import Camera, project, world_to_camera
 from posediff.pose.skeleton import skeleton
+from posediff.synthetic.actions import motion
+from posediff.synthetic.body import build
+from posediff.synthetic.lens import looking
 
 Array = NDArray[np.float64]
 

@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posediff.data import h36m_archives
-from posediff.data.h36m import ACTIONS, BROKEN, KEPT, TEST, TRAIN, action, clip_name, write
-from posediff.data.h36m_cameras import SIZES, cameras
-from posediff.data.pickles import read_npz
+from posediff.data.lifting.h36m import ACTIONS, BROKEN, KEPT, TEST, TRAIN, action, clip_name, write
+from posediff.data.lifting.h36m_cameras import SIZES, cameras
+from posediff.data.lifting.pickles import read_npz
 from posediff.pose.camera import project, world_to_camera
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import skeleton
+from posediff.prepare import h36m_archives
 
 Clips = dict[tuple[str, str], NDArray[np.float32]]  # by subject and clip
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from posediff.data.motion import Motion, read_amc, read_bvh
-from posediff.data.recording import SPLITS, Recording, write
-from posediff.data.retarget import centre, cut, mocap17, resample
+from posediff.data.lifting.recording import SPLITS, Recording, write
 from posediff.files import write_json
+from posediff.prepare.motion import Motion, read_amc, read_bvh
+from posediff.prepare.retarget import centre, cut, mocap17, resample
 
 HDM05 = re.compile(r"HDM_(?P<subject>[^_]+)_(?P<action>[^_]+)_[^_]+_(?P<fps>\d+)")
 CMU = re.compile(r"(?P<subject>\d+)_\d+")

@@ -24,8 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posediff.data.matlab import Value, read_mat
-from posediff.data.mpi_inf_3dhp import (
+from posediff.data.lifting.mpi_inf_3dhp import (
     ACTIVITIES,
     CAMERAS,
     JOINTS,
@@ -36,8 +35,9 @@ from posediff.data.mpi_inf_3dhp import (
     lens,
     write,
 )  # fmt: skip
-from posediff.data.pickles import read_npz
+from posediff.data.lifting.pickles import read_npz
 from posediff.pose.camera import project
+from posediff.prepare.matlab import Value, read_mat
 
 Numbers = NDArray[np.float64]
 

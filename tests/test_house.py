@@ -14,6 +14,8 @@ from posediff import checkpoint, config
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "posediff").rglob("*.py"))
 MAINS = ("train.py", "eval.py", "predict.py", "config.py", "command.py")
+ROOMS = ("data", "inference", "prepare", "synthetic")
+ABOVE = ("engine", "config", "report")
 HEAVY = ("scipy", "cv2", "tqdm", "h5py", "hydra", "omegaconf", "matplotlib", "pycocotools")
 
 
@@ -40,12 +42,15 @@ def test_the_core_imports_torch_einops_and_itself():
 @pytest.mark.parametrize(
     ("folder", "never"),
     [
-        ("pose", ("data", "metrics", "nn", "tasks", "visual")),
-        ("nn", ("data", "metrics", "pose", "tasks", "visual", "diffusion")),  # but its `choices`
-        ("data", ("tasks", "nn", "visual", "metrics", "engine", "config")),
-        ("metrics", ("tasks", "nn", "data", "visual", "engine", "config")),
-        ("tasks", ("data", "metrics", "visual", "engine", "config", "checkpoint")),
-        ("visual", ("data", "tasks", "metrics", "nn", "engine", "config")),
+        ("pose", (*ROOMS[:4], "metrics", "nn", "tasks", "visual")),
+        ("nn", (*ROOMS[:4], "metrics", "pose", "tasks", "visual", "diffusion")),
+        ("synthetic", (*ROOMS[:3], "metrics", "nn", "tasks", "visual", "diffusion", *ABOVE)),
+        ("data", (*ROOMS[1:3], "metrics", "nn", "tasks", "visual", *ABOVE)),
+        ("metrics", (*ROOMS[:4], "nn", "tasks", "visual", *ABOVE)),
+        ("tasks", (*ROOMS[:4], "metrics", "visual", *ABOVE, "checkpoint")),
+        ("visual", (*ROOMS[:4], "metrics", "nn", "tasks", *ABOVE)),
+        ("inference", ("prepare", "synthetic", "tasks", "nn", *ABOVE)),
+        ("prepare", ("inference", "metrics", "visual", *ABOVE)),
     ],
 )
 def test_data_flows_one_way(folder, never):

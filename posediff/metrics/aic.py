@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posediff.metrics.coco import CocoAP, People, Truth
+from posediff.metrics.coco import CocoAP, Truth
+from posediff.metrics.result_files import Found
 from posediff.metrics.rows import rows_by_image
 from posediff.pose.oks import oks
 
@@ -41,7 +42,7 @@ class AicOfficial(AicAP):
 
     name = "aic_official"
 
-    def figures(self, people: People) -> dict[str, float]:
+    def figures(self, people: Found) -> dict[str, float]:
         persons = self.truth["annotations"]
         answers = rows_by_image(people.images)
         annotated = rows_by_image([person["image_id"] for person in persons])

@@ -14,15 +14,15 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
+from posediff.metrics.result_files import Found
 from posediff.metrics.rows import Rows, rows_by_image
 from posediff.pose.oks import Score, Suppression, instance_scores, suppress
 from posediff.pose.skeleton import skeleton as named_skeleton
@@ -40,15 +40,6 @@ CUTS: dict[str, tuple[Any, int]] = {
     "m": (slice(None), 1),
     "l": (slice(None), 2),
 }
-
-
-class People(NamedTuple):
-    """Those found in all images, as a result file has them."""
-
-    images: list[Any]  # (N,) ids
-    keypoints: Tensor  # (N, J, 2) pixels
-    joint_scores: Tensor  # (N, J)
-    scores: Tensor  # (N,)
 
 
 class CocoAP:
@@ -116,11 +107,11 @@ class CocoAP:
             labelled=sample.get("visible_annotation", torch.ones_like(poses.scores)),
         )
 
-    def people(self, name: str) -> People:
+    def people(self, name: str) -> Found:
         """Who is written and scored by the rule `name`, after suppression."""
         return self._kept(self.rows.table(name))
 
-    def _kept(self, table: Mapping[str, Any]) -> People:
+    def _kept(self, table: Mapping[str, Any]) -> Found:
         rule, threshold = self.score, self.keypoint_threshold
         scores = instance_scores(table["boxes"], table["joint_scores"], rule, threshold)
         kept: list[int] = []
@@ -130,7 +121,7 @@ class CocoAP:
             stay = suppress(keypoints, areas, scores[group], *how)
             kept += [group[i] for i in stay.tolist()]
         columns = [table[key] for key in ("images", "keypoints", "joint_scores")]
-        return People(*(take(column, kept) for column in (*columns, scores)))
+        return Found(*(take(column, kept) for column in (*columns, scores)))
 
     def compute(self) -> dict[str, float]:
         """Every figure by its key, `<metric>/<rule>`; the headline is the first."""
@@ -146,12 +137,12 @@ class CocoAP:
             figures |= {f"{key}/{name}": float(x) for key, x in scored.items()}
         return figures
 
-    def figures(self, people: People) -> dict[str, float]:
+    def figures(self, people: Found) -> dict[str, float]:
         images = [image["id"] for image in self.scored(people)]
         ranges = (EVERY, MEDIUM, LARGE)
         return averages(*precision_recall(self.truth, people, self.sigmas, ranges, images))
 
-    def scored(self, people: People) -> list[Truth]:
+    def scored(self, people: Found) -> list[Truth]:
         """The images that count; of one that was seen the best person always stays."""
         seen = set(people.images)
         return [x for x in self.truth["images"] if self.images == "all" or x["id"] in seen]
@@ -179,7 +170,7 @@ class CocoAP:
 
 def precision_recall(
     truth: Truth,
-    people: People,
+    people: Found,
     sigmas: Sequence[float],
     ranges: Sequence[tuple[float, float]],
     images: Sequence[Any],
@@ -228,7 +219,7 @@ def _indexed(content: Truth) -> Any:
     return coco
 
 
-def _as_annotations(people: People, category: int | str) -> list[Truth]:
+def _as_annotations(people: Found, category: int | str) -> list[Truth]:
     """As COCO.loadRes makes them: the area is that of the box around the joints."""
     sides = people.keypoints.amax(1) - people.keypoints.amin(1)
     triples = torch.cat([people.keypoints, people.joint_scores[..., None]], -1).flatten(1).numpy()

@@ -14,13 +14,13 @@ from typing import Any
 from posediff.metrics.coco import (
     EVERY,
     CocoAP,
-    People,
     Table,
     Truth,
     averages,
     mean_of,
     precision_recall,
 )
+from posediff.metrics.result_files import Found
 
 CROWDS = {"easy": (-math.inf, 0.2), "medium": (0.2, 0.8), "hard": (0.8, math.inf)}
 
@@ -39,7 +39,7 @@ class CrowdPoseAP(CocoAP):
                 )
         super().__init__(truth, *args, **options)
 
-    def figures(self, people: People) -> dict[str, float]:
+    def figures(self, people: Found) -> dict[str, float]:
         def score(low: float, high: float) -> tuple[Table, Table]:
             images = [x["id"] for x in self.scored(people) if low <= x["crowdIndex"] < high]
             return precision_recall(self.truth, people, self.sigmas, [EVERY], images)

@@ -20,17 +20,16 @@ video, frame and person. No matching is global: a duplicate with a better score 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
 from posediff.metrics.posetrack_files import (
     Flags,
-    People,
+    FramePeople,
     Region,
     Source,
     Truth,
@@ -39,6 +38,7 @@ from posediff.metrics.posetrack_files import (
     read_results,
     read_truth,
 )
+from posediff.metrics.result_files import Found
 from posediff.metrics.rows import Rows, rows_by_image
 from posediff.pose.oks import suppress
 from posediff.pose.skeleton import skeleton as named_skeleton
@@ -57,16 +57,7 @@ GROUPS = {
 }
 
 
-class Found(NamedTuple):
-    """Those found in all frames, as result files have them."""
-
-    files: list[str]  # (N,) of frames
-    keypoints: Tensor  # (N, J, 2) pixels
-    joint_scores: Tensor  # (N, J)
-    scores: Tensor  # (N,)
-
-
-def average_precision(truth: Truth, found: People, evaluator: Evaluator = "poseval") -> Values:
+def average_precision(truth: Truth, found: FramePeople, evaluator: Evaluator = "poseval") -> Values:
     """AP (J,) in 0 .. 1; NaN (poseval) or 0 (posetrack21) of a joint that nobody has."""
     people, found, head = _counted(truth, found, evaluator)
     correct, annotated = assigned(people, head, found), people.present.sum(0)
@@ -77,7 +68,7 @@ def average_precision(truth: Truth, found: People, evaluator: Evaluator = "posev
     return areas
 
 
-def assigned(people: People, head: Values, found: People) -> Flags:
+def assigned(people: FramePeople, head: Values, found: FramePeople) -> Flags:
     """Which joints (N, J) of predictions are those of the person that each is matched with."""
     p, g = _pairs(found.frame, people.frame)
     near = np.linalg.norm(found.points[p] - people.points[g], axis=-1) <= NEAR * head[g, None]
@@ -115,7 +106,9 @@ def _area(scores: Values, correct: Flags, annotated: int) -> float:
     return float((np.diff(hits, prepend=0) * envelope).sum() / annotated)
 
 
-def _counted(truth: Truth, found: People, evaluator: Evaluator) -> tuple[People, People, Values]:
+def _counted(
+    truth: Truth, found: FramePeople, evaluator: Evaluator
+) -> tuple[FramePeople, FramePeople, Values]:
     """People, predictions and sizes of heads in the frames that count, with the joints that do."""
     frames = truth.labelled.copy()
     if evaluator == "poseval":
@@ -131,7 +124,7 @@ def _counted(truth: Truth, found: People, evaluator: Evaluator) -> tuple[People,
     return people, found, truth.head[there]
 
 
-def _ignored(people: People, regions: Sequence[Region]) -> Flags:
+def _ignored(people: FramePeople, regions: Sequence[Region]) -> Flags:
     """(N, J) joints in a region of their frame."""
     inside = np.zeros(people.present.shape, np.bool_)
     for frame, polygon in regions:
@@ -260,8 +253,8 @@ class PoseTrackAP:
         for name in self.rows.batches:
             table = self.rows.table(name)
             people = self._kept(table)
-            frame = np.array([self.place[file] for file in people.files], np.int64)
-            found = People(
+            frame = np.array([self.place[file] for file in people.images], np.int64)
+            found = FramePeople(
                 frame,
                 people.keypoints.numpy(),
                 np.ones(people.joint_scores.shape, np.bool_),
@@ -269,7 +262,7 @@ class PoseTrackAP:
             ).at(np.argsort(frame, kind="stable"))
             precision = average_precision(self._seen(frame), found, self.evaluator)
             scored = figures(named_skeleton(SKELETON).joints, precision)
-            scored |= {"spread": float(table["spread"].nanmean()), "people": len(people.files)}
+            scored |= {"spread": float(table["spread"].nanmean()), "people": len(people.images)}
             for key, x in scored.items():
                 metric, _, part = key.partition(":")
                 given[f"{metric}/{name}{':' * bool(part)}{part}"] = float(x)

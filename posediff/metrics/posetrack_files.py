@@ -27,7 +27,7 @@ NOTHING = -9999.0  # the score of a joint that has none
 HEAD = 0.6  # of the diagonal of its box is the size of a head
 
 
-class People(NamedTuple):
+class FramePeople(NamedTuple):
     """N people in the order of videos, frames and files."""
 
     frame: NDArray[np.int64]  # (N,)
@@ -35,8 +35,8 @@ class People(NamedTuple):
     present: Flags  # (N, J)
     scores: Values  # (N, J)
 
-    def at(self, kept: NDArray[Any]) -> "People":
-        return People(*(column[kept] for column in self))
+    def at(self, kept: NDArray[Any]) -> "FramePeople":
+        return FramePeople(*(column[kept] for column in self))
 
 
 class Truth(NamedTuple):
@@ -44,7 +44,7 @@ class Truth(NamedTuple):
 
     frames: list[tuple[str, str]]
     labelled: Flags  # (F,) as the file says
-    people: People
+    people: FramePeople
     head: Values  # (N,) pixels
     regions: list[Region]  # in which nothing counts
 
@@ -109,7 +109,7 @@ def read_truth(source: Source, skeleton: Skeleton) -> Truth:
     )
 
 
-def read_results(source: Source, truth: Truth, skeleton: Skeleton) -> People:
+def read_results(source: Source, truth: Truth, skeleton: Skeleton) -> FramePeople:
     """Results on the same frames: a file per video of the same name, with every frame in the same
     order, and track ids below 10000 that are unique in a frame. Else ValueError."""
     found, parts, begin = documents(source), [], 0
@@ -161,7 +161,7 @@ def _check_tracks(name: str, document: Document) -> None:
         seen.add((image, track))
 
 
-def _people(name: str, document: Document, skeleton: Skeleton, begin: int) -> People:
+def _people(name: str, document: Document, skeleton: Skeleton, begin: int) -> FramePeople:
     """Of one video, its first frame the `begin`th of all."""
     place = {image["id"]: begin + i for i, image in enumerate(document["images"])}
     entries = document["annotations"]
@@ -181,7 +181,7 @@ def _people(name: str, document: Document, skeleton: Skeleton, begin: int) -> Pe
     found = _table(name, [entries[i] for i in scored], "scores", len(slots))
     scores[np.ix_(scored, target)] = found[:, source]
     frame = np.array([place[entry["image_id"]] for entry in entries], np.int64)
-    return People(frame, points[..., :2], (points != 0).any(-1), scores)
+    return FramePeople(frame, points[..., :2], (points != 0).any(-1), scores)
 
 
 def _slots(name: str, document: Document, skeleton: Skeleton) -> list[int | None]:
@@ -245,11 +245,13 @@ def _regions(where: str, image: Mapping[str, Any], frame: int) -> list[Region]:
         ) from None
 
 
-def _in_order(parts: Sequence[People], skeleton: Skeleton) -> tuple[People, NDArray[np.int64]]:
+def _in_order(
+    parts: Sequence[FramePeople], skeleton: Skeleton
+) -> tuple[FramePeople, NDArray[np.int64]]:
     J = len(skeleton.joints)
-    empty = People(
+    empty = FramePeople(
         np.empty(0, np.int64), np.empty((0, J, 2)), np.empty((0, J), np.bool_), np.empty((0, J))
     )
-    whole = People(*(np.concatenate(column) for column in zip(empty, *parts, strict=True)))
+    whole = FramePeople(*(np.concatenate(column) for column in zip(empty, *parts, strict=True)))
     order = np.argsort(whole.frame, kind="stable")
     return whole.at(order), order

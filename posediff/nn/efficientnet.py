@@ -15,7 +15,7 @@ from torch.nn import functional
 from posediff.nn.backbone import RGB, Backbone, Pyramid
 
 
-class Stage(NamedTuple):
+class MBStage(NamedTuple):
     blocks: int
     kernel: int
     stride: int
@@ -25,13 +25,13 @@ class Stage(NamedTuple):
 
 STEM = 32
 STAGES = (
-    Stage(1, 3, 1, 1, 16),
-    Stage(2, 3, 2, 6, 24),
-    Stage(2, 5, 2, 6, 40),
-    Stage(3, 3, 2, 6, 80),
-    Stage(3, 5, 1, 6, 112),
-    Stage(4, 5, 2, 6, 192),
-    Stage(1, 3, 1, 6, 320),
+    MBStage(1, 3, 1, 1, 16),
+    MBStage(2, 3, 2, 6, 24),
+    MBStage(2, 5, 2, 6, 40),
+    MBStage(3, 3, 2, 6, 80),
+    MBStage(3, 5, 1, 6, 112),
+    MBStage(4, 5, 2, 6, 192),
+    MBStage(1, 3, 1, 6, 320),
 )
 TAPS = {2: 24, 4: 40, 10: 112, 15: 320}  # the last block of a stride: its channels
 
@@ -93,7 +93,7 @@ def norm(channels: int) -> nn.BatchNorm2d:
 class InvertedResidual(nn.Module):
     """1x1 to `expansion` times the channels, k x k on each alone, 1x1 back; + x if it fits."""
 
-    def __init__(self, channels_in: int, stage: Stage, stride: int) -> None:
+    def __init__(self, channels_in: int, stage: MBStage, stride: int) -> None:
         super().__init__()
         inner = channels_in * stage.expansion
         if stage.expansion > 1:

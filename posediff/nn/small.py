@@ -21,7 +21,9 @@ class Small(Backbone):
         self.stem = nn.Sequential(down(3, 16), nn.SiLU(inplace=True))
         self.stages, channels = nn.ModuleList(), 16
         for width in WIDTHS:
-            self.stages.append(nn.Sequential(down(channels, width), Block(width), Block(width)))
+            self.stages.append(
+                nn.Sequential(down(channels, width), SmallBlock(width), SmallBlock(width))
+            )
             channels = width
         self.pyramid = Pyramid(WIDTHS, features)
 
@@ -42,7 +44,7 @@ def down(channels_in: int, channels_out: int) -> nn.Sequential:
     )
 
 
-class Block(nn.Module):
+class SmallBlock(nn.Module):
     """x + GN 3x3 silu GN 3x3 silu x; begins as the identity."""
 
     def __init__(self, channels: int) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 from einops import rearrange
 from torch import Tensor, nn, zeros
-from torch.nn import functional
 
 from posediff.diffusion.choices import one_of
 from posediff.nn.backbone import Backbone
+from posediff.nn.transformer import TransformerBlock
 
 PATCH = 16
 VARIANTS = {  # width, depth, heads
@@ -54,7 +54,7 @@ class ViT(Backbone):
         self.patch_embed = nn.Sequential(
             OrderedDict(proj=nn.Conv2d(3, width, PATCH, stride=PATCH, padding=2))
         )
-        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, heads) for _ in range(depth)))
         self.last_norm = nn.LayerNorm(width, eps=1e-6)
         self.deconv_layers = nn.Sequential(*upsampler(width, 256), *upsampler(256, 256))
         self.project = nn.Identity() if joints else nn.Conv2d(256, features, 1)
@@ -87,42 +87,6 @@ class ViT(Backbone):
     def forward(self, image: Tensor) -> Tensor:
         x = self.deconv_layers(self.tokens(image))
         y: Tensor = self.final_layer(self.project(x))
-        return y
-
-
-class Block(nn.Module):
-    """A pre-norm Transformer layer on tokens (B, N, width)."""
-
-    def __init__(self, width: int, heads: int, ratio: int = 4) -> None:
-        super().__init__()
-        self.norm1, self.attn = nn.LayerNorm(width, eps=1e-6), Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = nn.Sequential(
-            OrderedDict(
-                fc1=nn.Linear(width, ratio * width),
-                act=nn.GELU(),
-                fc2=nn.Linear(ratio * width, width),
-            )
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        y: Tensor = x + self.mlp(self.norm2(x))
-        return y
-
-
-class Attention(nn.Module):
-    """Multi-head attention among the tokens: (B, N, width) -> (B, N, width)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = rearrange(self.qkv(x), "b n (qkv h d) -> qkv b h n d", qkv=3, h=self.heads)
-        mixed = functional.scaled_dot_product_attention(q, k, v)
-        y: Tensor = self.proj(rearrange(mixed, "b h n d -> b n (h d)"))
         return y
 
 

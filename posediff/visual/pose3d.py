@@ -38,7 +38,7 @@ FRONT, SIDE, PITCH = 0.0, np.pi / 2, np.radians(12)
 BARS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # metres
 
 
-class View(NamedTuple):
+class Projection(NamedTuple):
     """Metres -> pixels of a panel."""
 
     yaw: float
@@ -57,14 +57,14 @@ def turned(points: Points, yaw: float) -> Points:
     return np.stack([u, y * np.cos(PITCH) - d * np.sin(PITCH), d], axis=-1)
 
 
-def views(pose: Points) -> tuple[View, View]:
+def views(pose: Points) -> tuple[Projection, Projection]:
     """Front and side, of one scale: the largest at which the pose (J, 3) fits both panels."""
     room = np.array([WIDTH - 2 * SIDES, HEIGHT - TOP - BOTTOM])
     front, side = turned(pose, FRONT)[:, :2], turned(pose, SIDE)[:, :2]
     scale = min(float((room / np.ptp(flat, 0).clip(min=0.1)).min()) for flat in (front, side))
     middle = np.array([SIDES, TOP]) + room / 2
     shift = [middle - scale * (flat.min(0) + flat.max(0)) / 2 for flat in (front, side)]
-    return View(FRONT, scale, shift[0]), View(SIDE, scale, shift[1])
+    return Projection(FRONT, scale, shift[0]), Projection(SIDE, scale, shift[1])
 
 
 def draw_pose3d(
@@ -147,7 +147,9 @@ def _bones(canvas: Canvas, at: Points, depth: Points, skeleton: Skeleton, width:
             canvas.disc(at[j], width * 0.7, colours[j])
 
 
-def _spread(canvas: Canvas, view: View, pose: Points, radii: Points, skeleton: Skeleton) -> None:
+def _spread(
+    canvas: Canvas, view: Projection, pose: Points, radii: Points, skeleton: Skeleton
+) -> None:
     circles = list(zip(view.project(pose), radii * view.scale, _colours(skeleton), strict=True))
     for stroke, opacity in ((canvas.disc, 0.15), (canvas.ring, 0.5)):
         with canvas.translucent(opacity):
@@ -164,12 +166,12 @@ def _hypotheses(canvas: Canvas, every: Points, skeleton: Skeleton) -> None:
                 canvas.line(at[a], at[b], _bone_colour(colours[a], colours[b]), HYPOTHESIS)
 
 
-def _cell(view: View) -> float:
+def _cell(view: Projection) -> float:
     """The largest round length, in metres, that takes at most a quarter of a panel."""
     return max((bar for bar in BARS if bar * view.scale <= WIDTH / 4), default=BARS[0])
 
 
-def _grid(canvas: Canvas, view: View, pose: Points) -> None:
+def _grid(canvas: Canvas, view: Projection, pose: Points) -> None:
     cell = _cell(view)
     half = cell * int((WIDTH / 2 - 8) / (cell * view.scale))
     for step in np.arange(-half, half + cell / 2, cell):
@@ -182,7 +184,7 @@ def _grid(canvas: Canvas, view: View, pose: Points) -> None:
             canvas.line(a, b, GRID, 1)
 
 
-def _scale_bar(canvas: Canvas, view: View) -> None:
+def _scale_bar(canvas: Canvas, view: Projection) -> None:
     """The length of a cell; in the side view also where the camera is."""
     cell, x, y = _cell(view), 16.0, HEIGHT - 12.0
     end = x + cell * view.scale

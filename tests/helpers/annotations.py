@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from posediff.data.annotations import checked
-from posediff.data.coco import from_raw
+from posediff.data.pictures.annotations import checked
+from posediff.data.pictures.coco_format import from_raw
 from posediff.pose.skeleton import skeleton
 
 SIZE = {"width": 999, "height": 999}  # of pictures that are not there

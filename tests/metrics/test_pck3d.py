@@ -8,7 +8,7 @@ import torch
 
 from posediff.diffusion import Poses
 from posediff.metrics.pck3d import COUNTED, auc, pck150, tables
-from posediff.metrics.pose3d import PoseError3D
+from posediff.metrics.pose_error import PoseError3D
 
 ACTIVITIES = (
     "Standing/Walking", "Exercising", "Sitting", "Reaching/Crouching", "On The Floor", "Sports",

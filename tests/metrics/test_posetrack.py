@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from posediff.data.result_files import write_posetrack
 from posediff.diffusion.aggregate import Poses
 from posediff.metrics.posetrack import PoseTrackAP, score, within
 from posediff.metrics.posetrack_files import documents
+from posediff.metrics.result_files import write_posetrack
 from posediff.pose.skeleton import skeleton
 
 SLOTS = list(skeleton("posetrack17").joints)
@@ -453,7 +453,7 @@ def test_copies_of_a_better_person_can_be_taken_out():
     for nms, left in (("none", 48), ("oks", 24)):
         metric = PoseTrackAP(truth, nms=nms)
         metric.update("mean", double, both)
-        assert len(metric.people("mean").files) == left
+        assert len(metric.people("mean").images) == left
 
 
 def test_poses_that_cannot_be_scored_are_named():

@@ -12,7 +12,7 @@ from posediff.metrics.aic import AicAP, AicOfficial
 from posediff.metrics.coco import CocoAP
 from posediff.metrics.crowdpose import CrowdPoseAP
 from posediff.metrics.pck import PCKh, PersonPCK, TorsoPCK
-from posediff.metrics.pose3d import PoseError3D
+from posediff.metrics.pose_error import PoseError3D
 from posediff.metrics.posetrack import PoseTrackAP
 from posediff.pose.skeleton import skeleton
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from posediff.nn.mixste import Block, MixSTE
+from posediff.nn.mixste import MixSTE
+from posediff.nn.transformer import TransformerBlock
 
 
 def golden(shared, name):
@@ -107,7 +108,7 @@ def test_another_number_of_frames_is_an_error_that_names_both(lifter):
 
 def test_a_branch_is_left_out_as_often_as_asked_for_and_never_at_test():
     torch.manual_seed(0)
-    block, x = Block(8, 2, 2.0, drop_path=0.25), torch.ones(4000, 3, 8)
+    block, x = TransformerBlock(8, 2, 2.0, drop_path=0.25), torch.ones(4000, 3, 8)
     kept = block.dropped(x)
     assert kept.unique().tolist() == pytest.approx([0, 4 / 3])
     assert (kept > 0).float().mean() == pytest.approx(0.75, abs=0.03)

@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional
 
 from posediff.nn import vit
-from posediff.nn.vit import Attention, ViT
+from posediff.nn.transformer import Attention
+from posediff.nn.vit import ViT
 
 HEAD = ("deconv_layers.", "final_layer.")
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from posediff.data.synthetic import synthetic
+from posediff.data.lifting.synthetic_people import synthetic
 from posediff.diffusion import Decoded, Hypotheses
 from posediff.diffusion.aggregate import mean, median
-from posediff.metrics.pose3d import align, mpjpe
+from posediff.metrics.pose_error import align, mpjpe
 from posediff.pose.oracle import j_best, p_best
 from posediff.pose.reprojection import jpma, reprojection_errors, rpea
 from posediff.pose.rules import medoid

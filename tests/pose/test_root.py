@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from posediff.data.h36m_cameras import cameras
-from posediff.data.synthetic import synthetic
+from posediff.data.lifting.h36m_cameras import cameras
+from posediff.data.lifting.synthetic_people import synthetic
 from posediff.pose.camera import project
 from posediff.pose.root import bone_length_root, least_squares_root
 from posediff.pose.skeleton import skeleton

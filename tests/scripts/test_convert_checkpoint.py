@@ -12,7 +12,7 @@ from posediff import checkpoint
 from posediff.pose.camera import denormalise
 from posediff.pose.mirror import mirror_pose
 from posediff.pose.skeleton import skeleton
-from posediff.tasks.lift3d.released import DENOISER, LIFTER, Network, convert, identify
+from posediff.prepare.released import DENOISER, LIFTER, Network, convert, identify
 
 SCRIPT = Path(__file__).parents[2] / "scripts/convert_checkpoint.py"
 KEYS = {DENOISER: "keys_diff.txt", LIFTER: "keys_pose.txt"}

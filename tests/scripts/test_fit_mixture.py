@@ -9,8 +9,8 @@ import torch
 from helpers.commands import run
 from helpers.commands import script as load
 
-from posediff.data.h36m_cameras import SIZES
-from posediff.data.mixtures import MixtureFile
+from posediff.data.lifting.h36m_cameras import SIZES
+from posediff.data.lifting.mixtures import MixtureFile
 from posediff.pose.affine import affine, transform
 from posediff.pose.heatmap import Codec
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from helpers.commands import run, script
 
-from posediff.data.coco import aic, coco, crowdpose
-from posediff.data.lsp import lsp
-from posediff.data.render import labels
-from posediff.data.rendered import TINY
+from posediff.data.pictures.coco_format import aic, coco, crowdpose
+from posediff.data.pictures.lsp import lsp
+from posediff.data.pictures.synthetic_pictures import TINY
+from posediff.synthetic.render import labels
 
 SCRIPT = Path(__file__).parents[2] / "scripts/make_mini.py"
 COUNT = 3

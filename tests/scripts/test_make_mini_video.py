@@ -8,8 +8,8 @@ import pytest
 from helpers.commands import run, script
 from scipy.io import loadmat, savemat
 
-from posediff.data.jhmdb import jhmdb
-from posediff.data.video import custom_video
+from posediff.data.video.custom_video import custom_video
+from posediff.data.video.jhmdb import jhmdb
 from posediff.metrics.posetrack import PoseTrackAP
 
 SCRIPT = Path(__file__).parents[2] / "scripts/make_mini_video.py"

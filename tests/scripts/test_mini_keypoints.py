@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from posediff.data.keypoint_files import read_keypoints
-from posediff.data.synthetic import KINDS, synthetic
+from posediff.data.lifting.synthetic_people import KINDS, synthetic
+from posediff.inference.keypoint_files import read_keypoints
 
 SCRIPT = Path(__file__).parents[2] / "scripts/make_mini.py"
 

@@ -11,8 +11,8 @@ import torch
 from helpers.commands import run, script
 from scipy.io import savemat
 
-from posediff.data.h36m import KEPT, TEST, TRAIN, h36m
-from posediff.data.h36m_cameras import cameras
+from posediff.data.lifting.h36m import KEPT, TEST, TRAIN, h36m
+from posediff.data.lifting.h36m_cameras import cameras
 from posediff.pose.camera import world_to_camera
 from posediff.pose.skeleton import skeleton
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from helpers.commands import script as load
 
-from posediff.data.mocap import mocap, read_cameras
-from posediff.data.recording import JOINTS, read
+from posediff.data.lifting.mocap import mocap, read_cameras
+from posediff.data.lifting.recording import JOINTS, read
 
 script = load("prepare_mocap")
 

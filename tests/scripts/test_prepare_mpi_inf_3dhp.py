@@ -11,7 +11,7 @@ import torch
 from helpers.commands import run, script
 from scipy.io import loadmat, savemat
 
-from posediff.data.mpi_inf_3dhp import ACTIVITIES, JOINTS, VALID, lens, mpi_inf_3dhp
+from posediff.data.lifting.mpi_inf_3dhp import ACTIVITIES, JOINTS, VALID, lens, mpi_inf_3dhp
 from posediff.pose.camera import project
 from posediff.pose.skeleton import skeleton
 

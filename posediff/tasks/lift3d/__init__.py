@@ -3,5 +3,5 @@
 from posediff.tasks.lift3d.d3dp import D3DP as D3DP
 from posediff.tasks.lift3d.encoder import Encoder as Encoder
 from posediff.tasks.lift3d.encoder import VideoEncoder as VideoEncoder
-from posediff.tasks.lift3d.head import Lift3D as Lift3D
 from posediff.tasks.lift3d.official import Official as Official
+from posediff.tasks.lift3d.paper import Lift3D as Lift3D

@@ -20,7 +20,7 @@ from posediff.diffusion.head import Context, Sample
 from posediff.nn.mixste import MixSTE
 from posediff.pose.mirror import mirror_pose
 from posediff.pose.skeleton import skeleton as named
-from posediff.tasks.lift3d import pose
+from posediff.tasks.lift3d import units
 
 REACH = 1.1  # metres, the largest coordinate that the network is shown
 
@@ -49,7 +49,7 @@ class D3DP(TaskHead):
         )
 
     def encode(self, sample: Sample) -> Context:
-        return {"uv": pose.screen(sample)}
+        return {"uv": units.screen(sample)}
 
     def prior(self, context: Context, noise: Noise) -> Prior:
         uv = context["uv"]
@@ -61,26 +61,26 @@ class D3DP(TaskHead):
         return Output(self.denoiser(seen, t)[0])
 
     def target(self, sample: Sample) -> Tensor:
-        return pose.rooted(sample["keypoints"], self.bones)
+        return units.rooted(sample["keypoints"], self.bones)
 
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
     ) -> Tensor:
         """MPJPE in metres, of all joints alike."""
         error = (self.denoise(x_t, t, context).value - goal).norm(dim=-1)
-        return pose.of_samples(error.mean(-1), sample)
+        return units.of_samples(error.mean(-1), sample)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         """Whatever the root is said to be, it is 0; the other joints stay, as released."""
         others = estimates.new_ones(len(self.bones.joints), 1)
         others[self.bones.root] = 0
-        return pose.decode(estimates * others, sample, self.bones)
+        return units.decode(estimates * others, sample, self.bones)
 
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
-        return pose.by_frame(estimates, sample)
+        return units.by_frame(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:
         return mirror_pose(x, self.bones)
 
     def mirror_sample(self, sample: Sample) -> Sample:
-        return pose.mirrored(sample, self.bones)
+        return units.mirrored(sample, self.bones)

@@ -18,7 +18,7 @@ from posediff.diffusion.head import Sample
 from posediff.nn.mixste import MixSTE
 from posediff.pose.mirror import mirror_pose
 from posediff.pose.skeleton import skeleton as named
-from posediff.tasks.lift3d import pose
+from posediff.tasks.lift3d import units
 from posediff.tasks.lift3d.network import GraphLifter
 
 
@@ -50,38 +50,38 @@ class Lifter(nn.Module):
     def lift(self, uv: Tensor) -> tuple[Tensor, Tensor]:
         """Screen units (..., J, 2) -> root-relative metres (..., J, 3) and features."""
         xyz, features = self.network(uv)
-        return pose.rooted(xyz, self.bones), features
+        return units.rooted(xyz, self.bones), features
 
     def start(self, uv: Tensor) -> Tensor:
         """The pose that the released refiner begins with."""
         return self.lift(uv)[0]
 
     def forward(self, sample: Sample) -> Tensor:
-        return self.lift(pose.screen(sample))[0]
+        return self.lift(units.screen(sample))[0]
 
     def loss(self, estimate: Tensor, sample: Sample) -> Tensor:
         """MPJPE in metres of every sample, (B,)."""
-        truth = pose.rooted(sample["keypoints"], self.bones)
-        return pose.of_samples((estimate - truth).norm(dim=-1).mean(-1), sample)
+        truth = units.rooted(sample["keypoints"], self.bones)
+        return units.of_samples((estimate - truth).norm(dim=-1).mean(-1), sample)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
-        return pose.decode(estimates, sample, self.bones)
+        return units.decode(estimates, sample, self.bones)
 
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
-        return pose.by_frame(estimates, sample)
+        return units.by_frame(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:
         return mirror_pose(x, self.bones)
 
     def mirror_sample(self, sample: Sample) -> Sample:
-        return pose.mirrored(sample, self.bones)
+        return units.mirrored(sample, self.bones)
 
     @torch.no_grad()
     def calibrate(self, samples: Iterable[Sample]) -> None:
         errors = []
         for sample in samples:
             lifted, frames = self.rows(self(sample)[:, None], sample)
-            errors.append(lifted[:, 0] - pose.rooted(frames["keypoints"], self.bones))
+            errors.append(lifted[:, 0] - units.rooted(frames["keypoints"], self.bones))
         self.residual.copy_(torch.cat(errors).square().mean(0).sqrt())
 
 

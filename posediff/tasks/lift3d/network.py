@@ -28,7 +28,7 @@ from posediff.nn.graph import (
     in_chunks,
     normalised_graph,
 )
-from posediff.nn.mixste import Block
+from posediff.nn.transformer import TransformerBlock
 
 
 def framewise(network: Callable[..., Tensor], x: Tensor, t: Tensor, *more: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ class AcrossFrames(nn.Module):
     def __init__(self, window: int, width: int, heads: int) -> None:
         super().__init__()
         self.positions = nn.Parameter(0.02 * torch.randn(1, window, width))
-        self.block = Block(width, heads, ratio=2.0, drop_path=0.0)
+        self.block = TransformerBlock(width, heads, ratio=2.0, drop_path=0.0)
 
     def forward(self, h: Tensor) -> Tensor:
         F, J = self.positions.shape[1], h.shape[1]

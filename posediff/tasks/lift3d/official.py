@@ -14,7 +14,7 @@ from torch import Tensor
 
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
 from posediff.diffusion.head import Context, Sample
-from posediff.tasks.lift3d import pose
+from posediff.tasks.lift3d import units
 from posediff.tasks.lift3d.encoder import Lifter
 from posediff.tasks.lift3d.network import GraphRefiner, framewise
 
@@ -43,10 +43,10 @@ class Official(TaskHead):
         self.refiner = GraphRefiner(self.bones.adjacency(), width, depth, dropout=dropout)
 
     def encode(self, sample: Sample) -> Context:
-        uv = pose.screen(sample)
+        uv = units.screen(sample)
         with torch.no_grad():
             xyz = self.encoder.start(uv)
-        scale = pose.screen_scale(sample["keypoints_2d_scale"], sample)
+        scale = units.screen_scale(sample["keypoints_2d_scale"], sample)
         if self.uv_scale is not None:
             scale = torch.full_like(scale, self.uv_scale)
         return {
@@ -62,23 +62,23 @@ class Official(TaskHead):
         return Output(framewise(self.refiner, x_t, t))
 
     def target(self, sample: Sample) -> Tensor:
-        return pose.clean_state(sample, "keypoints_2d", self.bones)
+        return units.clean_state(sample, "keypoints_2d", self.bones)
 
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
     ) -> Tensor:
         """Squared error of a frame, summed over joints and channels as released."""
         error = self.denoise(x_t, t, context).value - goal
-        return pose.of_samples(error.square().sum((-2, -1)), sample)
+        return units.of_samples(error.square().sum((-2, -1)), sample)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
-        return pose.decode(estimates[..., 2:], sample, self.bones)
+        return units.decode(estimates[..., 2:], sample, self.bones)
 
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
-        return pose.by_frame(estimates, sample)
+        return units.by_frame(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:
-        return pose.mirror_state(x, self.bones)
+        return units.mirror_state(x, self.bones)
 
     def mirror_sample(self, sample: Sample) -> Sample:
-        return pose.mirrored(sample, self.bones)
+        return units.mirrored(sample, self.bones)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from posediff.diffusion.choices import one_of
 from posediff.nn.graph import TimeEmbedding
-from posediff.nn.vit import Block
+from posediff.nn.transformer import TransformerBlock
 from posediff.tasks.video2d.strl import SCALES
 
 GROUPS = 8
@@ -45,7 +45,9 @@ class Transformer(nn.Sequential):
     """Layers of attention among the pixels of a small map."""
 
     def __init__(self, channels: int, depth: int) -> None:
-        super().__init__(*(Block(channels, max(1, channels // HEAD)) for _ in range(depth)))
+        super().__init__(
+            *(TransformerBlock(channels, max(1, channels // HEAD)) for _ in range(depth))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = rearrange(x, "b c h w -> b (h w) c")

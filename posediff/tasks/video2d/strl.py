@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from posediff.diffusion.choices import one_of
 from posediff.nn.backbone import Backbone
-from posediff.nn.vit import Block, initialise, upsampler
+from posediff.nn.transformer import TransformerBlock
+from posediff.nn.vit import initialise, upsampler
 
 CELL = 16  # pixels of the crop along a side of a cell of Z, whatever the backbone's stride
 SCALES = (1, 2, 3)  # Z at stride 16, 8 and 4; heatmaps have that of the last
@@ -53,7 +54,9 @@ class STRL(nn.Module):
         self.frames, self.patch, self.merge = frames, patch, merge
         self.embed = nn.Conv2d(channels_in, channels, side // stride, stride=side // stride)
         self.position = nn.Parameter(zeros(frames, size[0] * size[1] // side**2, channels))
-        self.layers = nn.Sequential(*(Block(channels, heads, ratio) for _ in range(depth)))
+        self.layers = nn.Sequential(
+            *(TransformerBlock(channels, heads, ratio) for _ in range(depth))
+        )
         self.norm = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(
             nn.Linear(channels * (frames if merge == "mlp" else 1), channels),

@@ -1,0 +1,120 @@
+"""Human3.6M: seven people, fifteen actions twice each, four cameras, 50 frames per second.
+
+The file `h36m.h5`, which scripts/prepare_h36m.py writes once, holds in this order
+
+    /<subject>/<clip>/world       (F, 17, 3) float32   metres, z up
+    /<subject>/<clip>/<2D source> (4, F, 17, 2) float32   pixels, cameras in the order of SIZES
+
+for clips like "Walking 1", an action and its take. The true 2D is not stored: it is the projection
+of the 3D by the published cameras.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posediff.data.lifting.detector import DetectorNoise
+from posediff.data.lifting.h36m_cameras import SIZES, cameras
+from posediff.data.lifting.lifting_dataset import LiftingDataset
+from posediff.data.lifting.mixtures import add_mixtures, is_file
+from posediff.data.lifting.prepared import opened, subjects, writing
+from posediff.data.lifting.views import Clip, Source
+
+Array = NDArray[np.float32]
+Named = tuple[str, str, dict[str, Array]]  # subject, clip, its entries in the file
+
+TRAIN, TEST = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
+ACTIONS = (
+    "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases",
+    "Sitting", "SittingDown", "Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether",
+)  # fmt: skip
+BROKEN = ("S11", "Directions")  # a corrupt recording that nobody scores
+KEPT = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)  # of the 32 recorded joints
+FORMAT = {"format": "posediff-h36m", "version": 1, "skeleton": "h36m17", "unit": "metre", "fps": 50}
+
+SOURCE = "a FOLDER with data_3d_h36m.npz and data_2d_h36m_*.npz, or with the .cdf files"
+PROJECTED: dict[str, Source] = {"gt": "gt", "noisy": "noisy"}  # 2D that needs no detections
+
+
+def h36m(
+    root: str | Path,
+    split: Literal["train", "validation", "test"] = "train",
+    keypoints: str = "cpn",
+    validation: str | None = "S8",
+    noise: DetectorNoise | None = None,
+    seed: int = 0,
+    mirror: bool = False,
+    kernel: Literal["heaviest", "sample"] = "heaviest",
+    window: int = 1,
+) -> LiftingDataset:
+    """The samples of a split: train S1 S5 S6 S7 S8 without `validation`, which is one of them to
+    select models on (None: train on all five), test S9 S11.
+
+    keypoints: gt, noisy (by `noise`), a 2D source in the file, such as cpn, or a file of mixtures.
+    Every frame of every camera counts, none is left out. window: in frames; 1: single frames.
+    """
+    path, people = Path(root) / "h36m.h5", subjects(split, validation, TRAIN, TEST)
+    kind = "mixture" if is_file(keypoints) else PROJECTED.get(keypoints, "detected")
+    source = keypoints if kind == "detected" else None
+    clips = list(read(path, people, source))
+    if kind == "mixture":
+        add_mixtures(clips, keypoints, "h36m17")
+    return LiftingDataset(
+        clips,
+        skeleton="h36m17",
+        keypoints=kind,
+        noise=noise,
+        seed=seed,
+        training=split == "train",
+        mirror=mirror,
+        minimum_visible=0,
+        kernel=kernel,
+        label=keypoints,
+        window=window,
+    )
+
+
+def clip_name(recorded: str) -> str:
+    """The name that the field uses for a clip."""
+    return recorded.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog")
+
+
+def action(clip: str) -> str:
+    """What a clip counts as: "Walking" and "Walking 1" belong together, "WalkDog" does not."""
+    return clip.split(" ")[0]
+
+
+def read(path: Path, people: Iterable[str], source: str | None = None) -> Iterator[Clip]:
+    """The clips of these people in the file's order, with the 2D of a source if one is named."""
+    with opened(path, FORMAT, "prepare_h36m.py", SOURCE, "h36m") as file:
+        for subject in people:
+            if subject not in file:
+                raise ValueError(f"{path}: no clips of {subject}, only of {', '.join(file)}")
+            for name, entries in file[subject].items():
+                if source is not None and source not in entries:
+                    known = ", ".join(["gt", "noisy", *(e for e in entries if e != "world")])
+                    raise ValueError(
+                        f"{path}: no 2D source {source!r} in {subject}/{name}, only {known}: put "
+                        f"data_2d_h36m_{source}*.npz beside data_3d_h36m.npz and prepare it again"
+                    )
+                yield Clip(
+                    name=name,
+                    subject=subject,
+                    action=action(name),
+                    world=entries["world"][()],
+                    cameras=cameras(subject),
+                    camera_names=list(SIZES),
+                    detections=None if source is None else list(entries[source][()]),
+                )
+
+
+def write(path: Path, clips: Iterable[Named]) -> None:
+    """The file, with the clips in their order, beside its place and then renamed."""
+    with writing(path, FORMAT | {"cameras": list(SIZES)}) as file:
+        for subject, clip, entries in clips:
+            group = file.get(subject) or file.create_group(subject, track_order=True)
+            for name, array in entries.items():
+                group.create_dataset(f"{clip}/{name}", data=array, dtype="f4")

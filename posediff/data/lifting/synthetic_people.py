@@ -1,0 +1,101 @@
+"""People who never were: bodies of drawn builds that act before drawn cameras. No file is read.
+
+A subject is a build in a studio with four cameras about like Human3.6M's, where it acts one clip of
+every kind of motion. No subject is in two splits, and a clip depends on seed, split, subject and
+kind alone: it stays the same however many are asked for.
+"""
+
+from collections.abc import Iterator
+from itertools import count, islice
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from posediff.data.lifting.detector import DetectorNoise
+from posediff.data.lifting.lifting_dataset import LiftingDataset
+from posediff.data.lifting.views import Clip, Source
+from posediff.diffusion.choices import one_of
+from posediff.pose.camera import Camera
+from posediff.synthetic import body
+from posediff.synthetic.actions import KINDS, motion
+from posediff.synthetic.lens import looking
+
+CLIPS = {"train": 208, "validation": 39, "test": 52}  # all kinds of 16, 3 and 4 subjects
+AROUND = np.radians((52, 128, 232, 308))  # where the cameras stand, seen from the middle
+HEIGHTS = (1002, 1000, 1000, 1002)  # of their pictures, all 1000 wide
+LENS = (-0.2, 0.24, -0.002, -0.0009, -0.0014)  # distortion, three radial and two tangential terms
+
+
+def synthetic(
+    split: Literal["train", "validation", "test"] = "train",
+    keypoints: Source = "noisy",
+    noise: DetectorNoise | None = None,
+    seed: int = 0,
+    mirror: bool = False,
+    kernel: Literal["heaviest", "sample"] = "heaviest",
+    clips: int | None = None,
+    length: int = 100,
+    window: int = 1,
+) -> LiftingDataset:
+    """The samples of a split: `clips` clips (None: 208 of train, 39 of validation, 52 of test),
+    each of `length` frames at 50 Hz before four cameras. window: in frames.
+
+    seed: of the people, what they do and their cameras, and of the detector noise.
+    """
+    one_of("split", split, CLIPS)
+    number = CLIPS[split] if clips is None else clips
+    if number < 1:
+        raise ValueError(f"dataset.clips must be at least 1, got {clips}")
+    return LiftingDataset(
+        list(islice(people(split, seed, length), number)),
+        skeleton="h36m17",
+        keypoints=keypoints,
+        noise=noise,
+        seed=seed,
+        training=split == "train",
+        mirror=mirror,
+        kernel=kernel,
+        window=window,
+    )
+
+
+def people(split: str, seed: int, length: int) -> Iterator[Clip]:
+    """Clips of one subject after another, without end."""
+    for subject in count():
+        key = seed, list(CLIPS).index(split), subject
+        rng = np.random.default_rng(key)
+        build = body.build(rng)
+        studio = [camera(rng, angle, height) for angle, height in zip(AROUND, HEIGHTS, strict=True)]
+        for number, kind in enumerate(KINDS, start=1):  # to numpy (*key, 0) is key
+            moves = motion(kind, build, length, np.random.default_rng((*key, number)))
+            yield Clip(
+                name=kind,
+                subject=f"{split}{subject:02d}",
+                action=kind,
+                world=moves.astype(np.float32),
+                cameras=studio,
+                camera_names=[f"cam{c}" for c in range(len(studio))],
+            )
+
+
+def camera(rng: np.random.Generator, angle: float, height: int) -> Camera:
+    """At breast height some 5 m from the middle of the room, looking there; nothing quite exact."""
+    U = rng.uniform
+    far, angle = U(4.8, 5.8), angle + U(-0.12, 0.12)
+    centre = np.array([far * np.cos(angle), far * np.sin(angle), U(1.35, 1.75)])
+    aim = U((-0.2, -0.2, 0.8), (0.2, 0.2, 1.0))
+    focal = U(1140, 1160) + U((0, -1), (0, 2))
+    point = U((505, height / 2 + 5), (520, height / 2 + 20))
+    lens = rng.normal(LENS, np.abs(LENS) / 20)
+    return Camera(
+        rotation=_float(looking(aim - centre, roll=rng.normal(0, 0.015))),
+        translation=_float(centre),
+        intrinsics=_float(np.concatenate([focal, point, lens])),
+        size=torch.tensor([1000.0, height]),
+    )
+
+
+def _float(values: NDArray[np.float64]) -> torch.Tensor:
+    return torch.from_numpy(values).float()

@@ -1,0 +1,332 @@
+"""People in pictures -> the samples of image2d, one crop per person.
+
+    box -> center, scale (grown to the crop's shape, padded) -> augment -> affine -> crop
+
+Boxes are those of the annotations, cleaned by a rule, or in tests those of a detector, as they are.
+Where a flip is drawn, the matrix shows the mirrored picture, and the joints change sides with it.
+
+    keypoints, visible                          crop pixels after augmentation; 0 and 1, labelled
+    keypoints_annotation, visible_annotation    the picture's pixels; 0, 1 and 2 as annotated
+    affine, center, scale                       picture -> crop, and what it is made of
+    head_box                                    xyxy, if the annotations have boxes of heads
+
+A detection has no joints: all are 0 and not labelled. So are those that are not annotated.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, get_worker_info
+
+from posediff.data import random
+from posediff.data.pictures import annotations, picture_files
+from posediff.data.pictures.annotations import Annotations
+from posediff.data.pictures.augment import Augmentation, CropView, mirrored, recipe
+from posediff.pose.affine import affine, box_to_center_scale, clean_box, transform, warp
+from posediff.pose.oks import oks_nms, overlap
+from posediff.sample import take
+
+Split = Literal["train", "validation", "test"]
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB
+SPLITS = ("train", "validation", "test")
+
+
+class Options(TypedDict, total=False):
+    """What every data set of this kind can be told, see `TopDownDataset`."""
+
+    size: tuple[int, int]
+    codec: str
+    box_rule: str
+    box_nms: float
+    mean: Sequence[float]
+    std: Sequence[float]
+    augment: str | Augmentation | None
+    seed: int
+
+
+class People(NamedTuple):
+    """The rows of a data set."""
+
+    picture: Tensor  # (N,) its place among the annotations' pictures
+    number: Tensor  # (N,) id of the annotation, or of a detection: the how manieth of its picture
+    box: Tensor  # (N, 4) xyxy
+    score: Tensor  # (N,) of the box; 1 for an annotated one
+    area: Tensor  # (N,)
+    keypoints: Tensor  # (N, J, 2)
+    visible: Tensor  # (N, J)
+    head: Tensor  # (N, 4) xyxy of the head's box; NaN where there is none
+
+
+class Seen(NamedTuple):
+    """What there is to know of B people before their pixels are read."""
+
+    sample: dict[str, Any]
+    view: CropView
+    places: list[int]  # of their pictures among the annotations'
+
+
+class TopDownDataset(Dataset[dict[str, Any]]):
+    """Samples of a batch come at once: give a loader `collate_fn=lambda batch: batch`. A picture
+    is decoded once a batch however many of its people are in it; rows are in the pictures' order.
+
+    folder: of the pictures. detections: a json file of boxes in the place of the annotated ones.
+    size: of the crop, (W, H). codec: only whether it is udp matters, which measures the crop from
+    pixel centre to pixel centre. box_rule: hrnet or mmpose. box_nms: of detections in a picture
+    whose overlap is more, only the better stays; 1 keeps all. mean, std: of the backbone, RGB in
+    0..255. augment: hrnet, mmpose, an Augmentation or None; in training only. painted: the
+    pictures themselves, where no file holds them.
+    Raises FileNotFoundError or ValueError, with one line, for files that cannot be used.
+    """
+
+    def __init__(
+        self,
+        people: Annotations,
+        folder: Path,
+        training: bool = False,
+        detections: Path | None = None,
+        size: tuple[int, int] = (192, 256),
+        codec: str = "udp",
+        box_rule: str = "hrnet",
+        box_nms: float = 1.0,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+        augment: str | Augmentation | None = "hrnet",
+        seed: int = 0,
+        painted: Sequence[picture_files.RGB] | None = None,
+    ) -> None:
+        if len(size) != 2 or min(size) < 2:
+            raise ValueError(f"dataset.size is width and height of the crop, got {list(size)}")
+        self.annotations, self.skeleton = people, people.skeleton
+        self.folder, self.detections, self.painted = folder, detections, painted
+        self.size, self.codec, self.box_rule = (int(size[0]), int(size[1])), codec, box_rule
+        self.mean, self.std = (torch.tensor(x).float().view(3, 1, 1) for x in (mean, std))
+        self.augment = recipe(augment) if training else None
+        self.seed, self.epoch = seed, 0
+        self.box_nms = box_nms
+        found, self.left_out = _detected(detections, people, box_nms) if detections else (None, 0)
+        self.rows, left_out = _annotated(people, box_rule) if found is None else (found, 0)
+        self.left_out += left_out
+        self.has_heads = bool(self.rows.head.isfinite().any())
+        if not len(self):
+            raise ValueError(f"{detections or people.path}: no person in it can be used")
+        if painted is None and not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder of pictures: look at dataset.root")
+
+    def __len__(self) -> int:
+        return len(self.rows.picture)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One sample, without the leading dimension."""
+        sample: dict[str, Any] = take(self.__getitems__([index]), 0)
+        return sample
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
+        """The batched sample of these rows."""
+        seen = self.seen(indices)
+        pixels = crops(seen.places, self._picture, seen.sample["affine"], self.size)
+        return seen.sample | {"image": self.normalised(pixels, seen.view.colour)}
+
+    def seen(self, indices: Sequence[int]) -> Seen:
+        """The batched sample of these rows without its image."""
+        rows = torch.as_tensor(indices)
+        person = People(*(column[rows] for column in self.rows))
+        shown = [self.annotations.pictures[i] for i in person.picture.tolist()]
+        mark = "box" if self.detections else ""
+        ids = [f"{p.id}/{mark}{n}" for p, n in zip(shown, person.number.tolist(), strict=True)]
+        view = self._view(person, ids)
+        matrix = self._affine(view, torch.tensor([p.width for p in shown]))
+        labelled = person.visible > 0
+        keypoints = transform(person.keypoints, matrix)
+        mirror, here = view.flip[:, None], labelled[:, self.skeleton.flip]
+        keypoints = torch.where(mirror[..., None], keypoints[:, self.skeleton.flip], keypoints)
+        visible = torch.where(mirror, here, labelled).float()
+        sample = {
+            "id": ids,
+            "affine": matrix,
+            "center": view.center,
+            "scale": view.scale,
+            "area": person.area,
+            "keypoints": keypoints * visible[..., None],
+            "visible": visible,
+            "keypoints_annotation": person.keypoints,
+            "visible_annotation": person.visible,
+            "box": person.box,
+            "box_score": person.score,
+            **({"head_box": person.head} if self.has_heads else {}),
+            "meta": {
+                "image_id": [p.id for p in shown],
+                "annotation_id": person.number.tolist(),
+                "path": [str(self.folder / p.file) for p in shown],
+            },
+        }
+        return Seen(sample, view, person.picture.tolist())
+
+    def _view(self, person: People, ids: Sequence[str]) -> CropView:
+        """Where the people are looked at from: in training, drawn by (seed, id, epoch)."""
+        box = torch.cat([person.box[:, :2], person.box[:, 2:] - person.box[:, :2]], -1)
+        center, scale = box_to_center_scale(box, self.size[0] / self.size[1])
+        if self.augment is None:
+            still = torch.zeros(len(ids))
+            return CropView(center, scale, still, still > 0, None)
+        keys = random.keys(self.seed, random.name_keys(ids), self.epoch)
+        return self.augment.draw(
+            center, scale, person.keypoints, person.visible, self.skeleton, keys
+        )
+
+    def _affine(self, view: CropView, width: Tensor) -> Tensor:
+        x = torch.where(view.flip, width - 1 - view.center[:, 0], view.center[:, 0])
+        center = torch.stack([x, view.center[:, 1]], -1)
+        matrix = affine(
+            center, view.scale, self.size, view.rotation, udp=self.codec.startswith("udp")
+        )
+        return mirrored(matrix, width, view.flip)
+
+    def _picture(self, place: int) -> picture_files.RGB:
+        """As read, if it is what was annotated."""
+        if self.painted is not None:
+            return self.painted[place]
+        noted = self.annotations.pictures[place]
+        path = self.folder / noted.file
+        picture = picture_files.read(path)
+        if picture.shape[:2] != (noted.height, noted.width):
+            found = f"{picture.shape[1]}x{picture.shape[0]}"
+            raise ValueError(
+                f"{path}: the picture is {found}, but {self.annotations.path} was made for one of "
+                f"{noted.width}x{noted.height}: it was scaled or turned"
+            )
+        return picture
+
+    def normalised(self, pixels: Tensor, colour: Tensor | None) -> Tensor:
+        """Crops (B, 3, H, W) of 0..255, in the colours (B, 3, 4) of a view, as a backbone's."""
+        image = pixels.float()
+        if colour is not None:
+            mix, shift = colour[..., :3], colour[..., 3:]
+            image = torch.baddbmm(shift, mix, image.flatten(2)).clamp(0, 255).view_as(image)
+        return image.sub_(self.mean).div_(self.std)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Before a loader's workers start: they hold a copy."""
+        self.epoch = epoch
+
+    def summary(self) -> dict[str, Any]:
+        """What a result has to say about the data that it was measured on."""
+        return {
+            "annotations": str(self.annotations.path),
+            "area": self.annotations.area_is,
+            "frames": len(self.annotations.pictures),
+            "people": len(self),
+            "left_out": self.left_out,
+            "skeleton": self.skeleton.name,
+            "boxes": self.detections.name if self.detections else "gt",
+            "box_rule": self.box_rule,
+            "box_nms": self.box_nms if self.detections else 1.0,
+            "codec": self.codec,
+            "size": list(self.size),
+        }
+
+
+def crops(
+    keys: Sequence[Hashable],
+    read: Callable[[Any], picture_files.RGB],
+    matrix: Tensor,
+    size: tuple[int, int],
+) -> Tensor:
+    """What matrix (B, 2, 3) shows of the pictures that `read` gives for the keys (B,), each read
+    once: (B, 3, H, W) of 0..255, uint8."""
+    import cv2
+
+    if get_worker_info() is not None:
+        cv2.setNumThreads(0)  # its threads do not live on in a forked process
+    width, height = size
+    shown = np.empty((len(keys), 3, height, width), np.uint8)
+    rows: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, []).append(row)
+    for key, here in rows.items():
+        picture = read(key)
+        for row in here:
+            cv2.split(warp(picture, matrix[row], size), list(shown[row]))
+    return torch.from_numpy(shown)
+
+
+def _annotated(people: Annotations, rule: str) -> tuple[People, int]:
+    """Who can be trained on, by pictures, and how many cannot: crowds, people without a joint that
+    counts, without an area, or with no box inside the picture."""
+    sizes = torch.tensor([(p.width, p.height) for p in people.pictures]).reshape(-1, 2).float()
+    picture = torch.from_numpy(people.picture)
+    boxes, inside = clean_box(torch.from_numpy(people.boxes).float(), sizes[picture], rule)
+    inside &= (boxes[:, 2:] > 0).all(1)
+    good = ~people.crowd & (people.labelled > 0) & (people.area > 0) & inside.numpy()
+    order = np.flatnonzero(good)
+    order = order[np.argsort(people.picture[order], kind="stable")]
+
+    def column(values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values[order]).float()
+
+    rows = People(
+        picture=picture[order],
+        number=torch.from_numpy(people.ids[order]),
+        box=_corners(boxes[order]),
+        score=torch.ones(len(order)),
+        area=column(people.area),
+        keypoints=column(people.keypoints),
+        visible=column(people.visible),
+        head=_corners(column(people.heads)),
+    )
+    return rows, len(good) - len(order)
+
+
+def _detected(path: Path, people: Annotations, box_nms: float) -> tuple[People, int]:
+    """The boxes of people in a result file, by pictures, and how many are left out: empty ones,
+    those of pictures that are not annotated, and copies of a better one."""
+    entries = annotations.load(path)
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise ValueError(f"{path}: no list of detections {{image_id, category_id, bbox, score}}")
+    found = [(f"{path}: [{i}]", e) for i, e in enumerate(entries) if e.get("category_id", 1) == 1]
+    boxes = annotations.numbers(found, "bbox", 4)
+    scores = annotations.numbers(found, "score")
+    place = {str(p.id): i for i, p in enumerate(people.pictures)}
+    picture = np.array([place.get(str(e.get("image_id")), -1) for _, e in found], np.int64)
+    if not (picture >= 0).any():
+        known = f"the pictures of {people.path}"
+        raise ValueError(f"{path}: none of its {len(found)} boxes of people is in one of {known}")
+    kept = np.flatnonzero((picture >= 0) & (boxes[:, 2:] > 0).all(1))
+    if box_nms < 1:
+        kept = kept[_no_copies(boxes[kept], scores[kept], picture[kept], box_nms)]
+    order = kept[np.argsort(picture[kept], kind="stable")]
+    picture = picture[order]
+    first = np.searchsorted(picture, picture)  # where a picture's boxes begin
+    box = torch.from_numpy(boxes[order]).float()
+    rows = People(
+        picture=torch.from_numpy(picture),
+        number=torch.from_numpy(np.arange(len(order)) - first),
+        box=_corners(box),
+        score=torch.from_numpy(scores[order]).float(),
+        area=box[:, 2:].prod(-1),
+        keypoints=torch.zeros(len(order), len(people.skeleton.joints), 2),
+        visible=torch.zeros(len(order), len(people.skeleton.joints)),
+        head=torch.full((len(order), 4), torch.nan),
+    )
+    return rows, len(found) - len(order)
+
+
+def _no_copies(
+    boxes: NDArray[Any], scores: NDArray[Any], picture: NDArray[np.int64], threshold: float
+) -> NDArray[np.int64]:
+    """The rows, in their order, that stay in their picture."""
+    corners, sure = _corners(torch.from_numpy(boxes)), torch.from_numpy(scores)
+    stay = []
+    for place in np.unique(picture):
+        here = torch.from_numpy(np.flatnonzero(picture == place))
+        stay.append(here[oks_nms(overlap(corners[here]), sure[here], threshold)])
+    return np.sort(torch.cat(stay).numpy())
+
+
+def _corners(boxes: Tensor) -> Tensor:
+    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], -1)

@@ -1,0 +1,149 @@
+"""JHMDB and sub-JHMDB as they are downloaded.
+
+    joint_positions/ACTION/CLIP/joint_positions.mat   pos_img (2, 15, T), pixels from 1
+    puppet_mask/ACTION/CLIP/puppet_mask.mat           part_mask (h, w, T): the person's box is its
+    Rename_Images/ACTION/CLIP/00001.png ...           frames; or CLIP.avi beside such a folder
+    splits/ACTION_test_split1.txt, sub_splits/ACTION_test_split_1.txt
+                                                      lines "CLIP.avi 1", 1 = train, 2 = test
+
+Joints are those of jhmdb15. One outside the picture is not labelled, though the files have it.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Unpack, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posediff.data.pictures.top_down import SPLITS, Split
+from posediff.data.video.clip_dataset import ClipDataset, ClipOptions
+from posediff.data.video.custom_video import dataset, held_out
+from posediff.data.video.footage import assembled
+from posediff.data.video.frames import Frames, frames
+from posediff.diffusion.choices import one_of
+from posediff.pose.skeleton import skeleton as skeleton_named
+
+Array = NDArray[Any]
+Box = Literal["mask", "joints"]
+
+PICTURE = (320, 240)  # width and height of all clips
+FOLDERS = {"sub": "sub_splits", "full": "splits"}
+FILM = r"(.+)_[fhlu]_[cn]m_np\d_.*"  # a clip's name says what it was cut from
+
+
+def jhmdb(
+    root: str | Path,
+    split: Split = "train",
+    part: Literal["sub", "full"] = "sub",
+    number: int = 1,
+    box: Box = "mask",
+    images: str = "Rename_Images",
+    boxes: str = "gt",
+    validation: float = 0.05,
+    **options: Unpack[ClipOptions],
+) -> ClipDataset:
+    """One of three splits of sub-JHMDB, where whole people are seen, or of the full set. Published
+    figures are the mean over the splits.
+
+    number: of the split. box: of a person, around its mask, or around its joints with a margin.
+    A part `validation` of the training clips is kept back, clips of one film together.
+    """
+    one_of("split", split, SPLITS)
+    one_of("dataset.part", part, FOLDERS)
+    one_of("dataset.box", box, get_args(Box))
+    if number not in (1, 2, 3):
+        raise ValueError(f"dataset.number must be 1, 2 or 3, got {number!r}")
+    root, own = Path(root), skeleton_named("jhmdb15")
+    lists = root / FOLDERS[part]
+    wanted = 2 if split == "test" else 1
+    contents = (
+        (root / path, _document(root, action, clip, images, box, own.joints))
+        for action, clip, here in listed(lists, number)
+        if here == wanted
+        for path in [f"joint_positions/{action}/{clip}/joint_positions.mat"]
+    )
+
+    def find(clip: str, listed: Mapping[int, str]) -> Frames:
+        return frames({number: root / file for number, file in listed.items()}, first=1)
+
+    footage = assembled(lists, contents, own, root, find, origin=1)
+    if split != "test":
+        footage = held_out(footage, split, validation, FILM)
+    return dataset(footage, root, split, boxes, root, **options)
+
+
+def listed(folder: Path, number: int) -> Iterator[tuple[str, str, int]]:
+    """Actions, clips and what they are for: 1 to train, 2 to test on."""
+    files = sorted(folder.glob(f"*_test_split*{number}.txt"))
+    if not files:
+        raise FileNotFoundError(
+            f"{folder}: no file *_test_split*{number}.txt: look at dataset.root"
+        )
+    for path in files:
+        action = path.name.partition("_test_split")[0]
+        for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            clip, _, use = line.strip().rpartition(" ")
+            if not line.strip():
+                continue
+            if not clip.endswith(".avi") or use not in ("0", "1", "2"):
+                raise ValueError(f"{path}: line {n}: must be CLIP.avi and 1 or 2, not {line!r}")
+            yield action, clip.removesuffix(".avi"), int(use)
+
+
+def _document(
+    root: Path, action: str, clip: str, images: str, box: Box, joints: tuple[str, ...]
+) -> dict[str, Any]:
+    """A clip in PoseTrack18's form."""
+    path = root / f"joint_positions/{action}/{clip}/joint_positions.mat"
+    points = _entry(path, "pos_img")
+    if points.ndim != 3 or points.shape[:2] != (2, 15) or not np.isfinite(points).all():
+        raise ValueError(
+            f"{path}: pos_img is of shape {points.shape}, not (2, 15, T), or not finite"
+        )
+    boxes: list[Any] = [None] * points.shape[2]
+    if box == "mask":
+        masks = root / f"puppet_mask/{action}/{clip}/puppet_mask.mat"
+        boxes = _boxes(masks, points.shape[2])
+    rows = np.moveaxis(points, 2, 0).swapaxes(1, 2)  # (T, 15, 2)
+    inside: NDArray[np.bool_] = np.all((rows >= 1) & (rows <= np.array(PICTURE)), -1)
+    triples = np.concatenate([rows, 2.0 * inside[..., None]], -1) * inside[..., None]
+    shown, people = [], []
+    for t, found in enumerate(boxes):
+        file = f"{images}/{action}/{clip}/{t + 1:05d}.png"
+        shown.append({"id": t, "vid_id": clip, "file_name": file, "nframes": len(boxes)})
+        person = {"image_id": t, "track_id": 0, "keypoints": triples[t].flatten().tolist()}
+        people.append(person | ({} if found is None else {"bbox": found}))
+    category = {"id": 1, "name": "person", "keypoints": list(joints)}
+    return {"images": shown, "categories": [category], "annotations": people}
+
+
+def _boxes(path: Path, count: int) -> list[list[int] | None]:
+    """Tight around the mask, x and y from 1; none where it is empty."""
+    masks = _entry(path, "part_mask")
+    if masks.ndim != 3 or masks.shape[2] < count:
+        raise ValueError(
+            f"{path}: part_mask is of shape {masks.shape}, for {count} labelled frames"
+        )
+    boxes: list[list[int] | None] = []
+    for shown in np.moveaxis(masks[..., :count], 2, 0):
+        columns, rows = np.flatnonzero(shown.any(0)), np.flatnonzero(shown.any(1))
+        if not len(columns):
+            boxes.append(None)
+            continue
+        (x, right), (y, bottom) = columns[[0, -1]].tolist(), rows[[0, -1]].tolist()
+        boxes.append([x + 1, y + 1, right - x + 1, bottom - y + 1])
+    return boxes
+
+
+def _entry(path: Path, name: str) -> Array:
+    from scipy.io import loadmat
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file: look at dataset.root")
+    try:
+        return np.asarray(loadmat(path, variable_names=[name])[name])
+    except KeyError:
+        raise ValueError(f"{path}: no entry `{name}`: not a file of JHMDB") from None
+    except Exception as error:  # scipy raises whatever a damaged file leads it to
+        raise ValueError(f"{path}: cannot be read, copy it again ({error})") from None

@@ -1,0 +1,93 @@
+"""Clips of the synthetic body as a data set: painted when it is made, some 30 frames a second, and
+kept in memory. For many write files first (scripts/make_mini_video.py)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+
+from posediff.data.pictures.picture_files import RGB
+from posediff.data.pictures.top_down import SPLITS, Split
+from posediff.data.video.clip_dataset import ClipDataset, ClipOptions
+from posediff.data.video.footage import assembled
+from posediff.data.video.frames import Frames
+from posediff.diffusion.choices import one_of
+from posediff.pose.skeleton import Skeleton
+from posediff.pose.skeleton import skeleton as skeleton_named
+from posediff.synthetic.render import Scene, head_boxes, labels
+from posediff.synthetic.stage import clip
+
+CLIPS = {"train": 48, "validation": 12, "test": 12}
+SIDES = (140, 200)  # of a frame
+TINY = 60  # pixels: of whom less is seen is not annotated
+
+
+class Painted:
+    """The frames of a clip, from 0."""
+
+    def __init__(self, shots: Sequence[Scene]) -> None:
+        self.shown, self.numbers = [shot.picture for shot in shots], list(range(len(shots)))
+
+    def read(self, number: int) -> RGB:
+        return self.shown[number]
+
+    def size(self) -> tuple[int, int]:
+        height, width, _ = self.shown[0].shape
+        return width, height
+
+
+def synthetic_video(
+    split: Split = "train",
+    skeleton: str = "posetrack15",
+    clips: int | None = None,
+    length: int = 12,
+    people: int = 2,
+    spread: float = 0.8,
+    hidden: float = 0.5,
+    **options: Unpack[ClipOptions],
+) -> ClipDataset:
+    """Drawn clips of one to `people` people, 25 frames a second, as far apart and as often hidden
+    as `stage.clip` says.
+
+    clips: so many; None is the split's own number. The seed is that of the augmentation too; a
+    split, a seed and a number always give the same clip.
+    """
+    one_of("split", split, SPLITS)
+    for key, value in (("clips", CLIPS[split] if clips is None else clips), ("length", length)):
+        if value < 1:
+            raise ValueError(f"dataset.{key} must be at least 1, got {value}")
+    own, source = skeleton_named(skeleton), Path(f"synthetic {split}")
+    shown: dict[str, Frames] = {}
+    contents = []
+    for n in range(CLIPS[split] if clips is None else clips):
+        rng = np.random.default_rng([options.get("seed", 0), SPLITS.index(split), n])
+        size = int(rng.integers(*SIDES)), int(rng.integers(*SIDES))
+        count = int(rng.integers(1, people + 1))
+        shots = list(clip(rng, size, count, spread=spread, hidden=hidden, frames=length))
+        name = f"{n:04d}"
+        shown[name] = Painted(shots)
+        contents.append((source / f"{name}.json", document(name, shots, own)))
+    footage = assembled(source, contents, own, source, lambda video, _: shown[video])
+    return ClipDataset(footage, source, split == "train", **options)
+
+
+def document(name: str, shots: Sequence[Scene], own: Skeleton) -> dict[str, Any]:
+    """A clip in PoseTrack18's form, every frame labelled; a person's number is its track."""
+    images: list[dict[str, Any]] = []
+    people: list[dict[str, Any]] = []
+    for n, shot in enumerate(shots):
+        height, width, _ = shot.picture.shape
+        about = {"id": n, "frame_id": n, "vid_id": name, "file_name": f"{name}/{n:06d}.jpg"}
+        about |= {"nframes": len(shots), "is_labeled": True, "width": width, "height": height}
+        images.append(about)
+        points, seen = labels(shot, own)
+        joints = np.concatenate([points, seen[..., None]], -1)
+        heads = head_boxes(shot).tolist()
+        for track in np.flatnonzero((shot.area > TINY) & (seen > 0).any(1)):
+            person: dict[str, Any] = {"image_id": n, "track_id": int(track), "category_id": 1}
+            person |= {"keypoints": joints[track].flatten().round(1).tolist()}
+            person |= {"bbox": shot.boxes[track].tolist(), "bbox_head": heads[track]}
+            people.append(person)
+    category = {"id": 1, "name": "person", "keypoints": list(own.joints)}
+    return {"images": images, "categories": [category], "annotations": people}

@@ -1,0 +1,110 @@
+"""2D keypoints or heatmaps of any layout -> the sample that a lifter reads, without any truth."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posediff.data.lifting.detector import FLOOR, DetectorNoise, kernel, point_mixture
+from posediff.pose.heatmap import Codec
+from posediff.pose.layout import Converted, convert, taken_over
+from posediff.pose.mixture import from_heatmaps, moments
+from posediff.pose.skeleton import skeleton as named
+from posediff.sample import where
+
+
+def lifting_sample(
+    points: Tensor,
+    image_size: tuple[float, float],
+    scores: Tensor | None = None,
+    layout: str = "coco17",
+    skeleton: str = "h36m17",
+    detector: Mapping[str, Any] | None = None,
+    ids: Sequence[str] | None = None,
+    camera: Tensor | None = None,
+) -> dict[str, Any]:
+    """A batch for `model.predict`, one person in one frame a row.
+
+    points (B, J, 2) pixels in the joints of `layout`; scores (B, J), 0 where a joint is missing;
+    image_size width and height; `skeleton` that of the model (`model.head.skeleton`). `detector`
+    says how the 2D that the model was trained on was described (`dataset` in its config.json);
+    without it every detection counts as one Gaussian of 5 pixels at a width of 1000. The answers
+    depend on `ids`: by default the number of the row. `camera`: intrinsics (9,) or (B, 9).
+
+    Raises ValueError where the number of joints is not the layout's.
+    """
+    points = torch.as_tensor(points, dtype=torch.float32)
+    scores = torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float()
+    size = torch.tensor(image_size, dtype=torch.float32).expand(len(points), 2)
+    width, target = float(image_size[0]), named(skeleton)
+    found = convert(points, scores, named(layout), target, width=width)
+    described = detector or {"keypoints": "detected"}
+    scale = (
+        torch.full_like(found.scale, FLOOR) if described.get("keypoints") == "gt" else found.scale
+    )
+    mixture = point_mixture(found.points, torch.where(found.visible > 0, scale, found.scale))
+    if described.get("keypoints") == "noisy":
+        noise = {k: x for k, x in described["noise"].items() if k != "_target_"}
+        seen = DetectorNoise(**noise).posterior(found.points, found.scores, size[:, 0], target)
+        mixture = where(found.visible > 0, seen, mixture)
+    lens = {} if camera is None else {"camera": camera.expand(len(points), 9)}
+    return _sample(found, mixture, size, ids) | lens
+
+
+def heatmap_sample(
+    maps: Tensor,
+    codec: Codec,
+    affine: Tensor,
+    image_size: tuple[float, float],
+    layout: str = "coco17",
+    skeleton: str = "h36m17",
+    ids: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """The same from heatmaps (B, J, h, w) of `layout`, whose whole shape the lifter then reads.
+
+    affine (B, 2, 3) leads from picture to crop pixels, as in the sample that image2d read. A joint
+    that both layouts have keeps its mixture; a derived one is a Gaussian of the moments of those it
+    is derived from. Scores are the peaks, at most 1; an empty map is a missing joint.
+
+    Raises ValueError for maps of another size than the codec's, or that are not finite.
+    """
+    source, target = named(layout), named(skeleton)
+    size = torch.tensor(image_size, dtype=torch.float32).expand(len(maps), 2)
+    fitted, peaks = from_heatmaps(maps, codec, affine, size)
+    mean, deviation = moments(fitted)
+    scale = deviation.square().mean(-1).sqrt().float()
+    width, scores = float(image_size[0]), peaks.clamp(max=1).float()
+    found = convert(mean.float(), scores, source, target, scale, width)
+    own = taken_over(source, target)
+    here = (own >= 0) & (found.visible > 0)
+    kept = {key: x[:, own].float() for key, x in fitted.items()}
+    mixture = where(here, kept, point_mixture(found.points, found.scale))
+    return _sample(found, mixture, size, ids)
+
+
+def _sample(
+    found: Converted, mixture: dict[str, Tensor], size: Tensor, ids: Sequence[str] | None
+) -> dict[str, Any]:
+    """What lifters read of every person."""
+    return {
+        "id": list(ids or map(str, range(len(size)))),
+        **kernel(mixture),
+        "scores": found.scores,
+        "visible": found.visible,
+        "mixture": mixture,
+        "image_size": size,
+    }
+
+
+def intrinsics(camera: Sequence[float]) -> Tensor:
+    """(9,) of f_x, f_y, c_x, c_y alone or with three radial and two tangential terms."""
+    try:
+        numbers = torch.tensor([float(x) for x in camera])
+    except (TypeError, ValueError):
+        numbers = torch.empty(0)
+    if len(numbers) not in (4, 9) or not numbers.isfinite().all():
+        raise ValueError(f"camera must be [f_x,f_y,c_x,c_y] or 9 numbers in pixels, got {camera}")
+    if not (numbers[:2] > 0).all():
+        raise ValueError(f"camera: the focal length must be above 0 pixels, got {camera}")
+    return torch.cat([numbers, numbers.new_zeros(9 - len(numbers))])

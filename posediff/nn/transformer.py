@@ -1,0 +1,62 @@
+"""A pre-norm Transformer layer, as MixSTE and ViT have it. Its entries are named as released.
+
+h += attention(LN h);   h += MLP(LN h)
+"""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+EPS = 1e-6  # of the layer norms
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention: (..., N, C) -> (..., N, C)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width must be divisible by heads, got {width} and {heads}")
+        self.heads = heads
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = rearrange(self.qkv(x), "b n (three h c) -> three b h n c", three=3, h=self.heads)
+        mixed = functional.scaled_dot_product_attention(q, k, v)
+        y: Tensor = self.proj(rearrange(mixed, "b h n c -> b n (h c)"))
+        return y
+
+
+class MLP(nn.Module):
+    """Two layers with a GELU between; (..., width) -> (..., width). Names are the released ones."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fc2(functional.gelu(self.fc1(x)))
+        return y
+
+
+class TransformerBlock(nn.Module):
+    """h += attention(LN h);  h += MLP(LN h). In training each sum is left out with `drop_path`."""
+
+    def __init__(self, width: int, heads: int, ratio: float = 4.0, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.drop_path = drop_path
+        self.norm1, self.attn = nn.LayerNorm(width, EPS), Attention(width, heads)
+        self.norm2, self.mlp = nn.LayerNorm(width, EPS), MLP(width, int(ratio * width))
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = h + self.dropped(self.attn(self.norm1(h)))
+        return h + self.dropped(self.mlp(self.norm2(h)))
+
+    def dropped(self, branch: Tensor) -> Tensor:
+        """Stochastic depth: the branch of a row is kept whole and scaled up, or left out."""
+        if not self.training or self.drop_path == 0:
+            return branch
+        keep = 1 - self.drop_path
+        kept = torch.rand(len(branch), 1, 1, device=branch.device) < keep
+        return branch * kept.to(branch.dtype) / keep

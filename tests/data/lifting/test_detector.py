@@ -1,0 +1,173 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from posediff.data import random
+from posediff.data.lifting.detector import DetectorNoise, exact_mixture, kernel, point_mixture
+from posediff.pose.skeleton import skeleton
+
+BODY = skeleton("mocap17")
+J, B = 17, 6000  # 102,000 joints
+PAIRED = sorted(j for pair in BODY.swaps for j in pair)
+ALONE = [j for j in range(J) if j not in PAIRED]
+
+
+def drawn(noise, spread=150.0, width=1000.0, rows=B):
+    """Points of `rows` people, what a detector makes of them, and the width of the pictures."""
+    points = 500 + spread * torch.randn(rows, J, 2, generator=torch.Generator().manual_seed(0))
+    widths = torch.full((rows,), width)
+    return points, *noise.draw(points, widths, random.keys(5, np.arange(rows)), BODY), widths
+
+
+def close_to(rate, n):
+    """A rate measured on n draws, within 3 sigma."""
+    return pytest.approx(rate, abs=3 * math.sqrt(rate * (1 - rate) / n))
+
+
+def test_errors_have_the_deviations_and_rates_of_the_model():
+    points, detections, scores, _ = drawn(DetectorNoise(swap=0))
+    error, low = detections - points, scores < 0.5
+    assert low.float().mean().item() == close_to(0.1, B * J)
+    n = 2 * low.sum().item()
+    assert error[low].std().item() == pytest.approx(12, abs=3 * 12 / math.sqrt(2 * n))
+
+    far = error[~low].norm(dim=-1) > 20  # hardly ever of sigma 4; of an outlier mostly
+    rate = 0.98 * math.exp(-(20**2) / (2 * 4**2)) + 0.02 * math.exp(-(20**2) / (2 * 40**2))
+    assert far.float().mean().item() == close_to(rate, len(far))
+    for sigma, noise in ((4, DetectorNoise(0, 12, 0)), (40, DetectorNoise(0, 12, 1))):
+        error = torch.sub(*drawn(noise, spread=1e-3)[:2])
+        assert error[:, ALONE].std().item() == pytest.approx(sigma, rel=3 / math.sqrt(4 * B * 5))
+
+
+def test_pairs_exchange_detections_and_scores_together():
+    points, detections, scores, _ = drawn(DetectorNoise(), spread=1e6)
+    kept = drawn(DetectorNoise(swap=0), spread=1e6)
+    swapped = (detections - points).norm(dim=-1) > 2000
+    n = B * len(BODY.swaps)
+    assert swapped.float().sum().item() / 2 / n == close_to(0.01, n)
+    assert not swapped[:, ALONE].any()
+    assert torch.equal(swapped, swapped[:, BODY.flip])
+    for here, there in ((detections, kept[1]), (scores, kept[2])):
+        assert torch.equal(here[swapped], there[:, BODY.flip][swapped])
+        assert torch.equal(here[~swapped], there[~swapped])
+
+
+def test_scores_fall_with_the_error_and_tell_the_occluded():
+    points, detections, scores, _ = drawn(DetectorNoise(swap=0))
+    error, low = (detections - points).norm(dim=-1), scores < 0.5
+    assert scores[low].min() >= 0.05
+    assert scores[low].max() <= 0.45
+    assert scores[~low].min() >= 0.55
+    assert scores.max() <= 1
+    q = torch.exp(-error / 20)
+    for part, base, gain, luck in ((low, 0.05, 0.4, 0.5), (~low, 0.55, 0.45, 0.8)):
+        drawn_luck = ((scores - base) / gain / q)[part & (q > 0.1)]
+        assert drawn_luck.min().item() == pytest.approx(luck, abs=1e-3)
+        assert drawn_luck.max().item() == pytest.approx(1, abs=1e-3)
+    rank = [x.ravel().argsort().argsort().double() for x in (error, scores)]
+    assert torch.corrcoef(torch.stack(rank))[0, 1] < -0.8
+
+
+def test_pixels_are_those_of_a_picture_1000_wide():
+    noise, keys = DetectorNoise(), random.keys(5, np.arange(B))
+    points, detections, scores, widths = drawn(noise)
+    twice, same = noise.draw(2 * points, 2 * widths, keys, BODY)
+    torch.testing.assert_close(twice, 2 * detections)
+    torch.testing.assert_close(same, scores)
+    one = noise.posterior(detections, scores, widths, BODY)
+    two = noise.posterior(2 * detections, scores, 2 * widths, BODY)
+    assert torch.equal(two["weights"], one["weights"])
+    for name in ("loc", "scale"):
+        torch.testing.assert_close(two[name], 2 * one[name])
+
+
+def test_the_posterior_is_the_table_of_the_model():
+    detections, scores = torch.arange(2.0 * J).view(1, J, 2), torch.full((1, J), 0.9)
+    right, left, pelvis = (BODY.joints.index(n) for n in ("right_knee", "left_knee", "pelvis"))
+    scores[0, [left, BODY.joints.index("head")]] = 0.3
+    mixture = DetectorNoise().posterior(detections, scores, torch.tensor([1000.0]), BODY)
+    expected = {
+        right: [(0.9702, right, 4), (0.0198, right, 40), (0.01, left, 12)],
+        left: [(0.99, left, 12), (0.01, right, 4)],
+        BODY.joints.index("left_hip"): [
+            (0.9702, BODY.joints.index("left_hip"), 4),
+            (0.0198, BODY.joints.index("left_hip"), 40),
+            (0.01, BODY.joints.index("right_hip"), 4),
+        ],
+        pelvis: [(0.98, pelvis, 4), (0.02, pelvis, 40)],
+        BODY.joints.index("head"): [(1.0, BODY.joints.index("head"), 12)],
+    }
+    assert mixture["weights"].shape == (1, J, 5)
+    assert mixture["loc"].shape == mixture["scale"].shape == (1, J, 5, 2)
+    for joint, components in expected.items():
+        weights = mixture["weights"][0, joint]
+        assert (weights > 0).sum() == len(components)
+        for m, (weight, source, scale) in enumerate(components):
+            assert weights[m].item() == pytest.approx(weight)
+            assert torch.equal(mixture["loc"][0, joint, m], detections[0, source])
+            assert mixture["scale"][0, joint, m].tolist() == [scale, scale]
+
+
+def test_weights_are_sorted_and_sum_to_one_for_any_noise():
+    for noise in (DetectorNoise(), DetectorNoise(0.3, 9, 0.6, 30, 2, 0.3), DetectorNoise(swap=1)):
+        _, detections, scores, widths = drawn(noise, rows=200)
+        mixture = noise.posterior(detections, scores, widths, BODY)
+        assert (mixture["weights"].diff(dim=-1) <= 0).all()
+        torch.testing.assert_close(mixture["weights"].sum(-1), torch.ones(200, J))
+        assert mixture["loc"].isfinite().all()
+        assert (mixture["scale"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "noise", [DetectorNoise(), DetectorNoise(0.3, 9, 0.2, 30, 2, 0.05)], ids=["default", "worse"]
+)
+def test_the_true_point_is_a_draw_from_its_mixture(noise):
+    points, detections, scores, widths = drawn(noise)
+    mixture = noise.posterior(detections, scores, widths, BODY)
+    z = (points[:, :, None] - mixture["loc"]) / mixture["scale"]
+    cdf = (mixture["weights"][..., None] * torch.special.ndtr(z)).sum(2)
+    for part in (scores < 0.5, scores >= 0.5, scores >= 0):
+        tenths = torch.histc(cdf[part], 10, 0, 1) / cdf[part].numel()
+        assert (tenths - 0.1).abs().max() < 0.015
+
+
+def test_the_posterior_believes_the_detections_alone():
+    """Two truths, moved apart by what the detector erred: one set of detections, one mixture."""
+    noise = DetectorNoise()
+    _, detections, scores, widths = drawn(noise, rows=50)
+    before = {k: v.clone() for k, v in noise.posterior(detections, scores, widths, BODY).items()}
+    better = torch.where(scores < 0.5, scores, scores * 0.1 + 0.9)  # only "below .5" is read
+    after = noise.posterior(detections, better, widths, BODY)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_exact_point_is_one_live_component_at_the_floor():
+    points = torch.randn(3, J, 2)
+    mixture = exact_mixture(points)
+    assert torch.equal(mixture["weights"].sum(0)[0], torch.tensor([3.0, 0, 0, 0, 0]))
+    assert torch.equal(mixture["loc"], points[:, :, None].expand(3, J, 5, 2))
+    assert (mixture["scale"] == 0.5).all()
+    scale = point_mixture(points, torch.tensor([[1.0], [2], [3]]))["scale"]
+    assert scale[:, 4, 2, 1].tolist() == [1, 2, 3]
+
+
+def test_noise_that_cannot_be_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"noise.swap is a probability, got 1.5"):
+        DetectorNoise(swap=1.5)
+    with pytest.raises(ValueError, match=r"noise.sigma_outlier must not be negative, got -1"):
+        DetectorNoise(sigma_outlier=-1)
+
+
+def test_a_kernel_is_drawn_by_weight_and_is_the_heaviest_unless_drawn():
+    mixture = {
+        "weights": torch.tensor([0.5, 0.3, 0.2, 0.0, 0.0]).expand(1, 10_000, 5),
+        "loc": torch.arange(5.0)[:, None].expand(1, 10_000, 5, 2),
+        "scale": 10 * torch.arange(5.0)[:, None].expand(1, 10_000, 5, 2),
+    }
+    assert (kernel(mixture)["keypoints_2d"] == 0).all()
+    drawn = kernel(mixture, torch.rand(1, 10_000, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(drawn["keypoints_2d_scale"], 10 * drawn["keypoints_2d"])
+    shares = drawn["keypoints_2d"][0, :, 0].long().bincount(minlength=5) / 10_000
+    assert torch.allclose(shares, torch.tensor([0.5, 0.3, 0.2, 0.0, 0.0]), atol=0.015)

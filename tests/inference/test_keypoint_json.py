@@ -1,0 +1,114 @@
+"""Keypoint files that list people in frames: tracks, and frames without anybody."""
+
+import numpy as np
+import pytest
+from helpers.keypoints import FULL, KEPT, J, coco, save_json
+
+from posediff.inference.keypoint_files import read_keypoints
+
+
+def mmpose(frame, *people):
+    """A frame as mmpose writes it: (track, values) of its people."""
+    instances = [
+        {"keypoints": x[:, :2].tolist(), "keypoint_scores": x[:, 2].tolist(), "track_id": t}
+        for t, x in people
+    ]
+    return {"frame_id": frame, "instances": instances}
+
+
+def tracked(path):
+    """Names, tracks and frames by row, and the empty frames."""
+    rows = read_keypoints(path, J)
+    return rows, list(zip(rows.names, rows.tracks.tolist(), rows.frames.tolist(), strict=True))
+
+
+def test_posetrack_files_keep_tracks_apart_and_tell_empty_frames(tmp_path):
+    images = [{"id": n, "file_name": f"{n}.jpg"} for n in range(5)]
+    images[3]["is_labeled"] = False
+    places = [(0, 7), (0, 4), (1, 7), (2, 4), (4, 7)]
+    people = [coco(n, FULL[i % 3]) | {"track_id": t} for i, (n, t) in enumerate(places)]
+    people[2]["keypoints"] = [0] * 3 * J
+    save_json(tmp_path / "a.json", {"images": images, "annotations": people})
+    rows, found = tracked(tmp_path / "a.json")
+    assert found == [
+        ("0.jpg#7", 0, 0), ("4.jpg#7", 0, 4), ("0.jpg#4", 1, 0), ("2.jpg#4", 1, 2),
+    ]  # fmt: skip
+    assert rows.empty == ["1.jpg"]  # the fourth is not labelled, so nobody knows
+    assert np.array_equal(rows.points[1], KEPT[1].astype(np.float32))
+
+
+def test_a_list_of_scores_beside_the_keypoints_is_how_sure_they_are(tmp_path):
+    person = coco(3, FULL[0]) | {"scores": [0.25] * J}
+    save_json(tmp_path / "a.json", {"images": [{"id": 3}], "annotations": [person]})
+    rows = read_keypoints(tmp_path / "a.json", J)
+    assert rows.scores[0] == pytest.approx(np.where(FULL[0][:, 2] > 0, 0.25, 0))
+    person["scores"] = [0.5] * (J + 1)
+    save_json(tmp_path / "a.json", {"images": [{"id": 3}], "annotations": [person]})
+    with pytest.raises(ValueError, match=r"entry 0 \(image 3\): scores: the layout has"):
+        read_keypoints(tmp_path / "a.json", J)
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_mmpose_frames_give_the_same_people_alone_and_wrapped(tmp_path, wrapped):
+    info = [mmpose(0, (1, FULL[0]), (2, FULL[1])), mmpose(1), mmpose(2, (2, FULL[2]))]
+    save_json(tmp_path / "a.json", {"meta_info": {}, "instance_info": info} if wrapped else info)
+    rows, found = tracked(tmp_path / "a.json")
+    assert found == [("0#1", 0, 0), ("0#2", 1, 0), ("2#2", 1, 2)]
+    assert rows.empty == ["1"]
+    assert np.array_equal(rows.points, KEPT.astype(np.float32))
+
+
+def test_mmpose_people_of_one_picture(tmp_path):
+    people = mmpose(0, (None, FULL[0]), (None, FULL[1]))["instances"]
+    save_json(tmp_path / "a.json", {"instance_info": people})
+    assert tracked(tmp_path / "a.json")[1] == [("0#0", 0, 0), ("0#1", 1, 0)]
+    del people[1]["keypoint_scores"]
+    save_json(tmp_path / "a.json", {"instance_info": people})
+    with pytest.raises(ValueError, match=r"instance 1 of frame 0 needs `keypoints` and `key"):
+        read_keypoints(tmp_path / "a.json", J)
+
+
+def test_alphapose_tells_tracks_by_idx_and_missing_frames_by_their_numbers(tmp_path):
+    places = [("5.jpg", 1.0), ("5.jpg", [2.0]), ("8.jpg", 1.0)]
+    people = [coco(n, FULL[i]) | {"idx": t, "score": 2.9} for i, (n, t) in enumerate(places)]
+    save_json(tmp_path / "a.json", people)
+    rows, found = tracked(tmp_path / "a.json")
+    assert found == [("5.jpg#1", 0, 5), ("8.jpg#1", 0, 8), ("5.jpg#2", 1, 5)]
+    assert rows.empty == ["6", "7"]
+
+
+def test_one_person_a_frame_is_one_track_and_several_without_tracks_are_each_their_own(tmp_path):
+    save_json(tmp_path / "a.json", [coco(n, x) for n, x in zip("cab", FULL, strict=True)])
+    rows, found = tracked(tmp_path / "a.json")
+    assert found == [("c", 0, 0), ("a", 0, 1), ("b", 0, 2)]
+    assert rows.empty == []
+    save_json(tmp_path / "a.json", [coco(n, x) for n, x in zip("caa", FULL, strict=True)])
+    assert tracked(tmp_path / "a.json")[1] == [("c", 0, 0), ("a#0", 1, 1), ("a#1", 2, 1)]
+
+
+def test_a_track_that_is_twice_in_a_frame_is_refused(tmp_path):
+    people = [coco(3, FULL[0]) | {"track_id": 1}, coco(3, FULL[1]) | {"track_id": 1}]
+    save_json(tmp_path / "a.json", people)
+    with pytest.raises(ValueError, match=r"3#1 is in its frame twice; give every track one person"):
+        read_keypoints(tmp_path / "a.json", J)
+
+
+def test_frames_of_an_array_without_any_joint_are_empty(tmp_path):
+    x = np.concatenate([FULL, FULL])
+    x[[1, 4], :, 2] = 0
+    np.save(tmp_path / "a.npy", x)
+    rows = read_keypoints(tmp_path / "a.npy", J)
+    assert rows.empty == ["000001", "000004"]
+    assert rows.frames.tolist() == [0, 2, 3, 5]
+    np.save(tmp_path / "a.npy", x[[1, 4]])
+    with pytest.raises(ValueError, match=r"a\.npy: nobody in any frame; give at least one joint"):
+        read_keypoints(tmp_path / "a.npy", J)
+
+
+def test_a_real_video_gives_four_tracks(shared):
+    path = shared / "data/bonn_posetrack/annotations/test/060470979.json"
+    rows = read_keypoints(path, 17)
+    assert np.bincount(rows.tracks).tolist() == [41] * 4
+    for track in range(4):
+        assert rows.frames[rows.tracks == track].tolist() == list(range(41))
+    assert rows.empty == []

@@ -1,0 +1,111 @@
+"""Video and boxes of one's own, as samples of video2d."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from posediff.inference.video_input import everybody, open_video, samples
+
+MADE_FOR = {"offsets": [-1, 0, 2], "size": [32, 48], "codec": "udp"}
+MADE_FOR |= {"mean": [100.0, 100.0, 100.0], "std": [50.0, 50.0, 50.0]}
+
+
+def frame(i):
+    """Brighter from frame to frame."""
+    return np.full((60, 80, 3), 20 * (i + 1), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    here = tmp_path / "walk"
+    here.mkdir()
+    for i in range(5):
+        cv2.imwrite(str(here / f"f{i}.png"), frame(i))
+    return here
+
+
+@pytest.fixture
+def film(tmp_path):
+    path = tmp_path / "walk.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12.5, (80, 60))
+    for i in range(5):
+        writer.write(frame(i))
+    writer.release()
+    return path
+
+
+def levels(sample):
+    """The grey level in the middle of every frame of every person."""
+    return sample["frames"][:, :, 0, 24, 16] * 50 + 100
+
+
+def test_a_film_and_a_folder_of_its_frames_give_the_same_samples(folder, film):
+    seen = []
+    for source, names in ((folder, [f"f{i}.png" for i in range(5)]), (film, None)):
+        video = open_video(source)
+        assert video.names == (names or [f"{i:06d}" for i in range(5)])
+        people = everybody(video, None)
+        (sample,) = samples(video, people, **MADE_FOR)
+        assert sample["id"] == [f"walk/{name}/0" for name in video.names]
+        expected = torch.tensor([[1, 1, 3], [1, 2, 4], [2, 3, 5], [3, 4, 5], [4, 5, 5]]) * 20.0
+        assert (levels(sample) - expected).abs().max() < 3
+        assert sample["frames_valid"].tolist() == [
+            [0, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 1, 0]
+        ]  # fmt: skip
+        seen.append(sample)
+    assert torch.equal(seen[0]["affine"], seen[1]["affine"])
+    assert (open_video(folder).rate, open_video(film).rate) == (25.0, 12.5)
+
+
+def test_batches_are_of_people_in_the_order_of_frames_and_tracks(folder, tmp_path):
+    boxes = tmp_path / "boxes.json"
+    entries = {
+        "f3.png": [{"track_id": 7, "box": [0, 0, 40, 60]}, {"track_id": 2, "box": [40, 0, 40, 60]}],
+        "f1.png": [[10, 0, 40, 60]],
+    }
+    boxes.write_text(json.dumps(entries))
+    video = open_video(folder)
+    people = everybody(video, str(boxes))
+    assert [(p.frame, p.track) for p in people] == [(1, 0), (3, 2), (3, 7)]
+    two, one = samples(video, people, **MADE_FOR, count=2)
+    assert two["track_id"].tolist() == [0, 2]
+    assert one["box"].tolist() == [[0, 0, 40, 60]]
+    assert (levels(one) - torch.tensor([[60, 80, 100.0]])).abs().max() < 1
+
+
+def test_frames_of_a_film_go_by_their_numbers(film, tmp_path):
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"4": [[0, 0, 40, 60]], "000001": [[0, 0, 40, 60]]}))
+    assert [p.frame for p in everybody(open_video(film), str(boxes))] == [1, 4]
+
+
+def test_what_cannot_be_used_is_named_in_one_line(folder, film, tmp_path):
+    boxes, video = tmp_path / "boxes.json", open_video(folder)
+    for content, words in (
+        ({"f9.png": [[0, 0, 9, 9]]}, "no frame f9.png"),
+        ({"f1.png": [[0, 0, 0, 9]]}, "frame f1.png, box 0"),
+        ({"f1.png": [{"box": [1, 2, 3]}]}, "4 finite numbers"),
+        ({"f1.png": [{"track_id": 1}]}, "track_id"),
+        ({"f1.png": [{"track_id": 1, "box": [0, 0, 9, 9]}] * 2}, "two boxes of track 1"),
+        ({}, "no box"),
+        ([1], "boxes.json"),
+    ):
+        boxes.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=words):
+            everybody(video, str(boxes))
+    with pytest.raises(ValueError, match="no extent"):
+        everybody(video, [200, 0, 9, 9])
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        open_video(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ValueError, match="no video file"):
+        open_video(tmp_path / "notes.txt")
+    (tmp_path / "bad.mp4").write_bytes(film.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"bad\.mp4"):
+        open_video(tmp_path / "bad.mp4")
+    cv2.imwrite(str(folder / "f3.png"), np.zeros((30, 40, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"f3\.png: 40 x 30"):
+        list(samples(open_video(folder), everybody(video, None), **MADE_FOR))
