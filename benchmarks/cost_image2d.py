@@ -25,16 +25,16 @@ ROWS: tuple[tuple[str, Sequence[str]], ...] = (
     ("HRNet-W32, 256 x 192, C = 64", ("backbone=hrnet_w32", LARGE, *PAPER)),
     (
         "HRNet-W32, 256 x 192, C = 128",
-        ("backbone=hrnet_w32", LARGE, *PAPER, "task.head.channels=128"),
+        ("backbone=hrnet_w32", LARGE, *PAPER, "task.head.decoder.channels=128"),
     ),
     (
         "HRNet-W32, 256 x 192, C = 256",
-        ("backbone=hrnet_w32", LARGE, *PAPER, "task.head.channels=256"),
+        ("backbone=hrnet_w32", LARGE, *PAPER, "task.head.decoder.channels=256"),
     ),
     ("Lite0, 128 x 96, light", ("backbone=efficientnet_lite0", SMALL, "preset=sgdd_light")),
     (
         "Lite0, 128 x 96, C = 32, stride 4",
-        ("backbone=efficientnet_lite0", SMALL, "preset=sgdd_light", "task.head.stride=4"),
+        ("backbone=efficientnet_lite0", SMALL, "preset=sgdd_light", "task.codec.stride=4"),
     ),
     ("small, 128 x 96, light", ("backbone=small", SMALL, "preset=sgdd_light")),
 )

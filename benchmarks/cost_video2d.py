@@ -28,7 +28,7 @@ SIZE = "dataset.size=[192,256]"
 ROWS: tuple[tuple[str, Sequence[str]], ...] = (
     ("ViT-B, light", ("backbone=vit_b", SIZE, "preset=decoder_light")),
     ("ViT-B, default", ("backbone=vit_b", SIZE)),
-    ("ViT-B, as wide as Z", ("backbone=vit_b", SIZE, "task.head.lookup.width=256")),
+    ("ViT-B, as wide as Z", ("backbone=vit_b", SIZE, "task.head.decoder.width=256")),
     ("ViT-S, light", ("backbone=vit_s", SIZE, "preset=decoder_light")),
     ("Lite0, light", ("backbone=efficientnet_lite0", SIZE, "preset=decoder_light")),
 )
@@ -102,7 +102,7 @@ def row(model: DiffusionModel, batch: int, rounds: int, alone: bool) -> Iterator
 
 def scales(head: torch.nn.Module, features: Tensor) -> list[Tensor]:
     Z = [head.clip.strl(features)]
-    for up in head.clip.up:
+    for up in head.clip.up[: head.clip.scales - 1]:
         Z.append(up(Z[-1]))
     return Z
 

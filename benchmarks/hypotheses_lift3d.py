@@ -22,6 +22,7 @@ from posediff.metrics.pose_error import PoseError3D
 from posediff.pose.oracle import j_best, p_best
 from posediff.pose.reprojection import jpma, rpea
 from posediff.pose.rules import medoid, mode
+from posediff.truth import Truth
 
 ROOTS = ("estimated", "fixed", "oracle")
 RULES = {
@@ -54,18 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "eval", [*checkpoint.read_config(args.folder)["overrides"], *args.overrides]
     )
     whole = config.dataset(cfg, "test")
-    data = engine.Thinned(whole, args.samples)
-    held_out = engine.Thinned(config.dataset(cfg, "validation"), args.validation)
+    data = engine.Subset(whole, args.samples)
+    held_out = engine.Subset(config.dataset(cfg, "validation"), args.validation)
     seen = f"{len(data)} samples of {whole.summary()['keypoints']} 2D"
     steps = model.steps
     print(f"{seen}, {steps} steps, seed {args.seed}, {date.today()}\n", flush=True)
-    rules(model, data, args.hypotheses, args.seed)
-    calibration(model, data, held_out, args.seed)
+    rules(model, data, whole.truth(), args.hypotheses, args.seed)
+    calibration(model, data, held_out, whole.truth(), args.seed)
 
 
-def rules(model: DiffusionModel, data: engine.Samples, K: int, seed: int) -> None:
-    model.hypotheses, metric = K, PoseError3D(model.head.skeleton)
-    figures = engine.evaluate(model, data, metric, RULES, 256, seed)
+def rules(model: DiffusionModel, data: engine.Samples, truth: Truth, K: int, seed: int) -> None:
+    figures = engine.evaluate(model, data, PoseError3D(truth), RULES, 256, seed, hypotheses=K)
     print(f"| rule, K {K} | MPJPE | P-MPJPE | spread |\n|---|---|---|---|")
     for name in RULES:
         row = (figures[f"{metric}/{name}"] for metric in ("mpjpe", "p_mpjpe", "spread"))
@@ -73,12 +73,15 @@ def rules(model: DiffusionModel, data: engine.Samples, K: int, seed: int) -> Non
 
 
 def calibration(
-    model: DiffusionModel, data: engine.Samples, held_out: engine.Samples, seed: int
+    model: DiffusionModel,
+    data: engine.Samples,
+    held_out: engine.Samples,
+    truth: Truth,
+    seed: int,
 ) -> None:
-    found = recalibration.fit(model, held_out, PoseError3D(model.head.skeleton), 256, seed)
-    model.hypotheses, metric = DRAWS, PoseError3D(model.head.skeleton)
-    metric.factor = found["factor"]
-    figures = engine.evaluate(model, data, metric, {"mean": mean}, 256, seed)
+    found = recalibration.fit(model, held_out, PoseError3D(truth), 256, seed)
+    metric = PoseError3D(truth, factor=found["factor"])
+    figures = engine.evaluate(model, data, metric, {"mean": mean}, 256, seed, hypotheses=DRAWS)
     kinds = [k for k in ("occluded", "visible") if f"spread/mean:{k}" in figures]
     parts = "".join(f", {figures[f'spread/mean:{k}']:.1f} {k}" for k in kinds)
     print(f"\nfactor {found['factor']:.3f} from {len(held_out)} validation samples; ", end="")

@@ -35,6 +35,8 @@ from mocap_lift3d import spread
 from posediff import checkpoint, config, engine
 from posediff.diffusion import DiffusionModel, Model
 from posediff.diffusion.aggregate import Poses, mean
+from posediff.eval import metric_of
+from posediff.metrics.metric import Metric
 from posediff.pose.rules import coord_mean, max_score, medoid
 from posediff.sample import to
 
@@ -45,10 +47,7 @@ DATA = (
     "backbone=efficientnet_lite0",
 )
 FRAMES, ONE = "dataset.offsets=[-2,0,2]", "dataset.offsets=[0]"
-SMALL = (
-    "task.head.channels=128",
-    "task.head.strl={depth: 2, heads: 4, ratio: 4}",
-)
+SMALL = ("task.clip_features={channels: 128, depth: 2, heads: 4, ratio: 4}",)
 RECIPE = (
     "trainer=people_minutes",
     "trainer.recipe.batch_size=32",
@@ -65,9 +64,9 @@ BEFORE = {
 AFTER = {
     "longer": (*PLAIN, MORE),
     "lookup": (*LIGHT, MORE),
-    "direct": (*LIGHT, MORE, "task.head.lookup.mode=direct"),
-    "none": (*LIGHT, MORE, "task.head.lookup.mode=none"),
-    "fixed": (*LIGHT, MORE, "task.train_t=999"),
+    "direct": (*LIGHT, MORE, "task.head.decoder.mode=direct"),
+    "none": (*LIGHT, MORE, "task.head.decoder.mode=none"),
+    "fixed": (*LIGHT, MORE, "model.process.train_t=999"),
 }
 GRID = [(S, K) for S in (1, 2, 4) for K in (1, 2, 4)]
 RULES = {"mean": mean, "max_score": max_score, "coord_mean": coord_mean, "medoid": medoid}
@@ -165,8 +164,8 @@ def score(args: argparse.Namespace, seed: int, run: str) -> dict[str, Scores]:
         cfg = config.compose("train", ["task=video2d", *DATA, frames, *args.overrides])
         model = checkpoint.load(folder / "checkpoints/best").to(config.device(cfg.device))
         data = config.dataset(cfg, "test")
-        clips = data if args.clips is None else engine.Thinned(data, args.clips)
-        metrics = {tuple(at): config.metric(cfg, data, "test") for _, of, *at in ROWS if of == run}
+        clips = data if args.clips is None else engine.Subset(data, args.clips)
+        metrics = {tuple(at): metric_of(cfg, data.truth()) for _, of, *at in ROWS if of == run}
         batches = engine.in_order(clips, cfg.eval.batch_size, args.workers, "scoring")
         found = dict(scored(model, batches, metrics, len(clips)))
         path.write_text(json.dumps(found, indent=1) + "\n")
@@ -177,7 +176,7 @@ def score(args: argparse.Namespace, seed: int, run: str) -> dict[str, Scores]:
 def scored(
     model: Model,
     batches: Iterable[dict],
-    metrics: Mapping[tuple[int, int, str], engine.Metric],
+    metrics: Mapping[tuple[int, int, str], Metric],
     clips: int,
 ) -> Iterator[tuple[str, Scores]]:
     """Every S, K and rule on the same clips, which are read once."""

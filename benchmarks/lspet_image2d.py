@@ -30,13 +30,13 @@ RECIPE = (
     "trainer.recipe.epoch_samples=2400",  # half of the pictures
 )
 BEGIN, MORE = "trainer.recipe.epochs=6", "trainer.recipe.epochs=3"
-COARSE = ("experiment=image2d_coarse", "task.head.stride=4")
-SGDD = ("task=image2d", "preset=sgdd_light", "task.head.stride=4", "task.head.blocks=1")
+COARSE = ("experiment=image2d_coarse", "task.codec.stride=4")
+SGDD = ("task=image2d", "preset=sgdd_light", "task.codec.stride=4", "task.head.decoder.blocks=1")
 GUIDES = {
     "attention": (),
-    "plain": ("task.head.condition=[]",),
-    "masks": ("task.head.attention.kind=none",),
-    "light": ("task.head.stride=8",),
+    "plain": ("task.head.guide.condition=[]",),
+    "masks": ("task.head.guide.kind=none",),
+    "light": ("task.codec.stride=8",),
 }
 # name, the run it reads, and what it is scored with
 ROWS = (
@@ -52,7 +52,7 @@ ROWS = (
     (
         "+ K = 5, 4 steps",
         "attention",
-        ("task.hypotheses=5", "task.prior.init=coarse+noise"),
+        ("task.hypotheses=5", "task.inference.init=coarse+noise"),
     ),
     ("all of it at stride 8, the light preset, 4 steps", "light", ()),
 )
@@ -91,9 +91,9 @@ def train(runs: Path, run: str, seed: int, *overrides: str) -> Path:
         if run == "coarse":
             method: tuple[str, ...] = (*COARSE, BEGIN)
         elif run == "longer":
-            method = (*COARSE, MORE, f"task.coarse={begin}")
+            method = (*COARSE, MORE, f"task.begin={begin}")
         else:
-            method = (*SGDD, *GUIDES[run], MORE, f"task.coarse={begin}")
+            method = (*SGDD, *GUIDES[run], MORE, f"task.begin={begin}")
         where = (f"name={folder.name}", f"resume={resume}")
         call("posediff.train", runs, *method, *DATA, *RECIPE, *where, *overrides)
         (folder / "finished").touch()

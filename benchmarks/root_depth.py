@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     chosen = ["task=lift3d", *args.overrides, "dataset.keypoints=gt"]
     whole = config.dataset(config.compose("eval", chosen), "test")
-    data = engine.Thinned(whole, args.samples)
+    data = engine.Subset(whole, args.samples)
     sample = data.__getitems__(list(range(len(data))))
     print(f"{len(data)} poses of {whole.skeleton.name}, seed {args.seed}, {date.today()}\n")
     print("| 2D noise, px | 3D noise, mm | root | found | median error, % | mean, mm | bias, mm |")

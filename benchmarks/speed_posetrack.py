@@ -24,7 +24,7 @@ import torch
 
 from posediff.metrics.posetrack import average_precision, figures
 from posediff.metrics.posetrack_files import read_results, read_truth
-from posediff.metrics.result_files import write_posetrack
+from posediff.metrics.result_files import Found, write_posetrack
 from posediff.pose.skeleton import skeleton
 
 VIDEOS, FRAMES, PEOPLE = 50, 60, 4
@@ -72,9 +72,7 @@ def drawn(rng: np.random.Generator, number: int) -> dict[str, Any]:
     return {"images": images, "annotations": people, "categories": [category]}
 
 
-def answers(
-    rng: np.random.Generator, truth: dict[str, dict[str, Any]]
-) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]:
+def answers(rng: np.random.Generator, truth: dict[str, dict[str, Any]]) -> Found:
     """Everybody again, some 20 pixels off, with scores."""
     files, rows = [], []
     for document in truth.values():
@@ -85,7 +83,7 @@ def answers(
     points = np.array(rows).reshape(-1, 17, 3)[:, slots, :2]
     points += rng.normal(0, 12, points.shape)
     scores = torch.from_numpy(rng.random(points.shape[:2]))
-    return files, torch.from_numpy(points), scores, scores.mean(1)
+    return Found(files, torch.from_numpy(points), scores, scores.mean(1))
 
 
 def best(run: Callable[[], Any], repeat: int) -> tuple[float, float]:
@@ -115,7 +113,7 @@ def main() -> None:
             (annotated / name).write_text(json.dumps(document))
 
         def everything() -> dict[str, float]:
-            write_posetrack(results, truth, *found)
+            write_posetrack(results, truth, found)
             known = read_truth(annotated, own)
             people = read_results(results, known, own)
             return figures(own.joints, average_precision(known, people))

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cfg = config.compose(
         "eval", [*checkpoint.read_config(args.folder)["overrides"], *args.overrides]
     )
-    data = engine.Thinned(config.dataset(cfg, "test"), args.samples)
+    data = engine.Subset(config.dataset(cfg, "test"), args.samples)
     batches = list(engine.in_order(data, BATCH))
     residual = model.head.encoder.residual
     print(f"{len(data)} samples, K {model.hypotheses}, seed {args.seed}, {date.today()}\n")

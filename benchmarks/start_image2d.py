@@ -22,6 +22,7 @@ from posediff.diffusion import DDIMSampler, DiffusionModel
 from posediff.diffusion.aggregate import Hypotheses, mean
 from posediff.metrics.pck import TorsoPCK
 from posediff.sample import to
+from posediff.truth import Truth
 
 SHOWN = "noise, error, PCK@0.2 of step"
 ROWS = (
@@ -54,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def row(model: DiffusionModel, data: engine.Samples, init: str, start: int | None) -> list[str]:
     head, schedule = model.head, model.process.schedule
-    head.begin("coarse" if init == "oracle" else init, head.masks.refresh)
+    head.set_inference("coarse" if init == "oracle" else init, head.refresh)
     model.sampler = replace(DDIMSampler(4), start=start)
-    metric = TorsoPCK(head.skeleton, "")
+    metric = TorsoPCK(Truth(head.skeleton))
     errors: dict[int, list[torch.Tensor]] = {}
     for sample in engine.in_order(data, 64):
         seen = to(sample, next(model.parameters()).device)

@@ -36,16 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"{args.folder} has neither steps nor hypotheses")
     given = checkpoint.read_config(args.folder)["overrides"]
     whole = config.dataset(config.compose("eval", [*given, *args.overrides]), "test")
-    data = engine.Thinned(whole, args.samples)
+    data = engine.Subset(whole, args.samples)
     print(f"{len(data)} samples of {whole.summary()['keypoints']} 2D, seed {args.seed}, ", end="")
     print(f"{date.today()}\n")
     print("| steps | K | MPJPE mean | spread | best of K (oracle) | ms per frame |")
     print("|---|---|---|---|---|---|")
     for steps in args.steps:
-        model.sampler = replace(model.sampler, steps=steps, timesteps=None)
+        model.sampler = replace(model.sampler, steps=steps)
         for K in args.hypotheses:
             model.hypotheses = K
-            metric = PoseError3D(model.head.skeleton)
+            metric = PoseError3D(whole.truth())
             rules = {"mean": model.aggregate, "p_best@oracle": p_best}
             scores = engine.evaluate(model, data, metric, rules, 512, args.seed)
             print(

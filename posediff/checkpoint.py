@@ -4,15 +4,13 @@
     <run>/checkpoints/last/    the same, and trainer.pt: what a stopped training goes on from
 
 A folder is written beside and renamed, so it is whole or absent. Nothing is ever unpickled, and a
-config.json never imports what it likes: it may name the classes of `KNOWN` alone.
+config.json never imports what it likes: it may name the classes of `tree.KNOWN` alone.
 """
 
 import json
 import pickle
 import shutil
 from collections.abc import Iterator, Mapping
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +21,10 @@ from torch import Tensor, nn
 
 from posediff.diffusion import Model
 from posediff.files import write_json
+from posediff.tree import build_known
 
 WEIGHTS = "model.safetensors"
-FORMAT = {"format": "posediff-model", "version": 1}
-
-KNOWN = {
-    "posediff.diffusion.DDIMSampler",
-    "posediff.diffusion.DiffusionModel",
-    "posediff.diffusion.Process",
-    "posediff.diffusion.Regression",
-    "posediff.diffusion.RepeatSampler",
-    "posediff.diffusion.aggregate.mean",
-    "posediff.diffusion.aggregate.median",
-    "posediff.diffusion.schedule.cosine",
-    "posediff.diffusion.schedule.linear",
-    "posediff.nn.efficientnet.EfficientNetLite0",
-    "posediff.nn.hrnet.HRNet",
-    "posediff.nn.small.Small",
-    "posediff.nn.vit.ViT",
-    "posediff.pose.reprojection.jpma",
-    "posediff.pose.reprojection.rpea",
-    "posediff.pose.rules.coord_mean",
-    "posediff.pose.rules.max_score",
-    "posediff.pose.rules.medoid",
-    "posediff.pose.rules.mode",
-    "posediff.tasks.image2d.Coarse",
-    "posediff.tasks.image2d.Image2D",
-    "posediff.tasks.lift3d.D3DP",
-    "posediff.tasks.lift3d.Encoder",
-    "posediff.tasks.lift3d.Lift3D",
-    "posediff.tasks.lift3d.Official",
-    "posediff.tasks.lift3d.VideoEncoder",
-    "posediff.tasks.video2d.Plain",
-    "posediff.tasks.video2d.Video2D",
-}
+FORMAT = {"format": "posediff-model", "version": 2}
 
 
 def save(
@@ -159,32 +127,10 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
         ValueError: damaged files, a class that is not known, weights that do not fit.
     """
     config = read_config(folder)
-    model: Model = build(config["model"], classes or {}, f"{folder}/config.json")
+    model: Model = build_known(config["model"], f"{folder}/config.json", classes)
     load_weights(model, read_weights(folder), Path(folder) / WEIGHTS)
     model.trained_on = config["dataset"]
     return model.eval()
-
-
-def build(tree: Any, classes: Mapping[str, Any], source: str) -> Any:
-    """The object that a tree of `_target_` nodes stands for, from known classes only."""
-    if isinstance(tree, list):
-        return [build(node, classes, source) for node in tree]
-    if not isinstance(tree, dict):
-        return tree
-    parts = {
-        k: build(x, classes, source) for k, x in tree.items() if k not in ("_target_", "_partial_")
-    }
-    if "_target_" not in tree:
-        return parts
-    name = tree["_target_"]
-    if name in classes:
-        target = classes[name]
-    elif name in KNOWN:
-        module, _, attribute = name.rpartition(".")
-        target = getattr(import_module(module), attribute)
-    else:
-        raise ValueError(f"{source}: {name} is no class of posediff; pass it as classes={{...}}")
-    return partial(target, **parts) if tree.get("_partial_") else target(**parts)
 
 
 def expand(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:

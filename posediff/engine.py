@@ -19,9 +19,10 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from posediff import checkpoint
-from posediff.diffusion import Model, Poses
+from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.model import Rule
+from posediff.metrics.metric import Metric
 from posediff.progress import progress
 from posediff.sample import to
 
@@ -36,7 +37,7 @@ class Samples(Protocol):
     def set_epoch(self, epoch: int) -> None: ...
 
 
-class Thinned:
+class Subset:
     """`count` samples of a data set, evenly spaced; all of them where it has no more."""
 
     def __init__(self, data: Samples, count: int) -> None:
@@ -53,9 +54,9 @@ class Thinned:
         self.data.set_epoch(epoch)
 
 
-class Metric(Protocol):
-    def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None: ...
-    def compute(self) -> Figures: ...
+def samples_of(frames: int, model: Model) -> int:
+    """How many samples of a model hold so many frames, at least one."""
+    return max(1, frames // model.head.window.frames)
 
 
 @dataclass(frozen=True)
@@ -183,15 +184,16 @@ def evaluate(
     seed: int = 0,
     workers: int = 0,
     label: str = "scoring",
+    hypotheses: int | None = None,
 ) -> Figures:
-    """Score every aggregation rule on the same draws of every sample."""
+    """Score every aggregation rule on the same draws of every sample. hypotheses: K, as the model
+    has it unless given."""
     device = next(model.parameters()).device
     model.eval()
-    rows = [list(range(i, min(i + batch_size, len(data)))) for i in range(0, len(data), batch_size)]
-    for sample in progress(loader(data, rows, workers), len(rows), label, {}):
-        hypotheses = model.sample(to(sample, device), seed=seed)
+    for sample in in_order(data, batch_size, workers, label):
+        drawn = model.sample(to(sample, device), hypotheses, seed=seed)
         for name, rule in rules.items():
-            metric.update(name, rule(hypotheses), hypotheses.sample)
+            metric.update(name, rule(drawn), drawn.sample)
     return metric.compute()
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import __version__, checkpoint, config, engine, recalibration, report
+from posediff import __version__, checkpoint, config, engine, recalibration, report, tree
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.files import write_json
+from posediff.truth import Truth
 
 
 @command("eval")
@@ -19,15 +20,12 @@ def main(cfg: Any) -> None:
     saved = checkpoint.read_config(folder)
     fits(cfg, saved, folder)
     data = config.dataset(cfg, cfg.eval.split)
-    if cfg.eval.get("quirks", {}).get("count_overlap"):
-        data.count_overlap = True
     rules = config.rules(cfg, model)
-    metric = config.metric(cfg, data, cfg.eval.split)
     spread = recalibrated(cfg, model, folder)
-    if spread:
-        metric.factor = spread["factor"]
+    metric = metric_of(cfg, data.truth(whole=cfg.eval.split != "validation"), spread)
+    size = engine.samples_of(cfg.eval.batch_size, model)
     begin = time.perf_counter()
-    figures = engine.evaluate(model, data, metric, rules, config.batch_size(cfg), cfg.seed)
+    figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
     seconds = time.perf_counter() - begin
     report.show(figures)
     path = write_json(run / "metrics.json", {"metrics": figures}, indent=1)  # if the rest fails
@@ -39,13 +37,12 @@ def main(cfg: Any) -> None:
         "split": cfg.eval.split,
         "trained_on": saved["dataset"],
         **data.summary(),
-        **(metric.summary() if hasattr(metric, "summary") else {}),
+        **metric.summary(),
         "steps": model.steps,
         "K": model.hypotheses,
         "aggregates": list(rules),
         **({"recalibration": spread} if spread else {}),
-        "flip": bool(cfg.task.flip),
-        **views_apart(model),
+        **model.head.summary(),
         "seed": cfg.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seconds": round(seconds, 2),
@@ -53,13 +50,18 @@ def main(cfg: Any) -> None:
         "metrics": figures,
     }
     write_json(path, about, indent=1)
-    files = report.result_files(metric, list(rules), run, cfg.dataset.get("origin", 0))
-    picture = report.reliability_picture(figures, run)
-    print("\n".join(map(str, [folder, *files, *picture, path])))
+    files = [folder, *metric.result_files(run), *report.reliability_picture(figures, run), path]
+    print("\n".join(map(str, files)))
+
+
+def metric_of(cfg: Any, truth: Truth, spread: dict[str, Any] | None = None) -> Any:
+    """The configured metric; it also scores recalibrated hypotheses if their factor is known."""
+    factor = {"factor": spread["factor"]} if spread else {}
+    return tree.build(config.plain(cfg.eval.metric), truth=truth, **factor)
 
 
 def fits(cfg: Any, saved: dict[str, Any], folder: Path) -> None:
-    """ValueError for a model of other joints; a warning where it learned from other input."""
+    """Raises ValueError for a model of other joints; warns if it learned from other input."""
     if saved["skeleton"] != cfg.dataset.skeleton:
         raise ValueError(
             f"{folder}: trained on the joints of {saved['skeleton']}, {cfg.dataset.name} has those "
@@ -74,11 +76,12 @@ def fits(cfg: Any, saved: dict[str, Any], folder: Path) -> None:
 def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
     """What the model folder knows of its spread; found on validation data if that is asked for."""
     found: dict[str, Any] | None = checkpoint.read_config(folder).get(recalibration.KEY)
-    if cfg.eval.get("recalibrate"):
+    if cfg.eval.recalibrate:
         data = config.dataset(cfg, "validation")
-        metric = config.metric(cfg, data, "validation")
-        held_out = engine.Thinned(data, cfg.eval.recalibrate)
-        found = recalibration.fit(model, held_out, metric, config.batch_size(cfg), cfg.seed)
+        metric = metric_of(cfg, data.truth(whole=False))
+        held_out = engine.Subset(data, cfg.eval.recalibrate)
+        size = engine.samples_of(cfg.eval.batch_size, model)
+        found = recalibration.fit(model, held_out, metric, size, cfg.seed)
         recalibration.keep(folder, found)
         print(
             f"hypotheses lie {found['factor']:.2f} times as far from their mean once recalibrated"
@@ -89,12 +92,6 @@ def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
             f"{model.steps}: eval.recalibrate=512 does it again"
         )
     return found
-
-
-def views_apart(model: Model) -> dict[str, float]:
-    """The share of joints, at all steps, that the two views of the flip test saw in two places."""
-    watch = getattr(model.head, "watch", None)
-    return {} if watch is None else {"flip_apart": round(watch.share(), 4)}
 
 
 if __name__ == "__main__":

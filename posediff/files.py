@@ -10,12 +10,11 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write; it takes that place unless the block raises.
-
-    Missing folders are made.
+    """A file beside `path` to write, of the same suffix; it takes that place unless the block
+    raises. Missing folders are made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
     yield part
     part.replace(path)
 
@@ -38,3 +37,8 @@ def plain(content: Any) -> Any:
     if hasattr(content, "tolist"):
         return plain(content.tolist())
     return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def safe_name(name: str) -> str:
+    """A name as that of a file: what is no letter, digit, `-`, `_` or `.` becomes `_`."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)

@@ -23,13 +23,10 @@ def fit(
 
     Raises ValueError for a model that cannot draw, or whose draws are all alike.
     """
-    drawn, model.hypotheses = model.hypotheses, DRAWS
-    try:
-        engine.evaluate(
-            model, data, metric, {"mean": mean}, batch_size, seed, label="recalibrating"
-        )
-    finally:
-        model.hypotheses = drawn
+    rules = {"mean": mean}
+    engine.evaluate(
+        model, data, metric, rules, batch_size, seed, label="recalibrating", hypotheses=DRAWS
+    )
     return {
         "factor": metric.recalibration(),
         "steps": model.steps,

@@ -46,10 +46,10 @@ from torch import Tensor
 
 from posediff.diffusion.head import Sample as Sample
 
-Rows = int | slice | Sequence[int] | Tensor
+Index = int | slice | Sequence[int] | Tensor
 
 
-def take(tree: Any, rows: Rows) -> Any:
+def take(tree: Any, rows: Index) -> Any:
     """Some rows of a nest. An int gives one row without the leading dimension; indices of shape
     (N, F) give windows, and lists of lists."""
     if isinstance(tree, Mapping):

@@ -144,7 +144,7 @@ def crowdpose(folder: Path, count: int) -> None:
     for part, number in ("train", count), ("val", count // 2), ("test", count // 2):
         images: list[dict[str, Any]] = []
         people: list[dict[str, Any]] = []
-        for shot, _ in _scenes(f"crowdpose {part}", number, most=7, spread=0.45):
+        for shot, _ in _scenes(f"crowdpose {part}", number, most=7, apart=0.45):
             n = 100000 + sum(len(x["images"]) for x in files.values()) + len(images)
             _photo(folder / f"images/{n}.jpg", shot)
             here = _people(shot, n, "crowdpose14", limbs=12)
@@ -217,7 +217,7 @@ def _scenes(
     name: str,
     count: int,
     most: int,
-    spread: float = 1.0,
+    apart: float = 1.0,
     sides: tuple[int, int] = (240, 400),
     tall: tuple[float, float] = (0.4, 0.9),
 ) -> Iterator[tuple[Scene, np.random.Generator]]:
@@ -225,7 +225,7 @@ def _scenes(
     for n in range(count):
         rng = np.random.default_rng([*name.encode(), n])
         size = int(rng.integers(*sides)), int(rng.integers(*sides))
-        yield scene(rng, size, int(rng.integers(1, most + 1)), tall, spread), rng
+        yield scene(rng, size, int(rng.integers(1, most + 1)), tall, apart), rng
 
 
 def _people(

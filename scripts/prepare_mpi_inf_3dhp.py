@@ -36,8 +36,8 @@ from posediff.data.lifting.mpi_inf_3dhp import (
     write,
 )  # fmt: skip
 from posediff.data.lifting.pickles import read_npz
+from posediff.data.matlab import Value, read_mat
 from posediff.pose.camera import project
-from posediff.prepare.matlab import Value, read_mat
 
 Numbers = NDArray[np.float64]
 

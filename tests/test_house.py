@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from posediff import checkpoint, config
+from posediff import config, tree
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "posediff").rglob("*.py"))
 MAINS = ("train.py", "eval.py", "predict.py", "config.py", "command.py")
+SEAM = ("train.py", "eval.py", "predict.py", "config.py", "report.py")
 ROOMS = ("data", "inference", "prepare", "synthetic")
 ABOVE = ("engine", "config", "report")
 HEAVY = ("scipy", "cv2", "tqdm", "h5py", "hydra", "omegaconf", "matplotlib", "pycocotools")
 
 
 def imports(path, top_level=False):
-    tree = ast.parse(path.read_text())
-    for node in tree.body if top_level else ast.walk(tree):
+    module = ast.parse(path.read_text())
+    for node in module.body if top_level else ast.walk(module):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -59,6 +60,39 @@ def test_data_flows_one_way(folder, never):
         for name in imports(path):
             if name != "posediff.diffusion.choices":
                 assert not any(name.startswith(f"posediff.{x}") for x in never), (path, name)
+
+
+@pytest.mark.parametrize("name", SEAM)
+def test_no_main_knows_a_head_a_data_set_or_a_metric(name):
+    path = ROOT / "posediff" / name
+    for module in imports(path):
+        room, _, rest = module.removeprefix("posediff.").partition(".")
+        assert room not in ("tasks", *ROOMS[::2], "synthetic"), module
+        assert room != "metrics" or rest == "calibration", module  # figures, whatever the metric
+    asked = {"isinstance", "issubclass", "hasattr", "getattr", "signature", "type"}
+    calls = [n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+    names = {getattr(f, "id", getattr(f, "attr", "")) for f in calls}
+    assert not names & asked
+
+
+def test_no_module_and_no_class_has_the_name_of_another():
+    modules = [path.stem for path in FILES if path.stem != "__init__"]
+    classes = [
+        node.name
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    for names in (modules, classes):
+        assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_no_room_is_too_large():
+    lines = {path: len(path.read_text().splitlines()) for path in FILES}
+    for folder in {path.parent for path in FILES} - {ROOT / "posediff"}:
+        own = [path for path in FILES if path.parent == folder and path.stem != "__init__"]
+        assert len(own) <= 14, folder
+        assert sum(lines[path] for path in own) <= sum(lines.values()) / 5, folder
 
 
 def test_only_the_mains_and_config_know_hydra():
@@ -101,11 +135,11 @@ def test_a_model_folder_may_name_every_class_of_the_model_tree():
     assert len(found) > 5
     for path, name in found:
         if not name.startswith(("torch.optim", "posediff.engine")):
-            assert name in checkpoint.KNOWN, path
+            assert name in tree.KNOWN, path
 
 
 def test_every_known_class_exists():
-    for name in checkpoint.KNOWN:
+    for name in tree.KNOWN:
         module, _, attribute = name.rpartition(".")
         assert hasattr(__import__(module, fromlist=[attribute]), attribute)
 
@@ -113,7 +147,7 @@ def test_every_known_class_exists():
 def test_configuration_files_are_short_and_parse():
     for path in (ROOT / "conf").rglob("*.yaml"):
         yaml.safe_load(path.read_text())
-        assert len(path.read_text().splitlines()) < 40, path
+        assert len(path.read_text().splitlines()) < 60, path
 
 
 @pytest.mark.parametrize("document", ["ARCHITECTURE.md", "README.md"])

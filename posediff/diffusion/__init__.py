@@ -2,9 +2,13 @@
 
 from posediff.diffusion.aggregate import Hypotheses as Hypotheses
 from posediff.diffusion.aggregate import Poses as Poses
+from posediff.diffusion.head import BothViews as BothViews
 from posediff.diffusion.head import Decoded as Decoded
 from posediff.diffusion.head import FlipTest as FlipTest
+from posediff.diffusion.head import Head as Head
+from posediff.diffusion.head import RegressionHead as RegressionHead
 from posediff.diffusion.head import TaskHead as TaskHead
+from posediff.diffusion.head import Window as Window
 from posediff.diffusion.model import DiffusionModel as DiffusionModel
 from posediff.diffusion.model import Model as Model
 from posediff.diffusion.model import Regression as Regression

@@ -1,4 +1,14 @@
-"""What a task has to say so that the core can train and sample it."""
+"""The contract of a head: all that the core, the engine and the commands ask of a task.
+
+    Head             what every head says of itself and of its answers
+    TaskHead         a head of a diffusion: condition, prior, one denoising call, clean state
+    RegressionHead   a head that answers in one call, as the baselines do
+    FlipTest, BothViews   wrap one of either, and average it over a sample and its mirror image
+
+B samples, K hypotheses, J joints, D coordinates. A state x has the shape that `prior` gives it; an
+estimate is what a head or a sampler answers: a state, or the evidence that is decoded in its place.
+Variation is another object or a wrapper, never a subclass of a head.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -11,105 +21,171 @@ from posediff.diffusion.noise import Noise
 from posediff.diffusion.prior import Prior
 from posediff.diffusion.process import Output
 
-Sample = Mapping[str, Any]
-Context = Mapping[str, Tensor]
+Sample = Mapping[str, Any]  # a batch; posediff/sample.py has the table of its keys
+Context = Mapping[Any, Any]  # tensors (B, ...) or (B K, ...), and mappings of these
 
 
 class Decoded(NamedTuple):
     keypoints: Tensor  # (B, K, J, D) in the frame of the annotation
     scores: Tensor  # (B, K, J)
-    spread: Tensor | None = None  # (B, K, J), if an estimate tells its own, as a heatmap does
+    spread: Tensor | None = None  # (B, K, J), if an estimate has its own, as a heatmap does
 
 
-class TaskHead(nn.Module, ABC):
+class Window(NamedTuple):
+    """The frames that one sample of a head holds."""
+
+    frames: int = 1  # 1: single frames, without a leading F
+    centred: bool = False  # only the middle frame is answered for
+
+
+class Head(nn.Module, ABC):
+    """What both kinds of heads have in common.
+
+    skeleton: name of the layout of its joints. window: how it reads frames.
+    """
+
     skeleton: str
+    window: Window = Window()
 
-    @abstractmethod
-    def encode(self, sample: Sample) -> Context:
-        """The condition. Expensive, so it runs once per sample; every tensor is (B, ...)."""
-
-    @abstractmethod
-    def prior(self, context: Context, noise: Noise) -> Prior:
-        """Where the reverse process begins; also fixes the shape of x."""
-
-    @abstractmethod
-    def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
-        """One network call. Cheap, since it runs once per step and hypothesis."""
-
-    @abstractmethod
-    def target(self, sample: Sample) -> Tensor:
-        """The clean x_0 that training aims at."""
+    @property
+    def pretrained(self) -> Any:
+        """The backbone (posediff/nn/backbone.py): the part that may begin with public weights, and
+        whose layers may learn at rates of their own. None, by default."""
+        return None
 
     @abstractmethod
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
-        """Keypoints and scores of (B, K, ...)."""
-
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
-        """The answers (B, K, ...) and their samples as they are aggregated, scored and shown, one a
-        row. A head over windows gives the frames that count, as if each had come alone.
-        """
-        return estimates, sample
+        """Keypoints, scores and perhaps spreads of estimates (B, K, ...), in the frame of the
+        annotation."""
 
     @abstractmethod
     def mirror(self, x: Tensor) -> Tensor:
-        """A state, its noise or its evidence as a mirror shows it: reflected, sides swapped."""
+        """A state, its noise or an estimate (..., same shape) of the mirrored sample: reflected,
+        sides swapped. Linear, and its own inverse."""
 
     @abstractmethod
     def mirror_sample(self, sample: Sample) -> Sample:
-        """The inputs of `encode` as a mirror shows them."""
+        """The mirror image of a sample: all entries that a head reads."""
+
+    @abstractmethod
+    def mirrored(self) -> "Head":
+        """This head averaged over a sample and its mirror image (the flip test)."""
+
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        """Estimates (B, K, ...) and their sample as they are aggregated and scored: one row a pose.
+        A head over windows returns the N frames that count, (N, K, ...)."""
+        return estimates, sample
+
+    def baselines(self) -> Mapping[str, "RegressionHead"]:
+        """The parts of this head that answer alone, by their method (`task.method`)."""
+        return {}
+
+    def summary(self) -> dict[str, Any]:
+        """What a report says about how the head was used."""
+        return {"flip": False}
+
+
+class TaskHead(Head):
+    """A head of a diffusion."""
+
+    @abstractmethod
+    def encode(self, sample: Sample) -> Context:
+        """The condition: tensors (B, ...). Expensive, so it runs once per sample."""
+
+    @abstractmethod
+    def prior(self, context: Context, noise: Noise) -> Prior:
+        """The start of the reverse process, loc and scale (B, ...) or (B K, ...); its shape is that
+        of the state."""
+
+    @abstractmethod
+    def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
+        """One network call on states (B K, ...) at timesteps t (B K,): x_0 or noise, of the shape
+        of x_t. Cheap, since it runs once per step and hypothesis."""
+
+    @abstractmethod
+    def target(self, sample: Sample) -> Tensor:
+        """The clean state x_0 that training aims at, (B, ...)."""
+
+    def set_inference(self, **options: Any) -> None:
+        """Set what stays free after training (`task.inference`). None of it, by default.
+
+        Raises ValueError for an option that the head does not have.
+        """
+        for key in options:
+            raise ValueError(f"task.inference.{key} is no option of {type(self).__name__}")
+
+    def stages(self, context: Context) -> Mapping[str, Tensor]:
+        """Estimates (B, ...) of the context alone, by name, for pictures. None, by default."""
+        return {}
 
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
     ) -> Tensor:
-        """The loss of every sample, (B,): plain MSE. Override for visibility or auxiliary terms."""
+        """The loss of every sample, (B,): the mean square of `denoise` less the goal, x_0 or noise.
+        Override for visibility or auxiliary terms."""
         value = self.denoise(x_t, t, context).value
         return functional.mse_loss(value, goal, reduction="none").flatten(1).mean(1)
 
+    def mirrored(self) -> "TaskHead":
+        return FlipTest(self)
 
-class RegressionHead(Protocol):
-    """A network that answers at once: an encoder or a coarse head alone."""
 
-    skeleton: str
+class RegressionHead(Head):
+    """A head that answers in one call: an encoder, or a coarse head alone."""
 
-    def __call__(self, sample: Sample) -> Tensor: ...
+    @abstractmethod
+    def forward(self, sample: Sample) -> Tensor:
+        """The estimate (B, ...)."""
+
+    @abstractmethod
     def loss(self, estimate: Tensor, sample: Sample) -> Tensor:
         """The loss of every sample, (B,)."""
 
-    def decode(self, estimates: Tensor, sample: Sample) -> Decoded: ...
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
-        """As that of a TaskHead."""
-
-    def mirror(self, x: Tensor) -> Tensor:
-        """An estimate as a mirror shows it."""
-
-    def mirror_sample(self, sample: Sample) -> Sample:
-        """As that of a TaskHead."""
-
     def calibrate(self, samples: Iterable[Sample]) -> None:
-        """After training, on held-out samples: what the head wants to know about its errors."""
+        """Measure errors on held-out samples, after training. Nothing, by default: a heatmap has
+        its own uncertainty."""
+
+    def mirrored(self) -> "RegressionHead":
+        return BothViews(self)
+
+
+class Watch(Protocol):
+    """Sees what the two views of a flip test say, both unmirrored, before they are averaged."""
+
+    def __call__(self, seen: Tensor, mirrored: Tensor) -> None: ...
+    def summary(self) -> dict[str, Any]: ...
+
+
+def both_views(
+    network: Callable[[Any], Tensor],
+    sample: Any,
+    mirror_sample: Callable[[Any], Any],
+    mirror: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """The mean of a network's answer and its unmirrored answer to the mirror image."""
+    seen = network(sample)
+    return (seen + mirror(network(mirror_sample(sample)))) / 2
 
 
 class FlipTest(TaskHead):
-    """Any head, averaged over both views inside every call: one trajectory, one noise.
+    """Any TaskHead, averaged over both views inside every call: one trajectory, one noise.
 
-    Where the trajectory starts (the prior) is said by the view as it was seen. `watch` is shown
-    what the views say before they are averaged, both as seen.
+    Its context is that of the sample, with the context of the mirror image as `mirrored`. The prior
+    is that of the sample itself, unless the head reads `mirrored`.
     """
 
-    def __init__(
-        self, head: TaskHead, watch: Callable[[Tensor, Tensor], None] | None = None
-    ) -> None:
+    def __init__(self, head: TaskHead, watch: Watch | None = None) -> None:
         super().__init__()
-        self.head, self.skeleton, self.watch = head, head.skeleton, watch
+        self.head, self.watch = head, watch
+        self.skeleton, self.window = head.skeleton, head.window
 
     def encode(self, sample: Sample) -> Context:
         seen, mirrored = self.head.encode(sample), self.head.encode(self.mirror_sample(sample))
-        return {**seen, **{f"mirrored {name}": x for name, x in mirrored.items()}}
+        return {**seen, "mirrored": mirrored}
 
     def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
-        mirrored = {k[9:]: x for k, x in context.items() if k.startswith("mirrored ")}
         a = self.head.denoise(x_t, t, context)
-        b = self.head.denoise(self.mirror(x_t), t, mirrored)
+        b = self.head.denoise(self.mirror(x_t), t, context["mirrored"])
         mirrored_value = self.mirror(b.value)
         if self.watch is not None:
             self.watch(a.value, mirrored_value)
@@ -124,6 +200,12 @@ class FlipTest(TaskHead):
     def target(self, sample: Sample) -> Tensor:
         return self.head.target(sample)
 
+    def set_inference(self, **options: Any) -> None:
+        self.head.set_inference(**options)
+
+    def stages(self, context: Context) -> Mapping[str, Tensor]:
+        return self.head.stages(context)
+
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return self.head.decode(estimates, sample)
 
@@ -135,3 +217,35 @@ class FlipTest(TaskHead):
 
     def mirror_sample(self, sample: Sample) -> Sample:
         return self.head.mirror_sample(sample)
+
+    def summary(self) -> dict[str, Any]:
+        return {"flip": True, **(self.watch.summary() if self.watch else {})}
+
+
+class BothViews(RegressionHead):
+    """Any RegressionHead, averaged over a sample and its mirror image."""
+
+    def __init__(self, head: RegressionHead) -> None:
+        super().__init__()
+        self.head, self.skeleton, self.window = head, head.skeleton, head.window
+
+    def forward(self, sample: Sample) -> Tensor:
+        return both_views(self.head, sample, self.mirror_sample, self.mirror)
+
+    def loss(self, estimate: Tensor, sample: Sample) -> Tensor:
+        return self.head.loss(estimate, sample)
+
+    def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
+        return self.head.decode(estimates, sample)
+
+    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return self.head.rows(estimates, sample)
+
+    def mirror(self, x: Tensor) -> Tensor:
+        return self.head.mirror(x)
+
+    def mirror_sample(self, sample: Sample) -> Sample:
+        return self.head.mirror_sample(sample)
+
+    def summary(self) -> dict[str, Any]:
+        return {"flip": True}

@@ -12,7 +12,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from posediff.diffusion.aggregate import Hypotheses, Poses, mean
-from posediff.diffusion.head import RegressionHead, Sample, TaskHead
+from posediff.diffusion.head import Context, Head, RegressionHead, Sample, TaskHead
 from posediff.diffusion.noise import Noise
 from posediff.diffusion.process import Process
 from posediff.diffusion.sampler import Sampler, Step
@@ -25,7 +25,7 @@ class Model(nn.Module, ABC):
     `trained_on` is what a loaded model was told of its data.
     """
 
-    head: TaskHead | RegressionHead
+    head: Head
     aggregate: Rule
     hypotheses: int
     trained_on: Mapping[str, Any] = MappingProxyType({})
@@ -58,6 +58,11 @@ class Model(nn.Module, ABC):
         """One pose a sample, with the K hypotheses and their spread."""
         return self.aggregate(self.sample(sample, hypotheses, steps, seed))
 
+    def stages(self, sample: Sample, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
+        """The estimates (B, ...) that one hypothesis goes through, by name, for pictures. None, by
+        default."""
+        return iter(())
+
     def forward(self, sample: Sample) -> Tensor:  # so that DDP wraps the loss
         return self.loss(sample)
 
@@ -75,6 +80,7 @@ class DiffusionModel(Model):
 
     squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
     every_step: an answer is the mean of what all steps so far said, not what the last one said.
+    inference: what the head leaves free after training.
     """
 
     head: TaskHead
@@ -88,16 +94,18 @@ class DiffusionModel(Model):
         hypotheses: int = 1,
         every_step: bool = False,
         squared: bool = False,
+        inference: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__()
+        if inference:
+            head.set_inference(**inference)
         self.head, self.process, self.sampler = head, process, sampler
         self.aggregate, self.hypotheses = aggregate, hypotheses
         self.every_step, self.squared = every_step, squared
 
     @property
     def steps(self) -> int:
-        at = self.sampler.timesteps
-        return self.sampler.steps if at is None else len(at)
+        return self.sampler.steps
 
     def loss(self, sample: Sample, noise: Noise | None = None) -> Tensor:
         noise = noise or Noise.plain()
@@ -107,7 +115,7 @@ class DiffusionModel(Model):
         e = prior.noise(noise)
         x_t = self.process.diffuse(x_0, e, t, prior)
         goal = x_0 if self.process.predicts == "x_0" else e
-        loss = (self.process.weight(t) * self.head.loss(x_t, t, goal, context, sample)).mean()
+        loss = self.head.loss(x_t, t, goal, context, sample).mean()
         return loss.square() / 2 if self.squared else loss
 
     @torch.no_grad()
@@ -118,9 +126,8 @@ class DiffusionModel(Model):
         noise, schedule = Noise(seed, sample["id"], hypotheses), self.process.schedule
         sampler = self.sampler
         if steps is not None:
-            sampler = replace(sampler, steps=steps, timesteps=None)
-        encoded = self.head.encode(sample).items()
-        context = {name: repeat(x, "b ... -> (b k) ...", k=hypotheses) for name, x in encoded}
+            sampler = replace(sampler, steps=steps)
+        context = repeated(self.head.encode(sample), hypotheses)
         prior, t = self.head.prior(context, noise), sampler.grid(len(schedule))[0]
         x = prior.start(schedule.alpha[t], schedule.sigma[t], noise)
         yield from sampler(
@@ -135,6 +142,12 @@ class DiffusionModel(Model):
             total = total + step.estimate if self.every_step else step.estimate
             answer = total / n if self.every_step else total
             yield self._draws(rearrange(answer, "(b k) ... -> b k ...", k=hypotheses), sample)
+
+    @torch.no_grad()
+    def stages(self, sample: Sample, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
+        yield from self.head.stages(self.head.encode(sample)).items()
+        for step in self.trajectory(sample, 1, seed=seed):
+            yield f"t = {step.t}", step.estimate
 
 
 class Regression(Model):
@@ -159,6 +172,16 @@ class Regression(Model):
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         self.head.calibrate(samples)
+
+
+def repeated(context: Context, hypotheses: int) -> Context:
+    """Every tensor (B, ...) of a context as (B K, ...), the K copies of a sample in a row."""
+    return {
+        name: repeated(x, hypotheses)
+        if isinstance(x, Mapping)
+        else repeat(x, "b ... -> (b k) ...", k=hypotheses)
+        for name, x in context.items()
+    }
 
 
 def anytime(

@@ -17,11 +17,8 @@ class Output(NamedTuple):
 
 
 class Process(nn.Module):
-    """`clip` bounds |x_0 - loc| in the reverse process; training does not see it.
-
-    `weighting` is how much each timestep counts in training: all alike, or as if the network had to
-    say x_{t-1} with the noise of x_t (`previous_state`), which is a weighted x_0 loss. `train_t`
-    is the one timestep that training draws, instead of all of them.
+    """`predicts` is what the network says. `clip` bounds |x_0 - loc| in the reverse process, not in
+    training. `train_t` is the one timestep that training draws, instead of all of them.
     """
 
     def __init__(
@@ -29,15 +26,13 @@ class Process(nn.Module):
         schedule: NoiseSchedule,
         predicts: Literal["x_0", "noise"] = "x_0",
         clip: float | None = None,
-        weighting: Literal["uniform", "previous_state"] = "uniform",
         antithetic: bool = False,
         train_t: int | None = None,
     ) -> None:
         super().__init__()
         one_of("task.predicts", predicts, ("x_0", "noise"))
-        one_of("task.loss.weight", weighting, ("uniform", "previous_state"))
         self.schedule, self.predicts, self.clip = schedule, predicts, clip
-        self.weighting, self.antithetic, self.train_t = weighting, antithetic, train_t
+        self.antithetic, self.train_t = antithetic, train_t
         if train_t is not None and not 0 <= train_t < len(schedule):
             raise ValueError(f"train_t must lie in 0 .. {len(schedule) - 1}, got {train_t}")
 
@@ -46,14 +41,6 @@ class Process(nn.Module):
         if self.train_t is not None:
             return torch.full((n,), self.train_t, device=self.schedule.alpha.device)
         return self.schedule.draw(n, noise, self.antithetic)
-
-    def weight(self, t: Tensor) -> Tensor:
-        """What the loss at t counts. (B,) -> (B,)"""
-        if self.weighting == "uniform":
-            return torch.ones_like(t, dtype=torch.get_default_dtype())
-        alpha, sigma = self.schedule.alpha, self.schedule.sigma
-        w = (alpha[t - 1] - alpha[t] * sigma[t - 1] / sigma[t]).square()
-        return w.to(torch.get_default_dtype())
 
     def diffuse(self, x_0: Tensor, noise: Tensor, t: Tensor, prior: Prior) -> Tensor:
         alpha, sigma = self.schedule.at(t, x_0)

@@ -1,7 +1,7 @@
 """Reverse samplers: from the first timestep down to the clean end, as generators of steps."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -26,30 +26,25 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """`steps` network calls, spaced evenly below `start` (exclusive); or at given `timesteps`."""
+    """`steps` network calls, spaced evenly below `start` (exclusive)."""
 
     steps: int = 4
     start: int | None = None
-    spacing: Literal["trailing", "leading", "linspace"] = "trailing"
-    timesteps: Sequence[int] | None = None
+    spacing: Literal["trailing", "leading"] = "trailing"
 
     def __post_init__(self) -> None:
-        one_of("sampler.spacing", self.spacing, ("trailing", "leading", "linspace"))
+        one_of("sampler.spacing", self.spacing, ("trailing", "leading"))
 
     def grid(self, total: int) -> list[int]:
         """Falling timesteps, then -1, the clean end."""
         n, start = self.steps, total if self.start is None else self.start
-        if self.timesteps is not None:
-            grid = [*self.timesteps, -1]
-        elif self.spacing == "trailing":
-            grid = [*(start * (i + 1) // n - 1 for i in reversed(range(n))), -1]
-        elif self.spacing == "leading":
-            grid = [*(start * i // n for i in reversed(range(n))), -1]
+        if self.spacing == "trailing":
+            grid = [start * (i + 1) // n - 1 for i in reversed(range(n))]
         else:
-            grid = [*(round(i * ((start - 1) / max(n - 1, 1))) for i in reversed(range(n))), -1]
-        if len(grid) == 1 or grid[0] >= total or any(a <= b for a, b in pairwise(grid)):
+            grid = [start * i // n for i in reversed(range(n))]
+        if not grid or grid[0] >= total or any(a <= b for a, b in pairwise([*grid, -1])):
             raise ValueError(f"sampler timesteps {grid} do not fall from below {total} to -1")
-        return grid
+        return [*grid, -1]
 
     @abstractmethod
     def __call__(

@@ -1,7 +1,7 @@
 """2D keypoints of one's own through a lifter: one pose per row, whatever is missing.
 
 A lifter knows people as large, and as near the middle of the picture, as those that it was trained
-on; someone small at the edge would come out bent and short. So, unless the size of the picture is
+on; a small person at the edge would come out bent and short. So, unless the size of the picture is
 given, every person is seen in a picture of their own: 1000 x 1000 pixels around the middle of their
 box, of a scale at which they take SHARE of it, one scale for a track.
 
@@ -14,11 +14,11 @@ frame without detections, nor for a person of whom fewer than FEWEST of the lift
 known: such a row gets NaN and the score 0.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,16 +27,31 @@ from posediff.diffusion import Model, Poses
 from posediff.inference.lifting_input import intrinsics, lifting_sample
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import Skeleton, skeleton
-from posediff.sample import parts, to
-
-Sampled = Callable[[Tensor, Tensor, Tensor], dict[str, Any]]  # of points, scores and their rows
-Fold = Callable[[dict[str, Any]], dict[str, Any]]  # one person's frames -> windows
+from posediff.sample import parts, take, to
 
 SIDE, SHARE = 1000.0, 0.35  # pixels; what standing people take of the pictures in the data sets
 TALL = 0.9  # the quantile of a track's boxes that is its size: people crouch, detectors fail
 FEWEST = 9  # joints of a person; no lifter was trained on fewer
 BATCH = 1024  # frames at once
 BRIDGED = 0.25  # score of a joint in a frame that is bridged: below 0.5 means occluded
+
+
+class Tracks(NamedTuple):
+    """2D keypoints: N rows, each one person in one frame."""
+
+    points: Tensor  # (N, J, 2) pixels
+    scores: Tensor  # (N, J), 0 where a joint is missing
+    tracks: Tensor  # (N,) to whom a row belongs
+    frames: Tensor  # (N,) when
+    ids: Sequence[str]  # (N,)
+
+
+class Lifted(NamedTuple):
+    """N rows that were lifted, or could not be."""
+
+    poses: Poses  # (N, ...); NaN with score 0 where not found
+    found: Tensor  # (N,) bool, whether enough joints were known
+    sample: dict[str, Any]  # what the lifter read of the rows that were found, as single frames
 
 
 def lift(
@@ -60,68 +75,86 @@ def lift(
     where they are in the picture, as on a data set whose pictures are like those of the training;
     None: each in a picture of their own. camera: f_x, f_y, c_x, c_y and perhaps five terms of
     distortion, for rules that project; a pose needs none.
-    tracks (N,) says whose the rows are, frames (N,) when; without them the rows are one person in
+    tracks (N,): to whom the rows belong, frames (N,): when; without them the rows are one person in
     successive frames. hypotheses, steps: as the model was trained, unless given. The answers depend
     on `ids`, the numbers of the rows by default.
 
-    Raises ValueError where nobody can be lifted, or where something does not fit `layout`.
+    Raises ValueError if no row can be lifted, or if something does not fit `layout`.
     """
-    bones = skeleton(model.head.skeleton)
-    points, scores, there = _seen(points, scores, layout, bones)
-    N = len(points)
-    names = list(ids) if ids is not None else [str(i) for i in range(N)]
-    tracks = torch.zeros(N, dtype=torch.long) if tracks is None else torch.as_tensor(tracks)
-    frames = torch.arange(N) if frames is None else torch.as_tensor(frames)
-
-    lens = None if camera is None else intrinsics(camera).expand(N, 9)
-    size = (SIDE, SIDE) if image_size is None else image_size
-    if image_size is None:
-        points, lens = alone(points, scores, tracks, lens)
-
-    def sample(points: Tensor, scores: Tensor, rows: Tensor) -> dict[str, Any]:
-        told = model.trained_on or None
-        own, seen = [names[i] for i in rows.tolist()], None if lens is None else lens[rows]
-        return lifting_sample(points, size, scores, layout, bones.name, told, own, seen)
-
-    centred = any(getattr(m, "answers", "all") == "centre" for m in model.modules())
-    device, window = next(model.parameters()).device, int(model.trained_on.get("window", 1))
-    rows = there.nonzero()[:, 0]
-    batches = [sample(points[rows], scores[rows], rows)]
-    if window > 1:
-        order = sorted(rows.tolist(), key=lambda i: (int(tracks[i]), int(frames[i])))
-        rows = torch.tensor(order)
-        stretches = _stretches(rows, tracks, frames, window)
-        fold = partial(windowed, window=window, centred=centred)
-        batches = [_windows(points, scores, frames, part, fold, sample) for part in stretches]
-    answers = [
-        model.predict(to(part, device), hypotheses, steps, seed).cpu()
-        for batch in batches
-        for part in parts(batch, max(1, BATCH // window))
-    ]
-    return _spread_out(Poses.cat(answers), rows, N)
-
-
-def _seen(
-    points: Tensor, scores: Tensor | None, layout: str, bones: Skeleton
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Points and scores of all joints, and of whom enough joints are known, (N,)."""
     points = torch.as_tensor(points, dtype=torch.float32)
     if points.ndim != 3 or points.shape[-1] != 2 or not len(points):
         raise ValueError(
             f"points must be (frames, joints, 2), at least one; got {(*points.shape,)}"
         )
-    scores = torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float()
+    N = len(points)
+    rows = Tracks(
+        points,
+        torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float(),
+        torch.zeros(N, dtype=torch.long) if tracks is None else torch.as_tensor(tracks),
+        torch.arange(N) if frames is None else torch.as_tensor(frames),
+        [str(i) for i in range(N)] if ids is None else list(ids),
+    )
+    return lifted(model, rows, layout, image_size, camera, hypotheses, steps, seed).poses
+
+
+def lifted(
+    model: Model,
+    rows: Tracks,
+    layout: str,
+    image_size: tuple[float, float] | None = None,
+    camera: Sequence[float] | None = None,
+    hypotheses: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+) -> Lifted:
+    """`lift`, with what the model read of every person."""
+    bones = skeleton(model.head.skeleton)
+    points, scores, tracks, frames, ids = rows
     scores = torch.where(points.isfinite().all(-1), scores, 0.0)
-    found = convert(points, scores, skeleton(layout), bones).visible.sum(1)
-    there = found >= FEWEST
-    if not there.any():
+    found = _found(points, scores, skeleton(layout), bones)
+    lens = None if camera is None else intrinsics(camera).expand(len(points), 9)
+    size = (SIDE, SIDE) if image_size is None else image_size
+    if image_size is None:
+        points, lens = own_picture(points, scores, tracks, lens)
+
+    def sample(points: Tensor, scores: Tensor, rows: Tensor) -> dict[str, Any]:
+        described = model.trained_on or None
+        own, seen = take(ids, rows), None if lens is None else lens[rows]
+        return lifting_sample(points, size, scores, layout, bones.name, described, own, seen)
+
+    order = here = found.nonzero()[:, 0]
+    single = sample(points[here], scores[here], here)
+    window, batches = model.head.window, [single]
+    if window.frames > 1:
+        order = here[np.lexsort((frames[here], tracks[here]))]
+        batches = []
+        for part in _stretches(order, tracks, frames, window.frames):
+            at, moved, sure, known = _bridged(points[part], scores[part], frames[part])
+            whole = sample(moved, sure, part[at]) | {"known": known.float()}
+            batch = windowed(whole, *window)
+            batch["frames_valid"] *= batch.pop("known")  # bridges count nowhere
+            batches.append(batch)
+    device = next(model.parameters()).device
+    answers = [
+        model.predict(to(part, device), hypotheses, steps, seed).cpu()
+        for batch in batches
+        for part in parts(batch, max(1, BATCH // window.frames))
+    ]
+    return Lifted(_scattered(Poses.cat(answers), order, len(points)), found, single)
+
+
+def _found(points: Tensor, scores: Tensor, layout: Skeleton, bones: Skeleton) -> Tensor:
+    """(N,) whether enough joints of a row are known. Raises ValueError if that is no row."""
+    count = convert(points, scores, layout, bones).visible.sum(1)
+    found = count >= FEWEST
+    if not found.any():
         raise ValueError(
-            f"nobody to lift: of nobody in any frame are {FEWEST} joints of {bones.name} known"
+            f"nobody to lift: no person in any frame has {FEWEST} known joints of {bones.name}"
         )
-    return points, scores, there
+    return found
 
 
-def alone(
+def own_picture(
     points: Tensor, scores: Tensor, tracks: Tensor, lens: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """The points (N, J, 2), and the lens (N, 9), of rows in a picture of their own each."""
@@ -151,22 +184,6 @@ def _stretches(rows: Tensor, tracks: Tensor, frames: Tensor, window: int) -> Seq
     return rows.tensor_split((cut.nonzero()[:, 0] + 1).tolist())
 
 
-def _windows(
-    points: Tensor,
-    scores: Tensor,
-    frames: Tensor,
-    rows: Tensor,
-    fold: Fold,
-    sample: Sampled,
-) -> dict[str, Any]:
-    """The windows of one stretch of rows; only their own frames are valid, no bridges."""
-    at, moved, sure, known = _bridged(points[rows], scores[rows], frames[rows])
-    whole = sample(moved, sure, rows[at])
-    own = fold({"id": whole["id"], "known": known.float()})["known"]
-    batch = fold(whole)
-    return batch | {"frames_valid": batch["frames_valid"] * own}
-
-
 def _bridged(points: Tensor, scores: Tensor, frames: Tensor) -> tuple[Tensor, ...]:
     """One person's rows with the frames between them: every frame's row (that before a gap, for its
     name), points, scores, and whether it is a row itself."""
@@ -183,9 +200,9 @@ def _bridged(points: Tensor, scores: Tensor, frames: Tensor) -> tuple[Tensor, ..
     return before, moved, torch.where(known[:, None], scores[before], bridge), known
 
 
-def _spread_out(found: Poses, rows: Tensor, N: int) -> Poses:
+def _scattered(found: Poses, rows: Tensor, N: int) -> Poses:
     """The poses of some rows, in their order, as N; the other rows are NaN with the score 0."""
-    nobody = replace(
+    missing = replace(
         found[:1],
         keypoints=torch.full_like(found.keypoints[:1], torch.nan),
         scores=torch.zeros_like(found.scores[:1]),
@@ -194,4 +211,4 @@ def _spread_out(found: Poses, rows: Tensor, N: int) -> Poses:
     )
     place = torch.full((N,), len(found))
     place[rows] = torch.arange(len(found))
-    return Poses.cat([found, nobody])[place]
+    return Poses.cat([found, missing])[place]

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from posediff.data.pictures import picture_files
-from posediff.pose.affine import affine, box_to_center_scale, clean_box, warp
+from posediff.data.pictures.crops import boxed, cut, normalised
+from posediff.data.pictures.picture_files import RGB
+from posediff.pose.affine import clean_box
 
 KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -48,14 +49,14 @@ def read_boxes(path: str | Path) -> Boxes:
     return found
 
 
-def crops(
+def photo_sample(
     path: Path,
     boxes: Sequence[Sequence[float]] | None,
     size: Sequence[int],
     codec: str,
     mean: Sequence[float],
     std: Sequence[float],
-) -> tuple[picture_files.RGB, dict[str, Any]]:
+) -> tuple[RGB, dict[str, Any]]:
     """A photo, and a batch for `model.predict` of the people in its boxes (xywh).
 
     boxes None is the whole photo as one. size, codec, mean, std: what the model was trained on
@@ -70,22 +71,12 @@ def crops(
     box = torch.cat(
         [box_in(path, f"box {n}", values, width, height) for n, values in enumerate(given)]
     )
-    W, H = (int(side) for side in size)
-    center, scale = box_to_center_scale(box, W / H)
-    matrix = affine(center, scale, (W, H), udp=codec.startswith("udp"))
-    shown = np.stack([warp(picture, m, (W, H)) for m in matrix])
-    image = torch.from_numpy(shown).permute(0, 3, 1, 2).float()
-    average, deviation = (torch.tensor(x).view(3, 1, 1) for x in (mean, std))
-    return picture, {
-        "id": [f"{path.name}/{n}" for n in range(len(box))],
-        "image": (image - average) / deviation,
-        "affine": matrix,
-        "center": center,
-        "scale": scale,
-        "area": box[:, 2:].prod(-1),
-        "box": torch.cat([box[:, :2], box[:, :2] + box[:, 2:]], -1),
-        "box_score": torch.ones(len(box)),
-    }
+    sample = boxed(box, size, codec)
+    pixels = cut([path] * len(box), lambda _: picture, sample["affine"], size)
+    image = normalised(pixels, mean, std)
+    image = image.to(memory_format=torch.channels_last)  # a CPU convolves it faster
+    ids = [f"{path.name}/{n}" for n in range(len(box))]
+    return picture, {"id": ids, "image": image, **sample}
 
 
 def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tensor:

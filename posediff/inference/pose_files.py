@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posediff.diffusion.aggregate import Poses
+from posediff.files import replacing
 from posediff.pose.skeleton import Skeleton
 
 AXES = "camera: x right, y down, z forward; the root joint is the origin"
@@ -48,12 +49,10 @@ def write_poses(
     arrays["track"] = np.zeros(len(frames), np.int64) if tracks is None else np.asarray(tracks)
     arrays["number"] = np.arange(len(frames)) if numbers is None else np.asarray(numbers)
     text = _as_text(arrays, frames, skeleton, meta)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    npz, readable = folder / "poses.npz", folder / "poses.json"
-    with _part(npz).open("wb") as file:
+    npz, readable = Path(folder) / "poses.npz", Path(folder) / "poses.json"
+    with replacing(npz) as part, replacing(readable) as text_part:
         np.savez_compressed(
-            file,
+            part,
             **arrays,
             frames=np.array(frames, dtype=np.str_),
             joints=np.array(skeleton.joints),
@@ -62,14 +61,8 @@ def write_poses(
             unit=np.array("metre"),
             meta=np.array(json.dumps(meta)),
         )
-    _part(readable).write_text(text, encoding="utf-8")
-    for path in (npz, readable):
-        _part(path).replace(path)
+        text_part.write_text(text, encoding="utf-8")
     return npz, readable
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
 
 
 def _arrays(poses: Poses, frames: Sequence[str], skeleton: Skeleton) -> dict[str, Any]:

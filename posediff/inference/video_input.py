@@ -16,12 +16,11 @@ import torch
 from torch import Tensor
 
 from posediff.data.pictures import picture_files
+from posediff.data.pictures.crops import boxed, cut, normalised
 from posediff.data.pictures.picture_files import RGB
-from posediff.data.pictures.top_down import crops
 from posediff.data.video.clip_dataset import KEPT
 from posediff.data.video.frames import FILMS, Memory, VideoFile
 from posediff.inference.photo_input import KINDS, box_in, photos, read_boxes
-from posediff.pose.affine import affine, box_to_center_scale
 
 RATE = 25.0  # frames a second of a folder, whose photos do not say
 
@@ -112,34 +111,21 @@ def samples(
     video its first or last frame stands in for others. Answers depend on the names of video and
     frame and on the track.
     """
-    W, H = (int(side) for side in size)
-    average, deviation = (torch.tensor(x).view(3, 1, 1) for x in (mean, std))
     for begin in range(0, len(people), count):
         some = people[begin : begin + count]
-        box = torch.stack([person.box for person in some])
-        center, scale = box_to_center_scale(box, W / H)
-        matrix = affine(center, scale, (W, H), udp=codec == "udp")
+        sample = boxed(torch.stack([person.box for person in some]), size, codec)
         wanted = torch.tensor([[person.frame + n for n in offsets] for person in some])
         shown = wanted.clamp(0, len(video.names) - 1)
-        pixels = crops(
-            shown.flatten().tolist(),
-            video.read,
-            matrix.repeat_interleave(len(offsets), 0),
-            (W, H),
-        )
-        frames = (pixels.float() - average) / deviation
+        matrix = sample["affine"].repeat_interleave(len(offsets), 0)
+        pixels = cut(shown.flatten().tolist(), video.read, matrix, size)
+        frames = normalised(pixels, mean, std)
         name = video.path.stem
         yield {
             "id": [f"{name}/{video.names[p.frame]}/{p.track}" for p in some],
             "frames": frames.view(len(some), len(offsets), *frames.shape[1:]),
             "frames_valid": (shown == wanted).float(),
             "track_id": torch.tensor([person.track for person in some]),
-            "affine": matrix,
-            "center": center,
-            "scale": scale,
-            "area": box[:, 2:].prod(-1),
-            "box": torch.cat([box[:, :2], box[:, :2] + box[:, 2:]], -1),
-            "box_score": torch.ones(len(some)),
+            **sample,
         }
 
 

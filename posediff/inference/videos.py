@@ -14,7 +14,8 @@ import torch
 
 from posediff.diffusion import Model, Poses
 from posediff.files import write_json
-from posediff.inference.video_input import Person, Video, samples
+from posediff.inference.request import Request, crop_of, folder_of
+from posediff.inference.video_input import Person, Video, everybody, open_video, samples
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.progress import progress
 from posediff.sample import to
@@ -23,54 +24,57 @@ from posediff.visual.film import contact_sheet, write_film
 from posediff.visual.pose2d import draw_pose2d
 from posediff.visual.pose3d import write_picture
 
-CROP = ("offsets", "size", "codec", "mean", "std")
 BATCH = 16  # people at once
 SHEET = 12  # frames on it
 
 
-def follow(
-    model: Model,
-    made_for: Mapping[str, Any],
-    video: Video,
-    people: Sequence[Person],
-    output: Path,
-    seed: int = 0,
-) -> list[Path]:
-    """Poses of everybody in a video -> the files written.
+class VideoFrames:
+    """A `Reader` of a video file or of a folder of its frames.
 
-    `made_for` is the entry `dataset` of the model's config.json.
+    Boxes of people: a json file by frames, one xywh for all frames, or None, one person in the
+    whole picture.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    bones, device = skeleton(model.head.skeleton), next(model.parameters()).device
-    crop = {key: made_for[key] for key in CROP}
-    parts = []
-    batches = samples(video, people, **crop, count=BATCH)
-    for sample in progress(batches, -(-len(people) // BATCH), "poses", {}):
-        parts.append(model.predict(to(sample, device), seed=seed).cpu())
-    poses = Poses.cat(parts)
-    about = {
-        "skeleton": bones.name,
-        "steps": model.steps,
-        "K": model.hypotheses,
-        "seed": seed,
-        "offsets": list(crop["offsets"]),
-        "spread": "RMS distance in pixels of the frame, by joint",
-    }
-    results = write_results(output / "results.json", video, people, poses, bones, about)
-    film, sheet = output / "poses.mp4", output / "poses.png"
-    wanted = {i * len(video.names) // SHEET for i in range(SHEET)}
-    shown = list[tuple[str, Picture]]()
 
-    def pictures() -> Iterator[Picture]:
-        drawn = drawings(video, people, poses, bones)
-        for i, picture in enumerate(progress(drawn, len(video.names), "pictures", {})):
-            if i in wanted:
-                shown.append((video.names[i], picture))
-            yield picture
+    def __init__(self, request: Request) -> None:
+        self.request, self.video = request, open_video(request.input)
+        boxes = request.boxes
+        given = boxes if boxes is None or isinstance(boxes, str) else list(boxes)
+        self.people = everybody(self.video, given)
 
-    write_film(film, pictures(), video.rate)
-    write_picture(sheet, contact_sheet(shown))
-    return [results, film, sheet]
+    def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
+        video, people, seed = self.video, self.people, self.request.seed
+        folder, bones = folder_of(self.request), skeleton(model.head.skeleton)
+        crop = crop_of(model, "offsets", "size", "codec", "mean", "std")
+        device, found = next(model.parameters()).device, []
+        batches = samples(video, people, **crop, count=BATCH)
+        for sample in progress(batches, -(-len(people) // BATCH), "poses", {}):
+            found.append(model.predict(to(sample, device), seed=seed).cpu())
+        poses = Poses.cat(found)
+        said = {
+            "skeleton": bones.name,
+            "steps": model.steps,
+            "K": model.hypotheses,
+            "seed": seed,
+            "offsets": list(crop["offsets"]),
+            "spread": "RMS distance in pixels of the frame, by joint",
+        }
+        results = write_results(folder / "results.json", video, people, poses, bones, said)
+        film, sheet = folder / "poses.mp4", folder / "poses.png"
+        wanted = {i * len(video.names) // SHEET for i in range(SHEET)}
+        shown = list[tuple[str, Picture]]()
+
+        def pictures() -> Iterator[Picture]:
+            drawn = drawings(video, people, poses, bones)
+            for i, picture in enumerate(progress(drawn, len(video.names), "pictures", {})):
+                if i in wanted:
+                    shown.append((video.names[i], picture))
+                yield picture
+
+        write_film(film, pictures(), video.rate)
+        write_picture(sheet, contact_sheet(shown))
+        tracks = len({person.track for person in people})
+        yield f"{len(people)} poses of {tracks} people in {len(video.names)} frames"
+        yield from map(str, (results, film, sheet))
 
 
 def drawings(

@@ -12,8 +12,10 @@ better person are taken out of an image (posediff/pose/oks.py).
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -22,14 +24,15 @@ from numpy.typing import NDArray
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
-from posediff.metrics.result_files import Found
-from posediff.metrics.rows import Rows, rows_by_image
+from posediff.metrics.collected import Collected, rows_by_image
+from posediff.metrics.metric import Metric, check_rows, check_skeleton
+from posediff.metrics.result_files import Found, write_coco
 from posediff.pose.oks import Score, Suppression, instance_scores, suppress
 from posediff.pose.skeleton import skeleton as named_skeleton
 from posediff.sample import take
+from posediff.truth import Document, Truth
 
 Table = NDArray[np.float64]
-Truth = Mapping[str, Any]  # images, categories and annotations in COCO's form
 
 EVERY, MEDIUM, LARGE = (0, 1e10), (32**2, 96**2), (96**2, 1e10)
 # Of the tables of precision and recall: thresholds, and which of the ranges of area.
@@ -42,24 +45,55 @@ CUTS: dict[str, tuple[Any, int]] = {
 }
 
 
-class CocoAP:
-    """Poses of a data set against its annotations, for any number of aggregation rules.
+Figures = Callable[[Document, Found, Sequence[float], Sequence[Any]], dict[str, float]]
 
-    truth: annotations in COCO's form, as data sets check them, joints in the skeleton's order.
-    images: "all" of them count, also those without an answer; "seen": those of the samples, as
-    training scores a part. skeleton: of any data set; sigmas: in the place of the skeleton's.
-    score, keypoint_threshold, nms, nms_threshold: see posediff/pose/oks.py; nms_area: of a person
-    in suppression, its padded crop as in the references, or that of the sample. Samples may come in
-    any order, in batches of any size, and twice; ties are broken by the sample's id.
+
+@dataclass(frozen=True)
+class Evaluator:
+    """How a benchmark scores the people that were found, and writes them down.
+
+    figures   of (truth, found, OKS sigmas, ids of the images that count), by their keys
+    write     the benchmark's result file of (path, found, truth); returns the path
+    check     raises ValueError for a truth, or a skeleton by name, that cannot be scored
+    prefix    of the keys of the figures; about: what a report must say of them
     """
 
-    name, prefix = "coco", ""
+    name: str
+    figures: Figures
+    write: Callable[[Path, Found, Document], Path]
+    check: Callable[[Document, str], None] = lambda truth, skeleton: None
+    prefix: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def coco() -> Evaluator:
+    """COCO's own figures."""
+    return Evaluator("coco", coco_figures, write_results)
+
+
+def coco_figures(
+    truth: Document, found: Found, sigmas: Sequence[float], images: Sequence[Any]
+) -> dict[str, float]:
+    return averages(*precision_recall(truth, found, sigmas, (EVERY, MEDIUM, LARGE), images))
+
+
+def write_results(path: Path, found: Found, truth: Document) -> Path:
+    return write_coco(path, found, truth["categories"][0]["id"])
+
+
+class CocoAP(Metric):
+    """Poses of a data set against its annotations, for any number of aggregation rules.
+
+    evaluator: the benchmark whose figures these are. sigmas: in the place of the skeleton's. score,
+    keypoint_threshold, nms, nms_threshold: see posediff/pose/oks.py. nms_area: of a person in
+    suppression, the padded crop as in the references, or the area of the annotation. Samples may
+    come in any order, in batches of any size, and twice; ties are broken by the sample's id.
+    """
 
     def __init__(
         self,
         truth: Truth,
-        skeleton: str,
-        images: str = "all",
+        evaluator: Evaluator | None = None,
         sigmas: Sequence[float] | None = None,
         score: Score = "bbox_keypoint",
         keypoint_threshold: float = 0.2,
@@ -70,35 +104,32 @@ class CocoAP:
         one_of("eval.metric.score", score, get_args(Score))
         one_of("eval.metric.nms", nms, get_args(Suppression))
         one_of("eval.metric.nms_area", nms_area, ("padded", "annotation"))
-        one_of("eval.metric.images", images, ("all", "seen"))
-        self.truth, self.skeleton, self.images = truth, named_skeleton(skeleton), images
-        self.sigmas = _sigmas(skeleton, self.skeleton.sigmas if sigmas is None else sigmas)
+        self.evaluator = evaluator or coco()
+        self.truth = truth.annotated_people(f"eval={self.evaluator.name}")
+        self.skeleton, self.whole = named_skeleton(truth.skeleton), truth.whole
+        self.evaluator.check(self.truth, truth.skeleton)
+        given = self.skeleton.sigmas if sigmas is None else sigmas
+        self.sigmas = _sigmas(truth.skeleton, given)
         self.score, self.keypoint_threshold = score, keypoint_threshold
         self.nms, self.nms_threshold, self.nms_area = nms, nms_threshold, nms_area
-        self.known = {image["id"] for image in truth["images"]}
-        self.rows = Rows()
+        self.known = {image["id"] for image in self.truth["images"]}
+        self.collected = Collected()
 
     def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
         """Poses (B, J, 2) in pixels of the annotation by the rule `name`.
 
-        `sample` holds id, meta {image_id}, box_score (B,), scale (B, 2) pixels or area (B,), and
-        visible_annotation (B, J) where people are annotated. Raises ValueError for poses of another
-        skeleton, such as are not finite, and images that the annotations do not have.
+        `sample` holds id, meta {image_id}, box_score (B,), scale (B, 2) or area (B,), and
+        visible_annotation (B, J) where people are annotated.
+        Raises ValueError for poses of another skeleton, for poses that are not finite, and for
+        images that the annotations do not have.
         """
-        if poses.skeleton != self.skeleton.name:
-            raise ValueError(f"poses of {poses.skeleton} cannot be scored as {self.skeleton.name}")
-        images = sample["meta"]["image_id"]
-        sound = poses.keypoints.isfinite().all(-1).all(-1) & poses.scores.isfinite().all(-1)
-        for key, image, finite in zip(sample["id"], images, sound.tolist(), strict=True):
-            if image not in self.known:
-                raise ValueError(f"no image {image}, that of sample {key}, in the annotations")
-            if not finite:
-                raise ValueError(f"the pose of {key} is not finite: check the weights")
+        check_skeleton(poses, self.skeleton.name)
+        check_rows(poses, sample["id"], sample["meta"]["image_id"], self.known)
         padded = self.nms_area == "padded"
-        self.rows.add(
+        self.collected.add(
             name,
             id=sample["id"],
-            images=images,
+            images=sample["meta"]["image_id"],
             keypoints=poses.keypoints,
             joint_scores=poses.scores,
             boxes=sample["box_score"],
@@ -108,8 +139,8 @@ class CocoAP:
         )
 
     def people(self, name: str) -> Found:
-        """Who is written and scored by the rule `name`, after suppression."""
-        return self._kept(self.rows.table(name))
+        """The people that are scored and written by the rule `name`, after suppression."""
+        return self._kept(self.collected.table(name))
 
     def _kept(self, table: Mapping[str, Any]) -> Found:
         rule, threshold = self.score, self.keypoint_threshold
@@ -126,36 +157,35 @@ class CocoAP:
     def compute(self) -> dict[str, float]:
         """Every figure by its key, `<metric>/<rule>`; the headline is the first."""
         figures: dict[str, float] = {}
-        for name in self.rows.batches:
-            table = self.rows.table(name)
-            people = self._kept(table)
-            scored = {f"{self.prefix}{key}": x for key, x in self.figures(people).items()}
+        for name in self.collected.batches:
+            table = self.collected.table(name)
+            found = self._kept(table)
+            seen = set(found.images)  # of an image that was seen the best person always stays
+            images = [x["id"] for x in self.truth["images"] if self.whole or x["id"] in seen]
+            own = self.evaluator.figures(self.truth, found, self.sigmas, images)
+            scored = {f"{self.evaluator.prefix}{key}": x for key, x in own.items()}
             labelled = table["spread"][table["labelled"] > 0]
             if len(labelled):
                 scored["spread"] = float(labelled.mean())
-            scored |= {"people": len(table["id"]), "people_kept": len(people.scores)}
+            scored |= {"people": len(table["id"]), "people_kept": len(found.scores)}
             figures |= {f"{key}/{name}": float(x) for key, x in scored.items()}
         return figures
 
-    def figures(self, people: Found) -> dict[str, float]:
-        images = [image["id"] for image in self.scored(people)]
-        ranges = (EVERY, MEDIUM, LARGE)
-        return averages(*precision_recall(self.truth, people, self.sigmas, ranges, images))
-
-    def scored(self, people: Found) -> list[Truth]:
-        """The images that count; of one that was seen the best person always stays."""
-        seen = set(people.images)
-        return [x for x in self.truth["images"] if self.images == "all" or x["id"] in seen]
+    def result_files(self, folder: Path) -> Iterator[Path]:
+        """Write the people of every rule as the benchmark takes them; return the paths."""
+        for name in self.collected.batches:
+            path = folder / f"results_{name}.json"
+            yield self.evaluator.write(path, self.people(name), self.truth)
 
     def summary(self) -> dict[str, Any]:
         """What a report must say about these figures."""
         people = self.truth["annotations"]
-        ignored = sum(p["iscrowd"] or not p["num_keypoints"] for p in people)
+        ignored = sum(bool(p["iscrowd"]) or not p["num_keypoints"] for p in people)
         return {
-            "evaluator": self.name,
+            "evaluator": self.evaluator.name,
             "pycocotools": version("pycocotools"),
             "annotated_images": len(self.known),
-            "images": self.images,
+            "images": "all" if self.whole else "seen",
             "annotated_people": len(people),
             "ignored_people": ignored,
             "sigmas": list(self.sigmas),
@@ -165,11 +195,12 @@ class CocoAP:
             "nms_threshold": self.nms_threshold,
             "nms_area": self.nms_area,
             "ties": "stable, by sample id",
+            **self.evaluator.about,
         }
 
 
 def precision_recall(
-    truth: Truth,
+    truth: Document,
     people: Found,
     sigmas: Sequence[float],
     ranges: Sequence[tuple[float, float]],
@@ -205,12 +236,12 @@ def averages(precision: Table, recall: Table) -> dict[str, float]:
 
 
 def mean_of(table: Table) -> float:
-    """Of what is there to find; -1 where that is nobody."""
-    told = table[table > -1]
-    return float(told.mean()) if told.size else -1.0
+    """The mean over the valid entries; -1 if there are none."""
+    valid = table[table > -1]
+    return float(valid.mean()) if valid.size else -1.0
 
 
-def _indexed(content: Truth) -> Any:
+def _indexed(content: Document) -> Any:
     from pycocotools.coco import COCO
 
     coco = COCO()
@@ -219,7 +250,7 @@ def _indexed(content: Truth) -> Any:
     return coco
 
 
-def _as_annotations(people: Found, category: int | str) -> list[Truth]:
+def _as_annotations(people: Found, category: int | str) -> list[Document]:
     """As COCO.loadRes makes them: the area is that of the box around the joints."""
     sides = people.keypoints.amax(1) - people.keypoints.amin(1)
     triples = torch.cat([people.keypoints, people.joint_scores[..., None]], -1).flatten(1).numpy()

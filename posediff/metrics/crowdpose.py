@@ -9,43 +9,47 @@ file has it, which counts the joints of the limbs only; to count again changes t
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from posediff.metrics.coco import (
     EVERY,
-    CocoAP,
+    Evaluator,
     Table,
-    Truth,
     averages,
     mean_of,
     precision_recall,
+    write_results,
 )
 from posediff.metrics.result_files import Found
+from posediff.truth import Document
 
 CROWDS = {"easy": (-math.inf, 0.2), "medium": (0.2, 0.8), "hard": (0.8, math.inf)}
 
 
-class CrowdPoseAP(CocoAP):
-    """Like CocoAP, of annotations that know how crowded images are."""
+def crowdpose() -> Evaluator:
+    """The figures of annotations that know how crowded images are (`crowdIndex`)."""
+    about = {"crowds": "crowdIndex < .2, < .8, rest; each scored anew"}
+    return Evaluator("crowdpose", figures, write_results, check, about=about)
 
-    name = "crowdpose"
 
-    def __init__(self, truth: Truth, *args: Any, **options: Any) -> None:
-        for image in truth["images"]:
-            if not math.isfinite(image["crowdIndex"]):
-                raise ValueError(
-                    f"image {image['id']} of the annotations has no crowdIndex, which CrowdPose's "
-                    "own have: set eval=coco"
-                )
-        super().__init__(truth, *args, **options)
+def check(truth: Document, skeleton: str) -> None:
+    for image in truth["images"]:
+        if not math.isfinite(image["crowdIndex"]):
+            raise ValueError(
+                f"image {image['id']} of the annotations has no crowdIndex, which CrowdPose's own "
+                "have: set eval=coco"
+            )
 
-    def figures(self, people: Found) -> dict[str, float]:
-        def score(low: float, high: float) -> tuple[Table, Table]:
-            images = [x["id"] for x in self.scored(people) if low <= x["crowdIndex"] < high]
-            return precision_recall(self.truth, people, self.sigmas, [EVERY], images)
 
-        crowds = {f"AP_{c}": round(mean_of(score(*ends)[0]), 4) for c, ends in CROWDS.items()}
-        return averages(*score(-math.inf, math.inf)) | crowds
+def figures(
+    truth: Document, found: Found, sigmas: Sequence[float], images: Sequence[Any]
+) -> dict[str, float]:
+    crowded = {image["id"]: image["crowdIndex"] for image in truth["images"]}
 
-    def summary(self) -> dict[str, Any]:
-        return super().summary() | {"crowds": "crowdIndex < .2, < .8, rest; each scored anew"}
+    def score(low: float, high: float) -> tuple[Table, Table]:
+        some = [image for image in images if low <= crowded[image] < high]
+        return precision_recall(truth, found, sigmas, [EVERY], some)
+
+    crowds = {f"AP_{c}": round(mean_of(score(*ends)[0]), 4) for c, ends in CROWDS.items()}
+    return averages(*score(-math.inf, math.inf)) | crowds

@@ -23,9 +23,11 @@ from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
-from posediff.metrics.rows import Rows
+from posediff.metrics.collected import Collected
+from posediff.metrics.metric import Metric, check_skeleton, with_rule
 from posediff.pose.skeleton import Skeleton
 from posediff.pose.skeleton import skeleton as named_skeleton
+from posediff.truth import Truth
 
 SIDES = ("left", "right")
 PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -67,10 +69,10 @@ def pooled_pck(errors: Tensor, counted: Tensor, threshold: float, strict: bool =
     return pck(errors.flatten(), counted.flatten(), threshold, strict)
 
 
-def auc(errors: Tensor, counted: Tensor, top: float = 0.2, steps: int = 20) -> Tensor:
-    """Mean of pooled_pck over thresholds from 0 to `top`, by the trapezoidal rule. -> ()."""
-    curve = [pooled_pck(errors, counted, i * top / steps) for i in range(steps + 1)]
-    return torch.trapezoid(torch.stack(curve)) / steps
+def auc(errors: Tensor, counted: Tensor) -> Tensor:
+    """Mean of pooled_pck over thresholds from 0 to .2, by the trapezoidal rule. -> ()."""
+    curve = [pooled_pck(errors, counted, i * 0.2 / 20) for i in range(21)]
+    return torch.trapezoid(torch.stack(curve)) / 20
 
 
 def pcp(pred: Tensor, truth: Tensor, labelled: Tensor, skeleton: Skeleton) -> Tensor:
@@ -90,13 +92,17 @@ def pcp(pred: Tensor, truth: Tensor, labelled: Tensor, skeleton: Skeleton) -> Te
 class _Answers:
     """Poses and annotations of one skeleton, by aggregation rule."""
 
-    def __init__(self, skeleton: str, *further: str) -> None:
-        self.skeleton, self.rows, self.further = named_skeleton(skeleton), Rows(), further
+    def __init__(self, truth: Truth, metric: str, *further: str) -> None:
+        truth.require(2, f"eval={metric}")
+        self.skeleton, self.collected, self.further = (
+            named_skeleton(truth.skeleton),
+            Collected(),
+            further,
+        )
 
     def add(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
-        if poses.skeleton != self.skeleton.name:
-            raise ValueError(f"poses of {poses.skeleton} cannot be scored as {self.skeleton.name}")
-        self.rows.add(
+        check_skeleton(poses, self.skeleton.name)
+        self.collected.add(
             name,
             id=sample["id"],
             pred=poses.keypoints,
@@ -107,21 +113,21 @@ class _Answers:
         )
 
     def tables(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        for name in self.rows.batches:
-            table = self.rows.table(name)
+        for name in self.collected.batches:
+            table = self.collected.table(name)
             yield name, table | {"labelled": table["visible"] > 0}
 
 
-class TorsoPCK:
+class TorsoPCK(Metric):
     """The figures of one evaluation, for any number of aggregation rules.
 
-    dataset: the first part of every key, `<dataset>/pck@0.2/<rule>`, since other data or another
-    choice of joints makes another figure. Samples may come in any order, in batches of any size,
-    and twice.
+    The data set is the first part of every key, `<dataset>/pck@0.2/<rule>`, since other data or
+    another choice of joints makes another figure. Samples may come in any order, in batches of any
+    size, and twice.
     """
 
-    def __init__(self, skeleton: str, dataset: str = "lsp") -> None:
-        self.answers, self.dataset = _Answers(skeleton), dataset
+    def __init__(self, truth: Truth) -> None:
+        self.answers, self.dataset = _Answers(truth, "pck"), truth.dataset
         joints = self.answers.skeleton.joints
         self.limbs = [j for j, joint in enumerate(joints) if joint.endswith(PARTS)]
         self.columns = _columns(joints) | {
@@ -141,8 +147,7 @@ class TorsoPCK:
         figures: dict[str, float] = {}
         for name, table in self.answers.tables():
             for key, x in self._figures(table).items():
-                metric, _, part = key.partition(":")
-                figures[f"{self.dataset}/{metric}/{name}{':' * bool(part)}{part}"] = float(x)
+                figures[with_rule(f"{self.dataset}/{key}", name)] = float(x)
         return {key: x for key, x in figures.items() if x == x}  # nothing of nothing
 
     def _figures(self, table: Mapping[str, Tensor]) -> dict[str, Tensor | float]:
@@ -190,16 +195,17 @@ class TorsoPCK:
         }
 
 
-class PersonPCK:
+class PersonPCK(Metric):
     """JHMDB's measure, by the size of the person's box and of the torso, for any number of rules.
 
     Every labelled joint of every person counts. `pck_person@0.2` pools them; `:joints` is the mean
     of the joints' shares and `:groups` that of seven groups, which other tables print for the same
-    answers. strict: d < t * size, as in mmpose. dataset: the first part of every key.
+    answers. strict: d < t * size, as in mmpose. The data set is the first part of every key.
     """
 
-    def __init__(self, skeleton: str, dataset: str = "jhmdb", strict: bool = False) -> None:
-        self.answers, self.dataset, self.strict = _Answers(skeleton, "box"), dataset, strict
+    def __init__(self, truth: Truth, strict: bool = False) -> None:
+        self.answers, self.strict = _Answers(truth, "pck_person", "box"), strict
+        self.dataset = truth.dataset
         joints = self.answers.skeleton.joints
         self.torso = [joints.index(joint) for joint in TORSO]
         head = [j for j, joint in enumerate(joints) if joint in HEADS]
@@ -259,17 +265,15 @@ class PersonPCK:
         }
 
 
-class PCKh:
+class PCKh(Metric):
     """MPII's measure, without pelvis and thorax, pooled over the other joints.
 
     rule: "hrnet" takes d <= t, and for what it calls pckh@0.1 t = 0.11; "mmpose" d < t and 0.1.
     """
 
-    def __init__(
-        self, skeleton: str = "mpii16", rule: Literal["hrnet", "mmpose"] = "hrnet"
-    ) -> None:
+    def __init__(self, truth: Truth, rule: Literal["hrnet", "mmpose"] = "hrnet") -> None:
         one_of("eval.metric.rule", rule, ("hrnet", "mmpose"))
-        self.answers, self.rule = _Answers(skeleton, "head_box"), rule
+        self.answers, self.rule = _Answers(truth, "pckh", "head_box"), rule
         joints = self.answers.skeleton.joints
         self.scored = [j for j, joint in enumerate(joints) if joint not in ("pelvis", "thorax")]
         self.columns = _columns(joints) | {"head": [j for j in self.scored if joints[j] == HEAD[0]]}

@@ -27,8 +27,10 @@ from torch import Tensor
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
 from posediff.metrics import calibration
+from posediff.metrics.metric import Metric, check_skeleton
 from posediff.metrics.pck3d import COUNTED, auc, pck150, tables
 from posediff.pose.skeleton import skeleton as named_skeleton
+from posediff.truth import Truth
 
 Columns = dict[str, NDArray[Any]]  # each (N, ...), one row per frame
 
@@ -87,7 +89,7 @@ def _ratio(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(b > 0, a / b.clamp(min=torch.finfo(b.dtype).tiny), 0.0)
 
 
-class PoseError3D:
+class PoseError3D(Metric):
     """The figures of one evaluation, for any number of aggregation rules.
 
     Frames may come in any order and in batches of any size; the answer is the same. All joints
@@ -104,12 +106,16 @@ class PoseError3D:
     p_best_over_batch that of a rule, and both are only noted here.
     """
 
-    factor: float | None = None
-
     def __init__(
-        self, skeleton: str, protocol: str = "h36m", quirks: Mapping[str, bool] | None = None
+        self,
+        truth: Truth,
+        protocol: str = "h36m",
+        quirks: Mapping[str, bool] | None = None,
+        factor: float | None = None,
     ) -> None:
-        self.skeleton = named_skeleton(skeleton)
+        truth.require(3, "eval=3dhp" if protocol == "3dhp" else "eval=mpjpe")
+        skeleton = truth.skeleton
+        self.skeleton, self.factor = named_skeleton(skeleton), factor
         one_of("eval.metric.protocol", protocol, ROWS)
         if self.skeleton.root is None:
             raise ValueError(f"3D poses are centred on a root, and skeleton {skeleton} has none")
@@ -132,8 +138,7 @@ class PoseError3D:
         camera, frame, and subject where sequences of several have the same name}.
         Raises ValueError for poses of another skeleton and for such as are not finite.
         """
-        if poses.skeleton != self.skeleton.name:
-            raise ValueError(f"poses of {poses.skeleton} cannot be scored as {self.skeleton.name}")
+        check_skeleton(poses, self.skeleton.name)
         tensors = (poses.keypoints, sample["keypoints"], poses.hypotheses)
         pred, truth, hypotheses = (self._millimetres(x) for x in tensors)
         whole, sound = truth.isfinite().all(-1).all(-1), pred.isfinite().all(-1).all(-1)
@@ -229,7 +234,7 @@ class PoseError3D:
     def _millimetres(self, x: Tensor) -> Tensor:
         """Metres (..., J, 3) -> millimetres from the root, in float64."""
         x = 1000 * x.detach().cpu().double()
-        return x - x[..., [self.skeleton.root], :]
+        return self.skeleton.rooted(x)
 
     def _limbs(self, x: Tensor) -> Tensor:
         """All joints but the root, whose error is 0 by construction. (..., J) -> (..., J - 1)."""

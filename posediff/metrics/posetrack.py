@@ -19,7 +19,8 @@ The references sort scores in an order of ties that depends on the machine; here
 video, frame and person. No matching is global: a duplicate with a better score can cost a person.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -27,24 +28,25 @@ from numpy.typing import NDArray
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
+from posediff.metrics.collected import Collected, rows_by_image
+from posediff.metrics.metric import Metric, check_rows, check_skeleton, with_rule
 from posediff.metrics.posetrack_files import (
     Flags,
     FramePeople,
+    Labels,
     Region,
     Source,
-    Truth,
     Values,
-    documents,
     read_results,
     read_truth,
 )
-from posediff.metrics.result_files import Found
-from posediff.metrics.rows import Rows, rows_by_image
+from posediff.metrics.result_files import Found, write_posetrack
 from posediff.pose.oks import suppress
 from posediff.pose.skeleton import skeleton as named_skeleton
 from posediff.sample import take
+from posediff.truth import Truth
 
-Evaluator = Literal["poseval", "posetrack21"]
+Kit = Literal["poseval", "posetrack21"]
 
 SKELETON = "posetrack15"
 NEAR = 0.5  # sizes of the head
@@ -57,7 +59,7 @@ GROUPS = {
 }
 
 
-def average_precision(truth: Truth, found: FramePeople, evaluator: Evaluator = "poseval") -> Values:
+def average_precision(truth: Labels, found: FramePeople, evaluator: Kit = "poseval") -> Values:
     """AP (J,) in 0 .. 1; NaN (poseval) or 0 (posetrack21) of a joint that nobody has."""
     people, found, head = _counted(truth, found, evaluator)
     correct, annotated = assigned(people, head, found), people.present.sum(0)
@@ -107,7 +109,7 @@ def _area(scores: Values, correct: Flags, annotated: int) -> float:
 
 
 def _counted(
-    truth: Truth, found: FramePeople, evaluator: Evaluator
+    truth: Labels, found: FramePeople, evaluator: Kit
 ) -> tuple[FramePeople, FramePeople, Values]:
     """People, predictions and sizes of heads in the frames that count, with the joints that do."""
     frames = truth.labelled.copy()
@@ -162,7 +164,7 @@ def figures(joints: Sequence[str], precision: Values) -> dict[str, float]:
     }
 
 
-def score(truth: Source, results: Source, evaluator: Evaluator = "poseval") -> dict[str, float]:
+def score(truth: Source, results: Source, evaluator: Kit = "poseval") -> dict[str, float]:
     """The figures of result files: folders with a file per video, or documents by their names."""
     skeleton = named_skeleton(SKELETON)
     annotated = read_truth(truth, skeleton)
@@ -170,53 +172,42 @@ def score(truth: Source, results: Source, evaluator: Evaluator = "poseval") -> d
     return figures(skeleton.joints, average_precision(annotated, found, evaluator))
 
 
-class PoseTrackAP:
+class PoseTrackAP(Metric):
     """Poses in the frames of videos against their annotations, for any number of aggregation rules.
 
-    truth: annotations by the names of their files (those of the data set), or a folder of them.
-    joint_score: of a joint, its peak times the score of the box, or the peak. images: "all" frames
-    count, also those without an answer; "seen": those of the samples, for a part that is held back.
+    joint_score: of a joint, its peak times the score of the box, or the peak.
     nms: "oks" takes copies of a better person out of a frame, above nms_threshold. Samples may come
     in any order, in batches of any size, and twice.
     """
 
     def __init__(
         self,
-        truth: Source,
-        evaluator: Evaluator = "poseval",
+        truth: Truth,
+        evaluator: Kit = "poseval",
         joint_score: Literal["peak_x_box", "peak"] = "peak_x_box",
-        images: Literal["all", "seen"] = "all",
         nms: Literal["none", "oks"] = "none",
         nms_threshold: float = 0.9,
     ) -> None:
-        one_of("eval.metric.evaluator", evaluator, get_args(Evaluator))
+        one_of("eval.metric.evaluator", evaluator, get_args(Kit))
         one_of("eval.metric.joint_score", joint_score, ("peak_x_box", "peak"))
-        one_of("eval.metric.images", images, ("all", "seen"))
         one_of("eval.metric.nms", nms, ("none", "oks"))
         self.evaluator, self.joint_score = evaluator, joint_score
-        self.images, self.nms, self.nms_threshold = images, nms, nms_threshold
-        self.documents = dict(documents(truth))
+        self.whole, self.nms, self.nms_threshold = truth.whole, nms, nms_threshold
+        self.documents = truth.annotated_videos(f"eval={evaluator}")
         self.truth = read_truth(self.documents, named_skeleton(SKELETON))
         self.place = {file: i for i, (_, file) in enumerate(self.truth.frames)}
-        self.rows = Rows()
+        self.collected = Collected()
 
     def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
         """Poses (B, J, 2) in pixels of the annotation by the rule `name`.
 
-        `sample` holds id, meta {file}, box_score (B,) and area (B,). Raises ValueError for poses of
-        another skeleton, such as are not finite, and frames that are not annotated.
+        `sample` holds id, meta {file}, box_score (B,) and scale (B, 2).
+        Raises ValueError for poses of another skeleton, for poses that are not finite, and for
+        frames that are not annotated.
         """
-        if poses.skeleton != SKELETON:
-            raise ValueError(f"poses of {poses.skeleton} cannot be scored as {SKELETON}")
-        sound = poses.keypoints.isfinite().all(-1).all(-1) & poses.scores.isfinite().all(-1)
-        for key, file, finite in zip(
-            sample["id"], sample["meta"]["file"], sound.tolist(), strict=True
-        ):
-            if file not in self.place:
-                raise ValueError(f"frame {file} of sample {key} is not in the annotations")
-            if not finite:
-                raise ValueError(f"the pose of {key} is not finite: check the weights")
-        self.rows.add(
+        check_skeleton(poses, SKELETON)
+        check_rows(poses, sample["id"], sample["meta"]["file"], self.place)
+        self.collected.add(
             name,
             id=sample["id"],
             files=sample["meta"]["file"],
@@ -229,7 +220,7 @@ class PoseTrackAP:
 
     def people(self, name: str) -> Found:
         """Who is written and scored by the rule `name`, after suppression."""
-        return self._kept(self.rows.table(name))
+        return self._kept(self.collected.table(name))
 
     def _kept(self, table: Mapping[str, Any]) -> Found:
         peaks, boxes = table["peaks"], table["boxes"]
@@ -250,8 +241,8 @@ class PoseTrackAP:
     def compute(self) -> dict[str, float]:
         """Every figure by its key, `<metric>/<rule>`; the headline is the first."""
         given: dict[str, float] = {}
-        for name in self.rows.batches:
-            table = self.rows.table(name)
+        for name in self.collected.batches:
+            table = self.collected.table(name)
             people = self._kept(table)
             frame = np.array([self.place[file] for file in people.images], np.int64)
             found = FramePeople(
@@ -264,18 +255,22 @@ class PoseTrackAP:
             scored = figures(named_skeleton(SKELETON).joints, precision)
             scored |= {"spread": float(table["spread"].nanmean()), "people": len(people.images)}
             for key, x in scored.items():
-                metric, _, part = key.partition(":")
-                given[f"{metric}/{name}{':' * bool(part)}{part}"] = float(x)
+                given[with_rule(key, name)] = float(x)
         return {key: x for key, x in given.items() if x == x}
 
-    def _seen(self, frames: NDArray[np.int64]) -> Truth:
+    def _seen(self, frames: NDArray[np.int64]) -> Labels:
         """The annotations that count."""
-        if self.images == "all":
+        if self.whole:
             return self.truth
         seen = np.isin(np.arange(len(self.truth.frames)), frames)
         here = seen[self.truth.people.frame]
         people, head = self.truth.people.at(here), self.truth.head[here]
         return self.truth._replace(labelled=self.truth.labelled & seen, people=people, head=head)
+
+    def result_files(self, folder: Path) -> Iterator[Path]:
+        """Write the people of every rule as the benchmark takes them; return the folders."""
+        for name in self.collected.batches:
+            yield write_posetrack(folder / f"results_{name}", self.documents, self.people(name))
 
     def summary(self) -> dict[str, Any]:
         """What a report must say about these figures."""
@@ -285,7 +280,7 @@ class PoseTrackAP:
             "annotation_files": len(self.documents),
             "annotated_frames": len(set(people.frame.tolist())),
             "annotated_people": len(people.frame),
-            "images": self.images,
+            "images": "all" if self.whole else "seen",
             "joint_score": self.joint_score,
             "nms": self.nms,
             "nms_threshold": self.nms_threshold,

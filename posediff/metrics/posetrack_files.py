@@ -39,7 +39,7 @@ class FramePeople(NamedTuple):
         return FramePeople(*(column[kept] for column in self))
 
 
-class Truth(NamedTuple):
+class Labels(NamedTuple):
     """What is annotated. A frame is a video's file, and its own file's name."""
 
     frames: list[tuple[str, str]]
@@ -92,7 +92,7 @@ def _load(path: Path) -> Document:
     return document
 
 
-def read_truth(source: Source, skeleton: Skeleton) -> Truth:
+def read_truth(source: Source, skeleton: Skeleton) -> Labels:
     """Annotations. ValueError, naming file and entry, for a person with joints and no head box."""
     frames: list[tuple[str, str]] = []
     labelled, regions, heads, parts = [], list[Region](), [np.empty(0)], []
@@ -104,12 +104,12 @@ def read_truth(source: Source, skeleton: Skeleton) -> Truth:
             labelled.append(bool(image.get("is_labeled", True)))
             frames.append((name, str(image["file_name"])))
     people, order = _in_order(parts, skeleton)
-    return Truth(
+    return Labels(
         frames, np.array(labelled, np.bool_), people, np.concatenate(heads)[order], regions
     )
 
 
-def read_results(source: Source, truth: Truth, skeleton: Skeleton) -> FramePeople:
+def read_results(source: Source, truth: Labels, skeleton: Skeleton) -> FramePeople:
     """Results on the same frames: a file per video of the same name, with every frame in the same
     order, and track ids below 10000 that are unique in a frame. Else ValueError."""
     found, parts, begin = documents(source), [], 0

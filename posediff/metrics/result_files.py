@@ -14,7 +14,7 @@ in PoseTrack `scores` of joints.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,21 +39,15 @@ SLOTS = skeleton("posetrack17").joints
 CATEGORY = {"id": 1, "name": "person", "keypoints": list(SLOTS)}
 
 
-def write_coco(
-    path: str | Path,
-    images: Sequence[int | str],
-    keypoints: Tensor,
-    joint_scores: Tensor,
-    scores: Tensor,
-    category: int = 1,
-) -> Path:
-    """People in images by id: (N,), (N, J, 2) pixels, (N, J), (N,). Beside and renamed; the path.
+def write_coco(path: str | Path, found: Found, category: int | str = 1) -> Path:
+    """Write COCO's result file, beside and renamed; return the path.
 
-    `metric.people(rule)` of a CocoAP is such. A number that is not finite is a ValueError that
-    names the image, and nothing is written.
+    Raises ValueError, which names the image, for a number that is not finite; nothing is written
+    then.
     """
-    _check(path, images, keypoints, joint_scores, scores)
-    people = zip(images, keypoints.tolist(), joint_scores.tolist(), scores.tolist(), strict=True)
+    _check(path, found)
+    columns = (found.keypoints.tolist(), found.joint_scores.tolist(), found.scores.tolist())
+    people = zip(found.images, *columns, strict=True)
     return _write(
         Path(path),
         (
@@ -72,20 +66,16 @@ def write_coco(
     )
 
 
-def write_aic(
-    path: str | Path,
-    images: Sequence[int | str],
-    keypoints: Tensor,
-    joint_scores: Tensor,
-    scores: Tensor,
-) -> Path:
-    """The same people, joints in the order of skeleton aic14, for AI Challenger's evaluation."""
-    _check(path, images, keypoints, joint_scores, scores)
-    order = scores.argsort(descending=True, stable=True).tolist()
-    rows: dict[int | str, list[list[float]]] = {image: [] for image in images}
-    points = keypoints.tolist()
+def write_aic(path: str | Path, found: Found) -> Path:
+    """Write AI Challenger's result file, joints in the order of skeleton aic14, as `write_coco`."""
+    _check(path, found)
+    order = found.scores.argsort(descending=True, stable=True).tolist()
+    rows: dict[int | str, list[list[float]]] = {image: [] for image in found.images}
+    points = found.keypoints.tolist()
     for i in order:
-        rows[images[i]].append([v for x, y in points[i] for v in (round(x, 3), round(y, 3), 1)])
+        rows[found.images[i]].append(
+            [v for x, y in points[i] for v in (round(x, 3), round(y, 3), 1)]
+        )
     return _write(
         Path(path),
         (
@@ -101,38 +91,36 @@ def write_aic(
 def write_posetrack(
     folder: str | Path,
     truth: Mapping[str, Mapping[str, Any]],
-    files: Sequence[str],
-    keypoints: Tensor,
-    joint_scores: Tensor,
-    scores: Tensor,
-    origin: int = 0,
+    found: Found,
 ) -> Path:
-    """People in frames by file name: (N,), (N, 15, 2) pixels of posetrack15, (N, 15), (N,).
+    """Write a folder with one file per video, as PoseTrack's evaluators read it; return the path.
 
-    truth: the annotations by the names of their files. origin: what their labels call the first
-    pixel. Who is who is not told: a track is a place in its frame. The folder, with a file per
-    video. ValueError for a number that is not finite and for a frame that is not annotated, and
-    nothing is written.
+    found: by the names of frames, joints of posetrack15. truth: the annotations by the names of
+    their files; `origin` of one is the number that its labels give the first pixel. People are not
+    tracked: a track is a person's place in its frame.
+    Raises ValueError for a number that is not finite, and for a frame that is not annotated;
+    nothing is written then.
     """
-    _check(folder, files, keypoints, joint_scores, scores)
+    _check(folder, found)
     people: dict[str, list[int]] = {}
-    for row, file in enumerate(files):
+    for row, file in enumerate(found.images):
         people.setdefault(file, []).append(row)
     known = {image["file_name"] for document in truth.values() for image in document["images"]}
     if unknown := sorted(set(people) - known):
         raise ValueError(f"{folder}: frame {unknown[0]} is in no annotation; nothing is written")
-    values, peaks, boxes = _posetrack_rows(keypoints + origin, joint_scores)
-    persons = scores.tolist()
+    origin = max((document.get("origin", 0) for document in truth.values()), default=0)
+    values, peaks, boxes = _posetrack_rows(found.keypoints + origin, found.joint_scores)
+    persons = found.scores.tolist()
     for name, document in truth.items():
         shown = document["images"]
         images = [{"id": x["id"], "file_name": x["file_name"], "frame_id": x["id"]} for x in shown]
-        found: list[dict[str, Any]] = []
+        entries: list[dict[str, Any]] = []
         for image in shown:
             for track, row in enumerate(people.get(image["file_name"], ())):
-                person = {"id": len(found) + 1, "image_id": image["id"], "track_id": track}
+                person = {"id": len(entries) + 1, "image_id": image["id"], "track_id": track}
                 person |= {"category_id": 1, "bbox": boxes[row], "keypoints": values[row]}
-                found.append(person | {"scores": peaks[row], "score": persons[row]})
-        content = {"images": images, "categories": [CATEGORY], "annotations": found}
+                entries.append(person | {"scores": peaks[row], "score": persons[row]})
+        content = {"images": images, "categories": [CATEGORY], "annotations": entries}
         with replacing(Path(folder) / name) as part:
             part.write_bytes(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
     return Path(folder)
@@ -151,7 +139,8 @@ def _posetrack_rows(keypoints: Tensor, joint_scores: Tensor) -> tuple[Any, Any, 
     return slots.reshape(len(slots), -1), scores, boxes
 
 
-def _check(path: str | Path, images: Sequence[int | str], *columns: Tensor) -> None:
+def _check(path: str | Path, found: Found) -> None:
+    images, *columns = found
     for column in columns:
         if len(column) != len(images):
             raise ValueError(f"{path}: {len(column)} rows for {len(images)} people")

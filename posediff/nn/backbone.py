@@ -52,8 +52,7 @@ class Pyramid(nn.Module):
         *finer, y = (lateral(x) for lateral, x in zip(self.lateral, maps, strict=True))
         for x in reversed(finer):
             y = x + widen(y, x)
-        z: Tensor = self.smooth(y)
-        return z
+        return self.smooth(y)
 
 
 def widen(x: Tensor, like: Tensor) -> Tensor:

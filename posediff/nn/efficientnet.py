@@ -65,8 +65,7 @@ class EfficientNetLite0(Backbone):
         return taken
 
     def forward(self, image: Tensor) -> Tensor:
-        y: Tensor = self.pyramid(self.maps(image))
-        return y
+        return self.pyramid(self.maps(image))
 
 
 class SameConv(nn.Conv2d):

@@ -14,13 +14,12 @@ What mixes joints is the same for a whole batch, and T for all layers. So a laye
 channels only; T and G are made once per forward, by the network, and handed in as (B, ...).
 """
 
-import math
-from collections.abc import Callable
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from posediff.nn.fast import attention, layer_norm, own
+from posediff.nn.layers import linear
 
 
 def chebyshev_basis(adjacency: Tensor) -> Tensor:
@@ -41,21 +40,11 @@ def normalised_graph(graph: Tensor) -> Tensor:
     return d[..., :, None] * graph * d[..., None, :]
 
 
-def linear(channels_in: int, channels_out: int) -> tuple[Tensor, Tensor]:
-    """Weight and bias as nn.Linear begins them."""
-    layer = nn.Linear(channels_in, channels_out)
-    return layer.weight, layer.bias
-
-
-def own(layer: nn.Module) -> tuple[Tensor, ...]:
-    """A layer's own parameters in order of definition. At batch 1 to look them up by name, one by
-    one, and to call an nn.Linear with them, would take as long as to multiply by them.
-    """
-    return cast(tuple[Tensor, ...], tuple(layer._parameters.values()))
-
-
 class ChebConv(nn.Module):
     """Graph convolution of order 2: x (B, J, in), basis (B, 3 J, J) -> (B, J, out)."""
+
+    weight: nn.Parameter = own()
+    bias: nn.Parameter = own()
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -65,42 +54,29 @@ class ChebConv(nn.Module):
         nn.init.normal_(self.weight, std=(2 * channels_in * channels_out) ** -0.5)
 
     def forward(self, x: Tensor, basis: Tensor) -> Tensor:
-        weight, bias = own(self)
         neighbours = torch.bmm(basis, x).view(x.shape[0], x.shape[1], -1)  # channels (k, in)
-        return functional.linear(neighbours, weight, bias)
+        return functional.linear(neighbours, self.weight, self.bias)
 
 
 class LayerNorm(nn.Module):
+    weight: nn.Parameter = own()
+    bias: nn.Parameter = own()
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
-        self.unbiased = torch.tensor(math.sqrt(width / (width - 1)), dtype=torch.float64)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The fused kernel divides by the biased std, and std = sqrt(n / (n - 1)) / rstd puts that
-        # right. rstd counts as a constant in the gradient, which so misses a share of 1e-6 / std.
-        weight, bias = own(self)
-        y, _, rstd = torch.native_layer_norm(x, weight.shape, weight, None, 1e-30)
-        return torch.addcdiv(bias, y, torch.add(self.unbiased, rstd, alpha=1e-6))
-
-
-def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """Drops entries with probability p, to the nearest 1/256, and scales the others up.
-
-    On a CPU one random byte decides an entry, which is several times quicker than torch's dropout.
-    """
-    if not training:
-        return x
-    kept = round(256 * (1 - p))
-    if not x.is_cpu or not 0 < kept < 256:
-        return functional.dropout(x, p)
-    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-    decisive = words.view(torch.uint8)[: x.numel()].view(x.shape)
-    return x * (decisive < kept).to(x.dtype).mul_(256 / kept)
+        return layer_norm(x, self.weight, self.bias)
 
 
 class SelfAttention(nn.Module):
     """Multi-head attention among the joints: (B, J, C) -> (B, J, C)."""
+
+    qkv: Tensor = own()
+    qkv_bias: Tensor = own()
+    out: Tensor = own()
+    out_bias: Tensor = own()
 
     def __init__(self, width: int, heads: int = 4, p: float = 0.1) -> None:
         super().__init__()
@@ -111,23 +87,20 @@ class SelfAttention(nn.Module):
         self.out, self.out_bias = linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv, qkv_bias, out, out_bias = own(self)
         B, J, C = x.shape
-        heads = functional.linear(x, qkv, qkv_bias).view(B, J, 3, self.heads, C // self.heads)
+        heads = functional.linear(x, self.qkv, self.qkv_bias).view(B, J, 3, self.heads, -1)
         q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # each (B, heads, J, C / heads)
-        attend = self.attend if torch.is_grad_enabled() else functional.scaled_dot_product_attention
-        mixed = attend(q, k, v).transpose(1, 2).reshape(B, J, C)
-        return functional.linear(mixed, out, out_bias)
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Spelled out: on a CPU the gradient of the fused kernel takes longer than all of this."""
-        q, k = (q * q.shape[-1] ** -0.5).flatten(0, 1), k.flatten(0, 1)
-        weights = dropout(torch.bmm(q, k.transpose(1, 2)).softmax(-1), self.p, self.training)
-        return torch.bmm(weights, v.flatten(0, 1)).view_as(v)
+        mixed = attention(q, k, v, self.p, self.training).transpose(1, 2).reshape(B, J, C)
+        return functional.linear(mixed, self.out, self.out_bias)
 
 
 class GraphFF(nn.Module):
     """Feed-forward layer that mixes joints by a graph: (B, J, C), G (B, J, J) -> (B, J, C)."""
+
+    fc1: Tensor = own()
+    fc1_bias: Tensor = own()
+    fc2: Tensor = own()
+    fc2_bias: Tensor = own()
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -135,59 +108,6 @@ class GraphFF(nn.Module):
         self.fc2, self.fc2_bias = linear(2 * width, width)
 
     def forward(self, x: Tensor, graph: Tensor) -> Tensor:
-        fc1, fc1_bias, fc2, fc2_bias = own(self)
-        y = functional.linear(torch.bmm(graph, x), fc1, fc1_bias).relu_()
+        y = functional.linear(torch.bmm(graph, x), self.fc1, self.fc1_bias).relu_()
         # G (y V) rather than (G y) V: half as wide
-        return torch.baddbmm(fc2_bias, graph, functional.linear(y, fc2))
-
-
-class TimeEmbedding(nn.Module):
-    """Two linear layers on [sin(t w_k), cos(t w_k)], w_k = 1e4^(-k / (width/2 - 1)).
-
-    t (B,) counts steps and is not scaled. Returns (B, out), or without gradients (1, out) if all
-    of t is one step.
-    """
-
-    frequencies: Tensor
-
-    def __init__(self, width: int, channels_out: int) -> None:
-        super().__init__()
-        self.register_buffer("frequencies", frequencies(width), persistent=False)
-        self.fc1, self.fc1_bias = linear(width, 4 * width)
-        self.fc2, self.fc2_bias = linear(4 * width, channels_out)
-
-    def forward(self, t: Tensor) -> Tensor:
-        fc1, fc1_bias, fc2, fc2_bias = own(self)
-        sampling = len(t) > 1 and t.is_cpu and not torch.is_grad_enabled()
-        if sampling and bool((t == t[0]).all()):
-            t = t[:1]
-        h = functional.linear(sinusoid(t, self.frequencies).to(fc1.dtype), fc1, fc1_bias)
-        return functional.linear(functional.silu(h), fc2, fc2_bias)
-
-
-def frequencies(width: int) -> Tensor:
-    """w_k = 1e4^(-k / (width/2 - 1)) of a time embedding, float64 (width / 2,)."""
-    if width < 4 or width % 2:
-        raise ValueError(f"the width of a time embedding must be even and >= 4, got {width}")
-    k = torch.arange(width // 2, dtype=torch.float64)
-    return torch.exp(k * (-math.log(1e4) / (width // 2 - 1)))
-
-
-def sinusoid(t: Tensor, frequencies: Tensor) -> Tensor:
-    """sin and cos of t (B,) times frequencies (C / 2,), in their dtype: float64 -> (B, C)"""
-    angle = t[:, None] * frequencies
-    return torch.cat([angle.sin(), angle.cos()], dim=1)
-
-
-def in_chunks(
-    network: Callable[..., tuple[Tensor, ...]], *inputs: Tensor, rows: int = 128, together: int = 1
-) -> tuple[Tensor, ...]:
-    """network(*inputs), on a CPU so few rows at a time that what passes between layers stays in
-    cache: a third of the time of a large batch, more than a tenth of it with gradients. So many
-    rows as belong `together` are never parted.
-    """
-    rows = together * max(1, rows // together)
-    if not inputs[0].is_cpu or len(inputs[0]) <= rows:
-        return network(*inputs)
-    parts = [network(*part) for part in zip(*(torch.split(x, rows) for x in inputs), strict=True)]
-    return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
+        return torch.baddbmm(self.fc2_bias, graph, functional.linear(y, self.fc2))

@@ -46,8 +46,7 @@ class HRNet(Backbone):
         xs = self.stage2(self.transition1([x]))
         xs = self.stage3(self.transition2(xs))
         (x,) = self.stage4(self.transition3(xs))
-        y: Tensor = self.final_layer(x)
-        return y
+        return self.final_layer(x)
 
 
 def conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:

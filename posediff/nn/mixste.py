@@ -15,7 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from posediff.nn.graph import frequencies, sinusoid
+from posediff.nn.time import frequencies, sinusoid
 from posediff.nn.transformer import EPS, TransformerBlock
 
 
@@ -76,10 +76,13 @@ class MixSTE(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, channels_out))
 
     def forward(self, x: Tensor, t: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        B, F = x.shape[:2]
-        if self.Temporal_pos_embed.shape[1] != F:
-            made = self.Temporal_pos_embed.shape[1]
-            raise ValueError(f"a network of {made} frames was given windows of {F}")
+        B, F, J = x.shape[:3]
+        frames, joints = self.Temporal_pos_embed.shape[1], self.Spatial_pos_embed.shape[1]
+        if (frames, joints) != (F, J):
+            raise ValueError(
+                f"a network of {frames} frames and {joints} joints was given windows of {F} frames "
+                f"and {J} joints"
+            )
         h = self.Spatial_patch_to_embedding(x) + self.Spatial_pos_embed
         if t is not None:
             h = h + self.embed(t)[:, None, None]
@@ -96,5 +99,4 @@ class MixSTE(nn.Module):
     def embed(self, t: Tensor) -> Tensor:
         """What all tokens of a clip at timestep t are told. (B,) -> (B, width)"""
         wave, fc1, gelu, fc2 = self.time_mlp
-        y: Tensor = fc2(gelu(fc1(wave(t).to(self.Spatial_pos_embed.dtype))))
-        return y
+        return fc2(gelu(fc1(wave(t).to(self.Spatial_pos_embed.dtype))))

@@ -32,8 +32,7 @@ class Small(Backbone):
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
-        y: Tensor = self.pyramid(maps)
-        return y
+        return self.pyramid(maps)
 
 
 def down(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -60,5 +59,4 @@ class SmallBlock(nn.Module):
         nn.init.zeros_(self.residual[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.residual(x)
-        return y
+        return x + self.residual(x)

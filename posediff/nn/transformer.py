@@ -24,8 +24,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = rearrange(self.qkv(x), "b n (three h c) -> three b h n c", three=3, h=self.heads)
         mixed = functional.scaled_dot_product_attention(q, k, v)
-        y: Tensor = self.proj(rearrange(mixed, "b h n c -> b n (h c)"))
-        return y
+        return self.proj(rearrange(mixed, "b h n c -> b n (h c)"))
 
 
 class MLP(nn.Module):
@@ -36,8 +35,7 @@ class MLP(nn.Module):
         self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.fc2(functional.gelu(self.fc1(x)))
-        return y
+        return self.fc2(functional.gelu(self.fc1(x)))
 
 
 class TransformerBlock(nn.Module):

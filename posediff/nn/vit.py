@@ -16,6 +16,7 @@ from torch import Tensor, nn, zeros
 
 from posediff.diffusion.choices import one_of
 from posediff.nn.backbone import Backbone
+from posediff.nn.layers import deconvolution
 from posediff.nn.transformer import TransformerBlock
 
 PATCH = 16
@@ -56,7 +57,7 @@ class ViT(Backbone):
         )
         self.blocks = nn.Sequential(*(TransformerBlock(width, heads) for _ in range(depth)))
         self.last_norm = nn.LayerNorm(width, eps=1e-6)
-        self.deconv_layers = nn.Sequential(*upsampler(width, 256), *upsampler(256, 256))
+        self.deconv_layers = nn.Sequential(*deconvolution(width, 256), *deconvolution(256, 256))
         self.project = nn.Identity() if joints else nn.Conv2d(256, features, 1)
         self.final_layer = nn.Conv2d(256, joints, 1) if joints else nn.Identity()
         self.apply(initialise)
@@ -81,19 +82,11 @@ class ViT(Backbone):
             raise ValueError(f"this ViT is for crops of {built}, got {got}: set its size")
         x = rearrange(self.patch_embed(image), "b c h w -> b (h w) c")
         x = self.blocks(x + self.pos_embed[:, 1:] + self.pos_embed[:, :1])
-        y: Tensor = rearrange(self.last_norm(x), "b (h w) c -> b c h w", h=h)
-        return y
+        return rearrange(self.last_norm(x), "b (h w) c -> b c h w", h=h)
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.deconv_layers(self.tokens(image))
-        y: Tensor = self.final_layer(self.project(x))
-        return y
-
-
-def upsampler(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
-    """Twice as fine."""
-    deconv = nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
-    return deconv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)
+        return self.final_layer(self.project(x))
 
 
 def initialise(module: nn.Module) -> None:

@@ -50,6 +50,11 @@ def box_to_center_scale(
     return boxes[..., :2] + extent / 2, padding * torch.stack([width, width / aspect], -1)
 
 
+def corners(boxes: Tensor) -> Tensor:
+    """Boxes (..., 4) x, y, w, h -> x1, y1, x2, y2."""
+    return torch.cat([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], -1)
+
+
 def affine(
     center: Tensor,
     scale: Tensor,

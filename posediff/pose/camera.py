@@ -31,11 +31,11 @@ def camera_to_world(points: Tensor, camera: Camera) -> Tensor:
     return points @ camera.rotation + camera.translation.unsqueeze(-2)
 
 
-def project(points: Tensor, intrinsics: Tensor, distort: bool = True) -> Tensor:
+def project(points: Tensor, intrinsics: Tensor) -> Tensor:
     """Camera metres (..., J, 3) -> pixels (..., J, 2); intrinsics (..., 9)."""
     f, c, k, p = _parts(intrinsics)
     rays = (points[..., :2] / points[..., 2:]).clamp(-1, 1)
-    return f * (_distorted(rays, k, p) if distort else rays) + c
+    return f * _distorted(rays, k, p) + c
 
 
 def undistort(points: Tensor, intrinsics: Tensor) -> Tensor:

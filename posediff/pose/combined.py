@@ -8,13 +8,15 @@ Three maps a joint, one after another, (..., 3 J, h, w). Lengths run between the
 outer pixels, as in the codec `udp`. A head that reads one heatmap a joint cannot use them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from posediff.pose.heatmap import Codec, blur_matrix
+from posediff.diffusion.choices import one_of
+from posediff.pose.heatmap import NAMES, Codec, blur_matrix
 from posediff.pose.skeleton import Skeleton
 
 BLUR = 11  # half side of the kernel
@@ -85,3 +87,18 @@ class Combined:
         """Class, x offset and y offset, (..., J, h, w) each."""
         about, dx, dy = rearrange(maps.float(), "... (j three) h w -> three ... j h w", three=3)
         return about, dx, dy
+
+
+def codec(name: str, size: Sequence[int], stride: int = 4, rule: str = "own") -> Codec | Combined:
+    """The codec of `dataset.codec` for crops of `size`, W and H: one heatmap a joint, or the three
+    of udp_combined. rule: see `Codec`.
+
+    Raises ValueError for an unknown name, and for a stride other than 1, 2, 4 or 8.
+    """
+    one_of("dataset.codec", name, (*NAMES, "udp_combined"))
+    if stride not in (1, 2, 4, 8):
+        raise ValueError(f"task.codec.stride must be 1, 2, 4 or 8, got {stride}")
+    W, H = size
+    if name == "udp_combined":
+        return Combined((W, H), stride)
+    return Codec(name, (W, H), stride, rule=rule)

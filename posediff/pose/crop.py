@@ -1,5 +1,6 @@
 """What every 2D head does with heatmaps of a person's crop, whatever network made them."""
 
+import torch
 from einops import rearrange
 from torch import Tensor
 
@@ -8,6 +9,8 @@ from posediff.pose.affine import invert, mirror_points, transform
 from posediff.pose.combined import Combined
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import Skeleton
+
+JOINT_WEIGHTS = ("linear", "squared", "none")
 
 
 def read_heatmaps(maps: Tensor, codec: Codec | Combined, affine: Tensor) -> Decoded:
@@ -21,6 +24,24 @@ def read_heatmaps(maps: Tensor, codec: Codec | Combined, affine: Tensor) -> Deco
     flat = transform(rearrange(points, "b k j c -> b (k j) c"), back)
     keypoints = rearrange(flat, "b (k j) c -> b k j c", k=points.shape[1])
     return Decoded(keypoints, peaks, pixel * codec.second_moment(maps.float()))
+
+
+def heatmap_errors(
+    codec: Codec | Combined,
+    estimate: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    joint_weight: str = "linear",
+) -> Tensor:
+    """The mean square of heatmaps (B, J, h, w) less their target, (B, J), weighted by `weight`
+    (B, J), both as `codec.encode` returns them.
+
+    joint_weight: the weight counts as it is (linear); squared, as in HRNet's code; or not at all,
+    so that a joint without a label is trained to be nowhere (none).
+    """
+    if joint_weight != "linear":
+        weight = weight.square() if joint_weight == "squared" else torch.ones_like(weight)
+    return weight * codec.error(estimate, target)
 
 
 def mirror_crop(sample: Sample, picture: str, width: float, skeleton: Skeleton) -> Sample:

@@ -28,6 +28,11 @@ RULES = ("own", "hrnet", "mmpose")
 EPS = torch.finfo(torch.float32).eps
 
 
+def is_udp(codec: str) -> bool:
+    """Whether a codec of that name measures lengths between pixel centres."""
+    return codec.startswith("udp")
+
+
 @dataclass(frozen=True)
 class Codec:
     """Keypoints in crop pixels <-> maps (..., J, h, w)."""
@@ -40,7 +45,7 @@ class Codec:
 
     def __post_init__(self) -> None:
         one_of("dataset.codec", self.name, NAMES)
-        one_of("rule", self.rule, RULES)
+        one_of("task.codec.rule", self.rule, RULES)
         if any(side % self.stride for side in self.size):
             raise ValueError(f"a crop of {tuple(self.size)} has no maps of stride {self.stride}")
         object.__setattr__(self, "size", tuple(self.size))
@@ -49,8 +54,8 @@ class Codec:
 
     @property
     def udp(self) -> bool:
-        """Whether lengths run between pixel centres; the crop's `affine` wants to know."""
-        return self.name == "udp"
+        """Whether lengths run between pixel centres, as the crop's `affine` must then, too."""
+        return is_udp(self.name)
 
     @property
     def shape(self) -> tuple[int, int]:

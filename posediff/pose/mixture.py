@@ -80,11 +80,9 @@ def fit(
     return Fit(_finished(w[..., 0], loc + middle, variance.sqrt(), floor), likelihood)
 
 
-def from_samples(
-    samples: Tensor, components: int = COMPONENTS, floor: float = FLOOR, seed: int = 0
-) -> Mixture:
-    """Of the K hypotheses of every joint, (..., K, J, D) in the unit of `floor`."""
-    return fit(samples.transpose(-3, -2), None, components, floor, seed).mixture
+def from_samples(samples: Tensor, components: int = COMPONENTS, seed: int = 0) -> Mixture:
+    """Of the K hypotheses of every joint, (..., K, J, D) in pixels."""
+    return fit(samples.transpose(-3, -2), None, components, FLOOR, seed).mixture
 
 
 def from_heatmaps(

@@ -86,15 +86,8 @@ def soft_oks_nms(
     return torch.tensor(kept, dtype=torch.long, device=scores.device)
 
 
-def decayed(
-    similar: Tensor,
-    scores: Tensor,
-    threshold: float,
-    rule: Literal["gaussian", "linear"] = "gaussian",
-) -> Tensor:
+def decayed(similar: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """Scores (N,) of people who are so similar (N,) to a better one."""
-    if rule == "linear":
-        return torch.where(similar >= threshold, scores * (1 - similar), scores)
     return scores * (-similar.square() / threshold).exp()
 
 

@@ -33,9 +33,8 @@ def _errors(h: Hypotheses) -> Tensor:
     """(B, K, ..., J)"""
     if "keypoints" not in h.sample:
         raise ValueError("p_best and j_best read the true pose, which is known in evaluation alone")
-    truth, root = h.sample["keypoints"], named(h.skeleton).root
-    assert root is not None
-    off = h.decoded.keypoints - (truth - truth[..., [root], :]).unsqueeze(1)
+    truth = named(h.skeleton).rooted(h.sample["keypoints"])
+    off = h.decoded.keypoints - truth.unsqueeze(1)
     errors: Tensor = off.norm(dim=-1)
     return errors
 

@@ -24,7 +24,11 @@ class Skeleton:
 
     def __post_init__(self) -> None:
         J, swapped = len(self.joints), [j for pair in self.swaps for j in pair]
-        used = {*swapped, *(j for edge in self.edges for j in edge), *_listed(self.root)}
+        used = {
+            *swapped,
+            *(j for edge in self.edges for j in edge),
+            *([] if self.root is None else [self.root]),
+        }
         if len(set(self.joints)) != J:
             raise ValueError(f"skeleton {self.name}: a joint is named twice in {self.joints}")
         if used - set(range(J)):
@@ -40,6 +44,12 @@ class Skeleton:
         partner = dict(self.swaps) | {b: a for a, b in self.swaps}
         return [partner.get(j, j) for j in range(len(self.joints))]
 
+    def rooted(self, poses: Tensor) -> Tensor:
+        """Poses (..., J, D) relative to the root joint. Raises ValueError for a layout without."""
+        if self.root is None:
+            raise ValueError(f"skeleton {self.name} has no root joint")
+        return poses - poses[..., [self.root], :]
+
     def adjacency(self) -> Tensor:
         """(J, J) of 0 and 1, symmetric, with a zero diagonal."""
         a, (i, j) = torch.zeros(len(self.joints), len(self.joints)), zip(*self.edges, strict=True)
@@ -54,10 +64,6 @@ def skeleton(name: str, key: str = "skeleton") -> Skeleton:
     """
     one_of(key, name, SKELETONS)
     return SKELETONS[name]
-
-
-def _listed(root: int | None) -> list[int]:
-    return [] if root is None else [root]
 
 
 def _named(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posediff.data.lifting.h36m import BROKEN, TEST, TRAIN
-from posediff.prepare.matlab import read_mat
+from posediff.data.matlab import read_mat
 
 Array = NDArray[np.float64]
 Recorded = tuple[str, str, Array]  # subject, name of the clip, (F, 32, 3) metres

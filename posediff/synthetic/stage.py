@@ -39,16 +39,16 @@ def scene(
     size: tuple[int, int] = (640, 480),
     people: int = 1,
     tall: tuple[float, float] = (0.45, 0.9),
-    spread: float = 1.0,
+    apart: float = 1.0,
     hidden: float = 0.3,
 ) -> Scene:
     """A picture of (width, height) `size` with so many people.
 
     tall: how much of the height of the picture a standing person takes where the first one is.
-    spread: metres that the others are apart from the one before, on the average. hidden: how often
+    apart: metres that the others are apart from the one before, on the average. hidden: how often
     something stands before somebody.
     """
-    return next(clip(rng, size, people, tall, spread, hidden))
+    return next(clip(rng, size, people, tall, apart, hidden))
 
 
 def clip(
@@ -56,7 +56,7 @@ def clip(
     size: tuple[int, int] = (640, 480),
     people: int = 1,
     tall: tuple[float, float] = (0.45, 0.9),
-    spread: float = 1.0,
+    apart: float = 1.0,
     hidden: float = 0.3,
     frames: int = 1,
     step: int = 2,
@@ -65,7 +65,7 @@ def clip(
     a little, the camera rests."""
     lens = _lens(rng, size, rng.uniform(*tall))
     long = (frames - 1) * step + 1
-    bodies = [_somebody(rng, place, long) for place in _places(rng, lens, people, spread)]
+    bodies = [_somebody(rng, place, long) for place in _places(rng, lens, people, apart)]
     light = _light(rng)
     fine = lens._replace(focal=lens.focal * FINE, size=(size[0] * FINE, size[1] * FINE))
     back = backdrop(rng, lens.size, _horizon(lens))
@@ -128,18 +128,18 @@ def _lens(rng: np.random.Generator, size: tuple[int, int], tall: float) -> Lens:
     return Lens(rotation, centre, focal, size)
 
 
-def _places(rng: np.random.Generator, lens: Lens, people: int, spread: float) -> list[Array]:
+def _places(rng: np.random.Generator, lens: Lens, people: int, wide: float) -> list[Array]:
     """Where people stand on the floor: the first at the origin, each other near one before."""
     far = -lens.centre[1]
     aside = far * lens.size[0] / lens.focal / 2  # what the picture shows to either side
     places = [np.zeros(2)]
     while len(places) < people:
-        step = rng.normal(0, spread, 2) * (0.8, 1.0)
+        step = rng.normal(0, wide, 2) * (0.8, 1.0)
         place = places[rng.integers(len(places))] + step
         apart = min(np.linalg.norm(place - other) for other in places)
         if apart > 0.3 and abs(place[0]) < 0.9 * aside and place[1] > -0.45 * far:
             places.append(place)
-        spread *= 1.02  # a full place widens
+        wide *= 1.02  # a full place widens
     return places
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from posediff.files import replacing
 from posediff.visual.canvas import Canvas, Picture
 
 TILE = 300  # pixels, the longer side of a tile
@@ -14,22 +15,22 @@ COLUMNS = 4
 
 
 def write_film(path: Path, pictures: Iterable[Picture], rate: float) -> None:
-    """An mp4 of pictures of one size (their last row and column go where it is odd), written beside
-    and renamed. ValueError where this OpenCV cannot write one."""
+    """Write an mp4 of one or more pictures of one size, without the last row or column of an odd
+    side; beside and renamed. Raises ValueError if this OpenCV cannot write MPEG-4 video."""
     import cv2
 
-    part, writer = path.with_name(f"{path.stem}.part{path.suffix}"), None
-    for picture in pictures:
-        height, width = (side // 2 * 2 for side in picture.shape[:2])
-        if writer is None:
-            code: Any = cv2.VideoWriter.fourcc(*"mp4v")
-            writer = cv2.VideoWriter(str(part), code, rate, (width, height))
-            if not writer.isOpened():
-                raise ValueError(f"{path}: this OpenCV cannot write MPEG-4 video")
-        writer.write(np.ascontiguousarray(picture[:height, :width]))
-    if writer is not None:
-        writer.release()
-        part.replace(path)
+    with replacing(path) as part:
+        writer = None
+        for picture in pictures:
+            height, width = (side // 2 * 2 for side in picture.shape[:2])
+            if writer is None:
+                code: Any = cv2.VideoWriter.fourcc(*"mp4v")
+                writer = cv2.VideoWriter(str(part), code, rate, (width, height))
+                if not writer.isOpened():
+                    raise ValueError(f"{path}: this OpenCV cannot write MPEG-4 video")
+            writer.write(np.ascontiguousarray(picture[:height, :width]))
+        if writer is not None:
+            writer.release()
 
 
 def contact_sheet(pictures: Sequence[tuple[str, Picture]]) -> Picture:

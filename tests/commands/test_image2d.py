@@ -1,4 +1,4 @@
-"""train, eval and predict of image2d as people call them, on a few drawn pictures."""
+"""The commands train, eval and predict of image2d, on a few drawn pictures."""
 
 import json
 from pathlib import Path
@@ -25,14 +25,14 @@ TINY = (
     "trainer.recipe.epoch_samples=16",
     "device=cpu",
 )
-SMALL = ("task.head.channels=8", "task.head.blocks=1", "task.head.multipliers=[1,1]")
+SMALL = [f"task.head.decoder.{size}" for size in ("channels=8", "blocks=1", "multipliers=[1,1]")]
 SGDD = ("task=image2d", *SMALL, *TINY)
 COARSE = ("experiment=image2d_coarse", *TINY)
 
 
 @pytest.fixture(scope="module")
 def drawn_once():
-    """Every command wants the same few pictures; each is drawn for the first of them."""
+    """Pictures kept for all commands of this module: each is drawn once."""
     shots, scene = {}, synthetic_pictures.scene
 
     def drawn(rng, *arguments, **options):
@@ -55,8 +55,8 @@ def runs(tmp_path_factory, drawn_once):
         patch.setenv("POSEDIFF_RUNS", str(folder / "runs"))
         command("train", *COARSE, "name=coarse")
         begin = folder / "runs/image2d/synthetic_pictures/coarse/checkpoints/best"
-        command("train", *SGDD, f"task.coarse={begin}", "seed=1", "name=sgdd")
-        command("train", *COARSE, f"task.coarse={begin}", "seed=1", "name=longer")
+        command("train", *SGDD, f"task.begin={begin}", "seed=1", "name=sgdd")
+        command("train", *COARSE, f"task.begin={begin}", "seed=1", "name=longer")
     return folder / "runs/image2d/synthetic_pictures"
 
 
@@ -81,7 +81,7 @@ def test_a_run_says_what_it_was_trained_for(runs):
     saved = checkpoint.read_config(runs / "sgdd/checkpoints/best")
     assert saved["dataset"]["size"] == [48, 64]
     assert saved["dataset"]["mean"] == [123.675, 116.28, 103.53]
-    assert saved["model"]["head"]["backbone"]["_target_"] == "posediff.nn.small.Small"
+    assert saved["model"]["head"]["coarse"]["backbone"]["_target_"] == "posediff.nn.small.Small"
     log = [json.loads(line) for line in (runs / "sgdd/log.jsonl").read_text().splitlines()]
     assert "synthetic_pictures/pck@0.2/mean" in log[-1]
 
@@ -110,8 +110,8 @@ def test_scoring_takes_the_crops_of_training_and_says_what_it_did(runs, capsys):
 def test_start_steps_hypotheses_and_the_coarse_map_are_free_at_evaluation(runs, capsys):
     where = ("task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best", "task.flip=false")
     line = error_of(capsys, "eval", *where, "dataset.pictures=2", "task.hypotheses=2")
-    assert "prior.init=coarse+noise" in line
-    free = ("task.hypotheses=2", "task.prior.init=coarse+noise", "sampler.steps=2")
+    assert "task.inference.init=coarse+noise" in line
+    free = ("task.hypotheses=2", "task.inference.init=coarse+noise", "sampler.steps=2")
     report = scores(capsys, *where, *free, "eval.aggregates=[mean,median]")
     assert (report["steps"], report["K"]) == (2, 2)
     assert "synthetic_pictures/pck@0.2/median" in report["metrics"]
@@ -160,7 +160,7 @@ def untrained(folder, layout):
     made_for = {k: x for k, x in config.plain(cfg.dataset).items() if k in config.DATA_KEYS}
     about = {"task": "image2d", "method": "sgdd", "skeleton": layout, "dataset": made_for}
     weights = config.build_model(tree).state_dict()
-    checkpoint.save(folder, weights, {**about, "overrides": [], "model": tree})
+    checkpoint.save(folder, weights, {**about, "overrides": SMALL, "model": tree})
     return folder
 
 
@@ -310,3 +310,16 @@ def test_a_crop_that_the_model_was_not_made_for_is_an_error(capsys, runs, key, v
     where = ("task=image2d", "dataset=synthetic_pictures", "dataset.pictures=2")
     line = error_of(capsys, "eval", *where, f"dataset.{key}={value}", "device=cpu")
     assert f"dataset.{key} must stay" in line
+
+
+@pytest.mark.parametrize(
+    ("override", "own"),
+    [
+        ("task.head.decoder.channels=16", "model.head.decoder.channels=8"),
+        ("task.predicts=noise", "task.predicts=x_0"),
+    ],
+)
+def test_a_network_other_than_the_trained_one_is_an_error(capsys, runs, override, own):
+    where = ("task=image2d", f"checkpoint={runs}/sgdd/checkpoints/best", "dataset.pictures=2")
+    line = error_of(capsys, "eval", *where, override, "device=cpu")
+    assert f"sgdd/checkpoints/best has {own}" in line

@@ -1,4 +1,4 @@
-"""train and eval as people call them, on a few synthetic clips."""
+"""Command lines of train and eval, on a few synthetic clips."""
 
 import json
 import shutil
@@ -282,7 +282,7 @@ def test_figures_stay_if_a_result_file_cannot_be_written(lifters, capsys, monkey
     def full(*arguments):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(reporting, "result_files", full)
+    monkeypatch.setattr(reporting, "reliability_picture", full)
     where = ("task=lift3d", f"checkpoint={lifters}/paper/checkpoints/best", "name=full")
     line = error_of(capsys, "eval", *TINY, *where)
     assert "no space left" in line
@@ -299,7 +299,7 @@ def test_figures_stay_if_a_result_file_cannot_be_written(lifters, capsys, monkey
         ("sampler.spacing=trailling", "trailing, leading"),
         ("sampler.order=3", "1 or 2"),
         ("task.predicts=v", "x_0, noise"),
-        ("task.head.answers=middle", "all, centre"),
+        ("dataset.answers=middle", "all, centre"),
         ("trainer.recipe.precision=fp16", "float32, bfloat16"),
         ("eval.better=bigger", "lower, higher"),
         ("dataset.keypoints=exact", "gt, noisy"),

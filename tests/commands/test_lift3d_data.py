@@ -1,4 +1,4 @@
-"""From small stand-ins of Human3.6M and MPI-INF-3DHP to figures, as people call the commands."""
+"""Command lines from small copies of Human3.6M and MPI-INF-3DHP to figures."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""train, eval and predict of the video models, on a few synthetic clips."""
+"""Command lines of train, eval and predict for video models, on a few synthetic clips."""
 
 import json
 from pathlib import Path
@@ -151,7 +151,8 @@ def test_what_the_video_presets_say_is_what_was_released():
     published = posediff.build("lift3d", "synthetic", ["preset=paper_video", *small])
     assert published.sampler.grid(50) == [49, 39, 29, 19, 9, -1]
     assert published.head.denoiser.context.weight.shape == (16, 3 * 16)
-    assert published.head.denoiser.across[0].positions.shape[1] == published.head.encoder.window
+    frames = published.head.encoder.window.frames
+    assert published.head.denoiser.across[0].positions.shape[1] == frames
 
 
 def test_a_window_that_the_model_cannot_read_is_an_error(capsys, runs):

@@ -58,7 +58,7 @@ def runs(tmp_path_factory):
         patch.setenv("POSEDIFF_DATA", str(folder))
         command("train", PLAIN, *OVERRIDES, *TRAINER, *WHERE, "name=plain")
         begin = folder / "runs/video2d/custom_video/plain/checkpoints/best"
-        given = (f"task.begin={begin}", "preset=decoder_light", "task.head.lookup.width=8")
+        given = (f"task.begin={begin}", "preset=decoder_light")
         command("train", FULL, *OVERRIDES, *TRAINER, *WHERE, *given, "name=full")
     return folder / "runs/video2d/custom_video"
 
@@ -96,7 +96,7 @@ def test_training_begins_with_the_features_of_the_baseline(runs):
         assert (end[name] - begin[name]).norm() < 0.2 * begin[name].norm()
 
 
-def test_scoring_takes_the_clips_of_training_and_says_what_it_did(runs, capsys):
+def test_scoring_uses_the_clips_of_training_and_reports_its_options(runs, capsys):
     report = scores(capsys, FULL, f"checkpoint={runs}/full/checkpoints/best")
     assert report["size"] == [32, 48]
     assert report["offsets"] == [-1, 0, 1]
@@ -108,7 +108,7 @@ def test_scoring_takes_the_clips_of_training_and_says_what_it_did(runs, capsys):
 
 
 def test_steps_sets_and_rules_are_free_at_evaluation(runs, capsys):
-    free = ("sampler.steps=2", "task.hypotheses=2", "task.every_step=true", "task.flip=true")
+    free = ("sampler.steps=2", "task.hypotheses=2", "model.every_step=true", "task.flip=true")
     rules = "eval.aggregates=[mean,median,max_score,coord_mean,medoid]"
     report = scores(capsys, FULL, f"checkpoint={runs}/full/checkpoints/best", *free, rules)
     assert (report["steps"], report["K"], report["flip"]) == (2, 2, True)

@@ -4,7 +4,7 @@ import pytest
 from helpers.video2d import OVERRIDES
 
 import posediff
-from posediff import config
+from posediff import config, engine
 
 
 def head(*overrides):
@@ -21,24 +21,24 @@ KEYS = (
     {
         "task.head.range=unit01": lambda h: not h.symmetric,
         "task.head.scale=2.0": lambda h: h.scale == 2,
-        "task.head.time.shift=false": lambda h: not h.decoder.shift,
-        "task.head.channels=32": lambda h: h.clip.channels == 32,
-        "task.head.state_channels=16": lambda h: h.decoder.enter.out_channels == 16,
-        "task.head.strl.depth=3": lambda h: len(h.clip.strl.layers) == 3,
-        "task.head.strl.heads=4": lambda h: h.clip.strl.layers[0].attn.heads == 4,
-        "task.head.strl.ratio=3": lambda h: h.clip.strl.layers[0].mlp.fc1.out_features == 96,
-        "task.head.lookup.width=16": lambda h: h.decoder.out.in_channels == 16,
-        "task.head.lookup.refine=2": lambda h: len(h.decoder.interact["3"].refine) == 2,
-        "task.head.lookup.fuse=3": lambda h: len(h.decoder.interact["3"].layers) == 2,
-        "task.head.merge=mean": lambda h: h.clip.strl.mlp[0].in_features == 32,
+        "task.head.decoder.shift=false": lambda h: not h.decoder.shift,
+        "task.clip_features.channels=32": lambda h: h.clip.channels == 32,
+        "task.head.decoder.state_channels=16": lambda h: h.decoder.enter.out_channels == 16,
+        "task.clip_features.depth=3": lambda h: len(h.clip.strl.layers) == 3,
+        "task.clip_features.heads=4": lambda h: h.clip.strl.layers[0].attn.heads == 4,
+        "task.clip_features.ratio=3": lambda h: h.clip.strl.layers[0].mlp.fc1.out_features == 96,
+        "task.head.decoder.width=16": lambda h: h.decoder.out.in_channels == 16,
+        "task.head.decoder.refine=2": lambda h: len(h.decoder.interact["3"].refine) == 2,
+        "task.head.decoder.fuse=3": lambda h: len(h.decoder.interact["3"].layers) == 2,
+        "task.clip_features.merge=mean": lambda h: h.clip.strl.mlp[0].in_features == 32,
     },
     {
-        "task.head.lookup.mode=direct": lambda h: h.decoder.mode == "direct",
-        "task.head.scales=[1,2]": lambda h: h.decoder.scales == [1, 2],
-        "task.head.up=bilinear": lambda h: len(h.clip.up[0]) == 4,
-        "task.loss.mask=none": lambda h: h.mask == "none",
+        "task.head.decoder.mode=direct": lambda h: h.decoder.mode == "direct",
+        "task.head.decoder.scales=[1,2]": lambda h: h.decoder.scales == [1, 2],
+        "task.clip_features.up=bilinear": lambda h: len(h.clip.up[0]) == 4,
+        "task.joint_weight=none": lambda h: h.joint_weight == "none",
         "dataset.offsets=[0]": lambda h: h.clip.strl.frames == 1,
-        "task.head.patch=2": lambda h: h.clip.strl.embed.kernel_size == (8, 8),
+        "task.clip_features.patch=2": lambda h: h.clip.strl.embed.kernel_size == (8, 8),
         "dataset.size=[64,96]": lambda h: h.codec.shape == (24, 16),
     },
 )
@@ -53,7 +53,7 @@ def test_every_choice_of_the_head_is_one_key(keys):
 
 
 def test_choices_of_the_process_are_keys_too():
-    given = ["task.train_t=500", "task.head.scale=2.0", "task.every_step=true"]
+    given = ["model.process.train_t=500", "task.head.scale=2.0", "model.every_step=true"]
     model = posediff.build(
         "video2d", "custom_video", [*OVERRIDES, "dataset.skeleton=jhmdb15", *given]
     )
@@ -74,11 +74,13 @@ def test_the_light_decoder_is_the_same_head_with_narrow_fusing():
 
 
 def test_a_vision_transformer_s_tokens_are_read_as_they_are():
-    given = ["backbone=vit_s", "task.head.strl.depth=1"]
+    given = ["backbone=vit_s", "task.clip_features.depth=1"]
     clip = head(*given).clip
     assert clip.strl.embed.weight.shape == (16, 384, 1, 1)
 
 
 def test_the_length_of_a_drawn_clip_does_not_make_batches_smaller():
-    chosen = ["task=video2d", "dataset=synthetic_video", "dataset.length=12"]
-    assert config.batch_size(config.compose("eval", chosen)) == 64
+    chosen = ["dataset=synthetic_video", "dataset.length=12"]
+    model = posediff.build("video2d", overrides=[*OVERRIDES, *chosen])
+    frames = config.compose("eval", ["task=video2d", *chosen]).eval.batch_size
+    assert engine.samples_of(frames, model) == 64

@@ -30,7 +30,7 @@ PRIOR = Prior(torch.tensor([[0.3, -2.0, 5.0]]), torch.tensor([[0.5, 1.0, 3.0]]))
 
 
 def everything(process, truth, prior, x, sampler, noise):
-    """The steps of a sampler whose network knows the truth."""
+    """The steps of a sampler whose network returns the truth."""
 
     def denoise(x_t, t):
         alpha, sigma = process.schedule.at(t, x_t)
@@ -162,17 +162,14 @@ def test_a_clipped_estimate_stays_near_loc_and_its_noise_follows():
     assert torch.allclose(process.diffuse(x_0, e, t, PRIOR), x_t, atol=1e-5)
 
 
-def test_the_previous_state_weighs_the_timesteps_as_published():
-    w = Process(cosine(50), weighting="previous_state").weight(torch.tensor([0, 1, 2, 5, 10, 49]))
-    assert torch.allclose(w, torch.tensor([1, 0.188, 0.090, 0.025, 0.008, 0.0009]), atol=6e-4)
-    assert (Process(cosine(50)).weight(torch.arange(50)) == 1).all()
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Process(cosine(50), predicts="v"), r"predicts must be one of x_0, noise, got 'v'"),
-        (lambda: Process(cosine(50), weighting="snr"), r"weight must be one of uniform, "),
+        (
+            lambda: Process(cosine(50), predicts="v"),
+            r"task\.predicts must be one of x_0, noise, got 'v'",
+        ),
+        (lambda: Process(cosine(50), train_t=50), r"train_t must lie in 0 \.\. 49, got 50"),
         (lambda: DDIMSampler(spacing="trailling"), r"sampler\.spacing must be one of trailing, "),
         (lambda: RepeatSampler(spacing="even"), r"sampler\.spacing must be one of trailing, "),
         (lambda: DDIMSampler(order=3), r"sampler\.order must be 1 or 2, got 3"),
@@ -180,6 +177,7 @@ def test_the_previous_state_weighs_the_timesteps_as_published():
             lambda: Prior(PRIOR.loc, PRIOR.scale, PRIOR.loc, "x_1"),
             r"init_is must be one of x_t, x_0, x_0\+noise",
         ),
+        (lambda: toy(start=1), r"task\.inference\.start is no option of Toy"),
     ],
 )
 def test_a_choice_that_does_not_exist_is_an_error(make, message):
@@ -196,10 +194,8 @@ def test_the_grids_have_the_stated_timesteps():
     assert DDIMSampler(2, start=12, spacing="leading").grid(51) == [6, 0, -1]
     assert DDIMSampler(3).grid(1000) == [999, 665, 332, -1]
     assert DDIMSampler(16).grid(1000)[-2] == 61
-    assert DDIMSampler(3, spacing="linspace").grid(10) == [9, 4, 0, -1]
-    assert DDIMSampler(timesteps=[8, 3]).grid(10) == [8, 3, -1]
     for steps in range(1, 51):
-        for spacing in ("trailing", "leading", "linspace"):
+        for spacing in ("trailing", "leading"):
             assert len(DDIMSampler(steps, spacing=spacing).grid(50)) == steps + 1
     with pytest.raises(ValueError, match="timesteps"):
         DDIMSampler(60).grid(50)
@@ -291,8 +287,9 @@ class Toy(TaskHead):
         return {**sample, "c": -sample["c"]}
 
 
-def toy(wrap=lambda head: head):
-    return DiffusionModel(wrap(Toy()), Process(cosine(50)), DDIMSampler(3), hypotheses=4)
+def toy(wrap=lambda head: head, **inference):
+    process, sampler = Process(cosine(50)), DDIMSampler(3)
+    return DiffusionModel(wrap(Toy()), process, sampler, hypotheses=4, inference=inference)
 
 
 SAMPLE = {"id": ["a", "b", "c"], "c": torch.tensor([[1.0, 2.0], [-3.0, 0.5], [0.2, 0.3]])}
@@ -339,7 +336,7 @@ def test_the_loss_of_a_perfect_head_is_zero_and_reaches_every_weight():
         def denoise(self, x_t, t, context):
             return Output(context["c"] + 0 * self.gain * x_t)
 
-    model = DiffusionModel(Perfect(), Process(cosine(50)), DDIMSampler(3, timesteps=[8, 3]))
+    model = DiffusionModel(Perfect(), Process(cosine(50)), DDIMSampler(2))
     assert model.steps == 2
     assert model.loss(SAMPLE).item() == 0
     loss = toy().loss(SAMPLE)

@@ -1,4 +1,7 @@
-"""A small head of image2d, people to show it, and an oracle in the place of its networks."""
+"""A small head of image2d, people as its input, and stubs that replace its networks."""
+
+from functools import partial
+from inspect import signature
 
 import torch
 from torch import nn
@@ -10,10 +13,11 @@ from posediff.diffusion import (
 )
 from posediff.diffusion.schedule import cosine
 from posediff.nn.backbone import Backbone
-from posediff.pose.skeleton import skeleton
-from posediff.tasks.image2d import Image2D
+from posediff.pose import combined
+from posediff.pose.skeleton import skeleton as named
+from posediff.tasks.image2d import SGDD, Coarse, Guide, Image2D, Masks, Space
 
-BONES = skeleton("crowdpose14")
+BONES = named("crowdpose14")
 J = len(BONES.joints)
 SIZE = (96, 128)
 LIGHT = {"channels": 8, "blocks": 1, "multipliers": (1, 2)}
@@ -21,7 +25,7 @@ WARM = DDIMSampler(4, start=250)
 
 
 class Tiny(Backbone):
-    """Two strided convolutions and a look around."""
+    """Four convolutions, of which two are strided."""
 
     channels = 32
 
@@ -37,10 +41,39 @@ class Tiny(Backbone):
         return self.net(image)
 
 
-def image2d(size=SIZE, **options):
+def untrained(
+    skeleton="crowdpose14", codec="udp", size=SIZE, stride=4, condition=("kps", "ske"), **options
+):
+    """A head with fresh weights, built from flat options: each part takes those that it has a
+    parameter for, and `set_inference` takes the rest.
+
+    Raises ValueError for an option that no part has.
+    """
+    shared = {
+        "skeleton": skeleton,
+        "backbone": Tiny(),
+        "codec": combined.codec(codec, size, stride),
+        "condition": condition,
+        "width": Tiny.channels,
+        "features": Tiny.channels,
+    }
+
+    def part(make):
+        keys = signature(make).parameters
+        own = {key: options.pop(key) for key in keys if key in options}
+        return make(**{key: x for key, x in shared.items() if key in keys}, **own)
+
+    parts = map(part, (Coarse, Space, Masks, Guide, SGDD))
+    head = part(partial(Image2D, *parts))
+    head.set_inference(**options)
+    return head
+
+
+def image2d(**options):
+    """A small head whose maps are not nearly 0 before any training. Options as of `untrained`."""
     torch.manual_seed(0)
-    head = Image2D("crowdpose14", Tiny(), **{"size": size, **LIGHT, **options})
-    for out in (head.coarse.out, head.sgdd.out):  # maps with something to see from the start
+    head = untrained(**{**LIGHT, **options})
+    for out in (head.coarse.out, head.sgdd.out):
         nn.init.normal_(out.weight, std=0.3)
     return head.eval()
 
@@ -50,7 +83,7 @@ def diffusion(head, sampler=WARM, K=1):
 
 
 def people(n=3, size=SIZE, seed=0):
-    """Keypoints inside the crop, noise for a picture, and a crop that is not the picture."""
+    """Keypoints inside the crop, an image of noise, and an affine that is not the identity."""
     g = torch.Generator().manual_seed(seed)
     inside = 0.15 + 0.7 * torch.rand(n, J, 2, generator=g)
     return {
@@ -62,17 +95,18 @@ def people(n=3, size=SIZE, seed=0):
     }
 
 
-class Says(nn.Module):
-    """In the place of a network: says the same of every sample, for all its hypotheses."""
+class Constant(nn.Module):
+    """Replaces a network: returns the same maps of a sample for all its hypotheses, whatever its
+    input is, and keeps the inputs of every call."""
 
     def __init__(self, maps):
         super().__init__()
-        self.maps, self.calls = maps, 0
+        self.maps, self.calls = maps, []
         self.stem_features = nn.Identity()
 
-    def forward(self, seen, *rest):
-        self.calls += 1
-        return self.maps.repeat_interleave(len(seen) // len(self.maps), 0)
+    def forward(self, *inputs):
+        self.calls.append(inputs)
+        return self.maps.repeat_interleave(len(inputs[0]) // len(self.maps), 0)
 
 
 def truth(head, sample):
@@ -80,7 +114,9 @@ def truth(head, sample):
 
 
 def oracle(head, sample, coarse=False):
-    head.sgdd = Says(truth(head, sample))
+    """The head with the true heatmaps as the answer of its decoder, and of its coarse layer if
+    asked for."""
+    head.sgdd = Constant(truth(head, sample))
     if coarse:
-        head.coarse.out = Says(truth(head, sample))
+        head.coarse.out = Constant(truth(head, sample))
     return head

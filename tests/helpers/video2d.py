@@ -1,4 +1,6 @@
-"""A small head of video2d and its baseline, and clips to show them."""
+"""A small head of video2d and its baseline, made from short options, and clips for them."""
+
+from functools import partial
 
 import torch
 from torch import nn
@@ -6,30 +8,31 @@ from torch import nn
 from posediff.diffusion import DDIMSampler, DiffusionModel, Process
 from posediff.diffusion.schedule import cosine
 from posediff.nn.backbone import Backbone
+from posediff.pose.combined import codec as codec_named
 from posediff.pose.skeleton import skeleton
-from posediff.tasks.video2d import Plain, Video2D
+from posediff.tasks.video2d import ClipFeatures, Plain, PoseDecoder, Video2D
 
-BONES = skeleton("crowdpose14")
-J = len(BONES.joints)
+NAME = "crowdpose14"
+J = len(skeleton(NAME).joints)
 SIZE = (48, 64)
 THREE = (-1, 0, 1)
-LIGHT = {"channels": 32, "state_channels": 16, "lookup": {"width": 16}}
-LIGHT |= {"strl": {"depth": 1, "heads": 4, "ratio": 2}, "offsets": THREE}
+CLIP = {"offsets": THREE, "channels": 32, "depth": 1, "heads": 4, "ratio": 2}
+DECODER = {"state_channels": 16, "width": 16}
+CLIP_KEYS = (*CLIP, "patch", "merge", "up")
+DECODER_KEYS = (*DECODER, "mode", "refine", "fuse", "scales", "shift")
 
-# as small, for the commands
+# the same for commands, smaller
 OVERRIDES = (
     "dataset.size=[32,48]",
     "dataset.offsets=[-1,0,1]",
     "backbone=small",
-    "task.head.channels=16",
-    "task.head.state_channels=8",
-    "task.head.lookup.width=8",
-    "task.head.strl={depth: 1, heads: 2, ratio: 2}",
+    "task.clip_features={channels: 16, depth: 1, heads: 2, ratio: 2}",
+    "task.head.decoder={state_channels: 8, width: 8}",
 )
 
 
 class Tiny(Backbone):
-    """Two strided convolutions; counts its calls."""
+    """Two strided convolutions. `calls` are the sizes of its batches."""
 
     channels = 16
 
@@ -46,21 +49,37 @@ class Tiny(Backbone):
 
 
 def loud(head):
-    """Maps with something to see before any training."""
+    """The head with maps that are not nearly 0, in evaluation mode."""
     out = head.decoder.out if isinstance(head, Video2D) else head.out
     nn.init.normal_(out.weight, std=0.3)
     return head.eval()
 
 
-def video2d(**options):
+def parts(size=SIZE, codec="quarter", backbone=None, **options):
+    """The parts that heads of both kinds have, and the options that are not theirs."""
+    clip = CLIP | {key: options.pop(key) for key in CLIP_KEYS if key in options}
+    made = {"skeleton": NAME, "codec": codec_named(codec, size), "backbone": backbone or Tiny()}
+    return made | {"clip": partial(ClipFeatures, size=size, **clip)}, options
+
+
+def untrained(**options):
+    """A `Video2D` with the weights that training begins with."""
     torch.manual_seed(0)
-    return loud(Video2D("crowdpose14", Tiny(), **{"size": SIZE, **LIGHT, **options}))
+    made, rest = parts(**options)
+    given = DECODER | {key: rest.pop(key) for key in DECODER_KEYS if key in rest}
+    decoder = PoseDecoder(NAME, made["clip"].keywords["channels"], **given)
+    return Video2D(decoder=decoder, **made, **rest)
+
+
+def video2d(**options):
+    """A head by the options of itself and of its parts."""
+    return loud(untrained(**options))
 
 
 def plain_head(**options):
     torch.manual_seed(0)
-    shared = {k: LIGHT[k] for k in ("channels", "strl", "offsets")}
-    return loud(Plain("crowdpose14", Tiny(), **{"size": SIZE, **shared, **options}))
+    made, rest = parts(**options)
+    return loud(Plain(**made, **rest))
 
 
 def diffusion(head, steps=4, K=1, **options):
@@ -70,7 +89,7 @@ def diffusion(head, steps=4, K=1, **options):
 
 
 def clips(n=3, size=SIZE, frames=3, seed=0):
-    """Keypoints inside the crop, noise for frames, and a crop that is not the picture."""
+    """A batch: keypoints inside the crop, frames of noise, an affine that is not the identity."""
     g = torch.Generator().manual_seed(seed)
     inside = 0.15 + 0.7 * torch.rand(n, J, 2, generator=g)
     return {

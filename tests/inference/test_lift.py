@@ -1,22 +1,23 @@
-"""2D keypoints of one's own through a lifter, whatever is missing."""
+"""3D poses of a user's own 2D keypoints, of which some are missing."""
 
 import pytest
 import torch
 
 import posediff
 from posediff.data.lifting.synthetic_people import synthetic
-from posediff.diffusion import Decoded, Regression
-from posediff.inference.lift import SHARE, SIDE, alone
+from posediff.diffusion import Decoded, Regression, Window
+from posediff.inference.lift import SHARE, SIDE, own_picture
 from posediff.pose.camera import project
 
 
 class Flat(torch.nn.Module):
-    """Lifts the 2D to a plane: x, y from the first joint in half picture widths, z = 0."""
+    """A lifter into a plane: x, y from the first joint in half picture widths, z = 0."""
 
     skeleton = "h36m17"
 
-    def __init__(self):
+    def __init__(self, window):
         super().__init__()
+        self.window = Window(window)
         self.weight = torch.nn.Parameter(torch.ones(1))
         self.seen = []
 
@@ -38,7 +39,7 @@ class Flat(torch.nn.Module):
 
 
 def model(window=1):
-    made = Regression(Flat())
+    made = Regression(Flat(window))
     made.trained_on = {"keypoints": "gt", "window": window}
     return made.eval()
 
@@ -52,7 +53,7 @@ def video():
 
 
 def plane(points, zoom):
-    """What `Flat` says of them in a picture that is SIDE wide."""
+    """The poses that `Flat` gives, in a picture that is SIDE wide."""
     flat = (points - points[:, :1]) * zoom * 2 / SIDE
     return torch.cat([flat, torch.zeros_like(flat[..., :1])], -1)
 
@@ -114,8 +115,8 @@ def test_tracks_do_not_meet_in_a_window_and_may_come_in_any_order(video):
     tracks, frames = torch.arange(12) % 2, torch.arange(12) // 2
     head = model(9)
     poses = posediff.lift(head, both, layout="h36m17", tracks=tracks, frames=frames)
-    for k, alone_ in enumerate((video[:6], other[:6])):
-        torch.testing.assert_close(poses.keypoints[k::2], plane(alone_, zoom_of(alone_)))
+    for k, person in enumerate((video[:6], other[:6])):
+        torch.testing.assert_close(poses.keypoints[k::2], plane(person, zoom_of(person)))
     assert [x["frames_valid"].sum().item() for x in head.head.seen] == [6, 6]
     with pytest.raises(ValueError, match="two rows in one frame"):
         posediff.lift(model(9), both, layout="h36m17", tracks=tracks * 0, frames=frames)
@@ -132,23 +133,22 @@ def test_neither_place_nor_size_in_the_picture_changes_a_pose(video):
 def test_in_a_picture_of_ones_own_the_person_is_in_the_middle_and_the_lens_goes_along():
     data = synthetic("test", clips=1, length=5)
     sample = data.__getitems__(list(range(5)))
-    points, lens = sample["target_2d"], sample["camera"]
-    moved, own = alone(points, torch.ones(5, 17), torch.zeros(5, dtype=torch.long), lens)
+    points, lens, one = sample["target_2d"], sample["camera"], torch.zeros(5, dtype=torch.long)
+    moved, own = own_picture(points, torch.ones(5, 17), one, lens)
     torch.testing.assert_close((moved.amax(1) + moved.amin(1)) / 2, torch.full((5, 2), SIDE / 2))
     seen = project(sample["keypoints"].double(), own.double())
     torch.testing.assert_close(seen.float(), moved, atol=0.01, rtol=0)
-    # missing joints have no say
+    # missing joints change nothing
     scores = torch.ones(5, 17)
     scores[:, 3] = 0
     far = points.clone()
     far[:, 3] = 1e6
-    same = alone(far, scores, torch.zeros(5, dtype=torch.long))[0]
+    same = own_picture(far, scores, one)[0]
     near = points.clone()
     near[:, 3] = points[:, 2]
     keep = [j for j in range(17) if j != 3]
-    torch.testing.assert_close(
-        same[:, keep], alone(near, torch.ones(5, 17), torch.zeros(5, dtype=torch.long))[0][:, keep]
-    )
+    expected = own_picture(near, torch.ones(5, 17), one)[0]
+    torch.testing.assert_close(same[:, keep], expected[:, keep])
 
 
 def test_the_camera_reaches_the_sample(video):
@@ -164,7 +164,7 @@ def test_the_camera_reaches_the_sample(video):
         ({"camera": [0, 1100, 500, 500]}, "the focal length must be above 0 pixels"),
         ({"camera": [1100, 500, 500]}, r"camera must be \[f_x,f_y,c_x,c_y\] or 9 numbers"),
         ({"camera": [1100, 1100, float("nan"), 500]}, "camera must be"),
-        ({"scores": torch.zeros(30, 17)}, "of nobody in any frame are 9 joints of h36m17 known"),
+        ({"scores": torch.zeros(30, 17)}, "no person in any frame has 9 known joints of h36m17"),
         ({"layout": "mpii16"}, "17 joints given, but skeleton mpii16 has 16"),
     ],
 )

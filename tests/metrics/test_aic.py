@@ -1,19 +1,23 @@
-"""AI Challenger's two figures: the official one against its code, and what sets them apart."""
+"""AI Challenger's two figures: the official one against its code, and their difference."""
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from helpers.annotations import truth
 
-from posediff.metrics.aic import AicAP, AicOfficial
+from posediff.metrics.aic import aic_coco, aic_official
 from posediff.metrics.coco import CocoAP
 from posediff.pose.oks import oks
 from posediff.pose.skeleton import AIC, skeleton
+from posediff.truth import Truth
 
-AREA = ("aic14", "0.53*w*h")
+
+def annotated(images):
+    return truth(images, "aic14", "0.53*w*h")
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +25,10 @@ def golden(shared):
     stored = json.loads((shared / "golden/aic_eval.json").read_text())
     name = "official_example_first60"
     return stored["cases"][name] | stored["expected"][name]
+
+
+def official(images):
+    return CocoAP(annotated(images), aic_official(), nms="none")
 
 
 def found(images):
@@ -32,7 +40,7 @@ def found(images):
 
 
 def test_official_score_is_that_of_the_official_code(golden, scored):
-    figures = scored(AicOfficial(truth(golden["gt"], *AREA), nms="none"), found(golden["pred"]))
+    figures = scored(official(golden["gt"]), found(golden["pred"]))
     assert next(iter(figures)) == "aic/mAP_official/mean"
     assert figures["aic/mAP_official/mean"] == pytest.approx(golden["score"], abs=1e-8)
 
@@ -78,19 +86,18 @@ def test_the_two_figures_are_far_apart_and_meet_where_they_should(golden, scored
     """The official score is COCO's recall over visible joints and whole boxes, as long as every
     person has one answer."""
     people = moved(golden["gt"])
-    official = scored(AicOfficial(truth(golden["gt"], *AREA), nms="none"), people)[
-        "aic/mAP_official/mean"
-    ]
-    usual = scored(AicAP(truth(golden["gt"], *AREA), nms="none"), people)
-    assert official - usual["aic/AP/mean"] > 0.2
-    assert official - usual["aic/AR/mean"] > 0.15
+    own = scored(official(golden["gt"]), people)["aic/mAP_official/mean"]
+    usual = scored(CocoAP(annotated(golden["gt"]), aic_coco(), nms="none"), people)
+    assert own - usual["aic/AP/mean"] > 0.2
+    assert own - usual["aic/AR/mean"] > 0.15
 
-    alike = truth(golden["gt"], *AREA)
+    alike = annotated(golden["gt"]).people()
     for person in alike["annotations"]:
         person["area"] = person["bbox"][2] * person["bbox"][3] + 1
         person["keypoints"][2::3] = [2 * (v == 2) for v in person["keypoints"][2::3]]
-    recall = scored(CocoAP(alike, "aic14", nms="none"), people)["AR/mean"]
-    assert official == pytest.approx(recall, abs=1e-12)
+    given = Truth("aic14", people=lambda: alike)
+    recall = scored(CocoAP(given, nms="none"), people)["AR/mean"]
+    assert own == pytest.approx(recall, abs=1e-12)
 
 
 def image(name, *people, box=(0, 0, 100, 100)):
@@ -106,10 +113,10 @@ def person(x, v=1):
     return [value for _ in range(14) for value in (x, x, v)]
 
 
-def test_official_denominators_reuse_and_joints_without_a_say(scored):
+def test_official_denominators_answers_used_twice_and_hidden_joints(scored):
     def score(images, answers, at="a"):
         rows = [{"image_id": at, "keypoints": values} for values in answers]
-        return scored(AicOfficial(truth(images, *AREA), nms="none"), rows)["aic/mAP_official/mean"]
+        return scored(official(images), rows)["aic/mAP_official/mean"]
 
     here = person(10)
     assert score([image("a", here)], [here]) == 1.0
@@ -117,14 +124,16 @@ def test_official_denominators_reuse_and_joints_without_a_say(scored):
     assert score([image("a", here)], [here, person(90)]) == 0.5  # an answer too many
     assert score([image("a", here), image("b", here)], [here]) == 0.5  # an image unanswered
     assert score([image("a", here), image("b")], [here], "b") == 0.0  # and one without people
-    assert score([image("a", here, person(10, 2))], [here]) == 0.5  # hidden joints say nothing
+    assert score([image("a", here, person(10, 2))], [here]) == 0.5  # hidden joints do not count
     half = here[:21] + person(90, 2)[21:]
     assert score([image("a", half)], [here]) == 1.0
 
 
 def test_the_layout_is_the_right_side_first():
     assert skeleton("aic14").joints[:2] == ("right_shoulder", "right_elbow")
-    metric = AicAP(truth([image("a", person(1))], *AREA))
-    assert metric.sigmas == AIC
-    with pytest.raises(ValueError, match="joints of aic14, not crowdpose14: set eval=coco"):
-        AicAP(metric.truth, "crowdpose14")
+    given = annotated([image("a", person(1))])
+    assert CocoAP(given, aic_coco()).sigmas == AIC
+    other = replace(given, skeleton="crowdpose14")
+    for evaluator in (aic_coco(), aic_official()):
+        with pytest.raises(ValueError, match="joints of aic14, not crowdpose14: set eval=coco"):
+            CocoAP(other, evaluator)

@@ -20,7 +20,7 @@ def gaussians(scale=1.0, D=3, n=1250, J=16, K=50, seed=0):
     return centre + scale * deviation * normal(n, K, J, D), truth
 
 
-def told(hypotheses, truth, c=None):
+def measured(hypotheses, truth, c=None):
     return figures({k: x.numpy() for k, x in columns(hypotheses, truth, c).items()})
 
 
@@ -29,8 +29,8 @@ def curve(found, name=""):
 
 
 @pytest.mark.parametrize("D", [2, 3])
-def test_a_perfect_model_covers_what_it_says_but_for_its_own_share_of_the_mean(D):
-    found = told(*gaussians(D=D))
+def test_a_perfect_model_is_calibrated_up_to_its_own_share_of_the_mean(D):
+    found = measured(*gaussians(D=D))
     known = [0.11, 0.20, 0.30, 0.39, 0.49, 0.58, 0.68, 0.78, 0.88]
     np.testing.assert_allclose(curve(found), known, atol=0.012)
     assert found["calibration_error"] == pytest.approx(0.015, abs=0.006)
@@ -39,13 +39,13 @@ def test_a_perfect_model_covers_what_it_says_but_for_its_own_share_of_the_mean(D
 @pytest.mark.parametrize(("D", "half"), [(2, 0.89), (3, 0.94)])
 def test_hypotheses_twice_too_far_apart_are_found_and_mended(D, half):
     wide, truth = gaussians(2.0, D)
-    found = told(wide, truth)
+    found = measured(wide, truth)
     assert found["coverage@0.5"] == pytest.approx(half, abs=0.01)
     assert found["calibration_error"] > 0.2
     c = factor(columns(wide, truth)["half"].numpy())
     assert c == pytest.approx(0.525 if D == 2 else 0.52, abs=0.01)
     other, unseen = gaussians(2.0, D, seed=1)
-    mended = told(other, unseen, c)
+    mended = measured(other, unseen, c)
     assert mended["coverage@0.5/recalibrated"] == pytest.approx(0.5, abs=0.01)
     assert mended["calibration_error/recalibrated"] < 0.02
     assert mended["spread/recalibrated"] == pytest.approx(
@@ -54,16 +54,16 @@ def test_hypotheses_twice_too_far_apart_are_found_and_mended(D, half):
     assert mended["energy_score/recalibrated"] < mended["energy_score"]
 
 
-def test_hypotheses_half_as_far_apart_cover_what_a_gaussian_says_they_do():
+def test_hypotheses_half_as_far_apart_cover_as_much_as_a_gaussian():
     """With the true mean known, |y| is Rayleigh: the level p of half the deviation covers
-    1 - (1 - p)^(1/4), but for what 50 draws cannot tell."""
+    1 - (1 - p)^(1/4), up to the error of 50 draws."""
     g = torch.Generator().manual_seed(0)
     narrow = 0.5 * torch.randn(1250, 50, 16, 2, generator=g).double()
     truth = torch.randn(1250, 16, 2, generator=g).double()
     expected = 1 - (1 - np.array(LEVELS)) ** 0.25
-    np.testing.assert_allclose(curve(told(narrow, truth)), expected, atol=0.03)
+    np.testing.assert_allclose(curve(measured(narrow, truth)), expected, atol=0.03)
     error = np.abs(expected - LEVELS).mean()
-    assert told(narrow, truth)["calibration_error"] == pytest.approx(error, abs=0.01)
+    assert measured(narrow, truth)["calibration_error"] == pytest.approx(error, abs=0.01)
 
 
 def test_the_energy_score_has_its_known_values_and_is_least_for_the_truth():
@@ -101,10 +101,10 @@ def test_the_energy_score_of_two_hypotheses_by_hand():
 
 def test_more_than_fifty_are_not_read_and_few_have_no_coverage():
     hypotheses, truth = gaussians(n=20, K=60)
-    assert told(hypotheses, truth, 1.3) == told(hypotheses[:, :50], truth, 1.3)
-    few = told(hypotheses[:, :9], truth, 1.3)
+    assert measured(hypotheses, truth, 1.3) == measured(hypotheses[:, :50], truth, 1.3)
+    few = measured(hypotheses[:, :9], truth, 1.3)
     assert set(few) == {"energy_score", "energy_score/recalibrated", "spread/recalibrated"}
-    assert set(told(hypotheses[:, :1], truth, 1.3)) == {"energy_score"}
+    assert set(measured(hypotheses[:, :1], truth, 1.3)) == {"energy_score"}
 
 
 def test_recalibrating_keeps_the_mean_and_scales_the_rest():
@@ -114,8 +114,8 @@ def test_recalibrating_keeps_the_mean_and_scales_the_rest():
     torch.testing.assert_close(calibration.spread(moved), 1.7 * calibration.spread(hypotheses))
 
 
-def test_the_verdict_says_which_way_a_model_errs():
+def test_the_verdict_names_the_direction_of_the_error():
     for scale, word in ((0.5, "over-confident"), (2.0, "under-confident"), (1.0, "calibrated")):
-        line = calibration.verdict(told(*gaussians(scale, n=300)))
+        line = calibration.verdict(measured(*gaussians(scale, n=300)))
         assert line.startswith(word)
     assert calibration.verdict({}) == ""

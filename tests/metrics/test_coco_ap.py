@@ -1,6 +1,7 @@
-"""COCO's figures: against three evaluators (golden/coco_eval_*), and what they must never do."""
+"""COCO's figures: against three evaluators (golden/coco_eval_*), and properties of the metric."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,9 +22,9 @@ CASES = [
 ]
 
 
-def coco(gt, layout="coco17", area="file", **options):
+def coco(gt, layout="coco17", area="file", whole=True, **options):
     """The metric of what an annotation file holds."""
-    return CocoAP(truth(gt, layout, area), layout, **options)
+    return CocoAP(truth(gt, layout, area, whole=whole), **options)
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +92,14 @@ def test_annotations_may_be_numbered_from_0(cases, scored, first):
     assert ten(scored(coco(gt), as_found(gt["annotations"]))) == [1.0] * 10
 
 
-def test_images_count_that_nobody_answered(cases, scored):
+def test_images_without_an_answer_count(cases, scored):
     gt = cases["mmpose_test_coco"]["gt"]
     found = as_found(gt["annotations"])
     some = [p for p in found if p["image_id"] == found[0]["image_id"]]
     every = sum(p["num_keypoints"] > 0 for p in gt["annotations"])
     figures = scored(coco(gt), some)
     assert figures["AR/mean"] == pytest.approx(len(some) / every)
-    assert scored(coco(gt, images="seen"), some)["AR/mean"] == 1.0
+    assert scored(coco(gt, whole=False), some)["AR/mean"] == 1.0
 
 
 def test_figures_depend_neither_on_order_nor_batches_nor_on_samples_seen_twice(cases, answers):
@@ -121,7 +122,7 @@ def test_copies_of_lower_score_are_suppressed_and_without_that_do_not_help(cases
     assert without[1]["AP/mean"] <= without[0]["AP/mean"]
 
 
-def test_the_rule_of_scores_tells_who_comes_first(cases, answers):
+def test_the_rule_of_scores_decides_who_comes_first(cases, answers):
     gt = cases["mmpose_test_coco"]["gt"]
     person = next(p for p in gt["annotations"] if p["num_keypoints"] > 10)
     poses, sample = answers([person | {"score": 0.9}, person | {"score": 0.5}], "coco17")
@@ -182,7 +183,7 @@ def test_spread_is_that_of_labelled_joints(cases, answers):
     assert "spread/mean" not in unlabelled.compute()
 
 
-def test_nobody_to_find_is_minus_one_and_no_error(cases, scored):
+def test_without_people_to_find_figures_are_minus_one(cases, scored):
     gt = json.loads(json.dumps(cases["mmpose_test_coco"]["gt"]))
     for person in gt["annotations"]:
         person["iscrowd"] = 1
@@ -233,16 +234,19 @@ def test_data_of_ones_own_have_other_joints_sigmas_and_areas(scored):
     [
         ({"sigmas": [0.26] * 17}, "divide by 10"),
         ({"sigmas": [0.05] * 5}, "5 sigmas for the 17 joints"),
-        ({"skeleton": "mpii16"}, "no OKS sigmas"),
         ({"nms_area": "box"}, "padded, annotation"),
-        ({"images": "some"}, "all, seen"),
         ({"score": "box"}, "bbox_keypoint"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(cases, options, named):
-    truth = coco(cases["mmpose_test_coco"]["gt"]).truth
     with pytest.raises(ValueError, match=named):
-        CocoAP(truth, **{"skeleton": "coco17", **options})
+        coco(cases["mmpose_test_coco"]["gt"], **options)
+
+
+def test_a_skeleton_without_sigmas_needs_some(cases):
+    given = replace(truth(cases["mmpose_test_coco"]["gt"]), skeleton="mpii16")
+    with pytest.raises(ValueError, match="no OKS sigmas"):
+        CocoAP(given)
 
 
 def test_what_cannot_be_scored_is_refused(cases, answers):
@@ -250,7 +254,7 @@ def test_what_cannot_be_scored_is_refused(cases, answers):
     metric = coco(case["gt"])
     poses, sample = answers(case["dt"], "coco17")
     with pytest.raises(ValueError, match="poses of mpii16 cannot be scored as coco17"):
-        metric.update("mean", Poses(*list(vars(poses).values())[:4], "mpii16"), sample)
+        metric.update("mean", replace(poses, skeleton="mpii16"), sample)
     with pytest.raises(ValueError, match="no image 17, that of sample 0"):
         metric.update("mean", poses, sample | {"meta": {"image_id": [17] * len(case["dt"])}})
     poses.keypoints[3, 5, 0] = torch.nan
@@ -264,5 +268,5 @@ def test_nothing_is_printed_and_the_report_counts_who_is_ignored(cases, scored, 
     metric = coco(case["gt"])
     scored(metric, case["dt"])
     assert capfd.readouterr() == ("", "")
-    said = metric.summary()
-    assert (said["annotated_people"], said["ignored_people"]) == (14, 2)
+    summary = metric.summary()
+    assert (summary["annotated_people"], summary["ignored_people"]) == (14, 2)

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from helpers.annotations import truth
 
-from posediff.metrics.crowdpose import CrowdPoseAP
+from posediff.metrics.coco import CocoAP
+from posediff.metrics.crowdpose import crowdpose
 
 NAMES = ["AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard"]
 
 
-def crowdpose(gt, **options):
+def metric(gt):
     """The metric of what an annotation file holds."""
-    layout = "crowdpose14"
-    return CrowdPoseAP(truth(gt, layout, "0.53*w*h", ["num_keypoints"]), layout, **options)
+    given = truth(gt, "crowdpose14", "0.53*w*h", ["num_keypoints"])
+    return CocoAP(given, crowdpose(), nms="none")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def nine(figures):
 
 @pytest.mark.parametrize("name", ["synthetic_24img", "xtcocoapi_example_crowdpose"])
 def test_nine_figures_are_those_of_both_evaluators(cases, expected, scored, name):
-    figures = scored(crowdpose(cases[name]["gt"], nms="none"), cases[name]["dt"])
+    figures = scored(metric(cases[name]["gt"]), cases[name]["dt"])
     assert list(figures)[:9] == [f"{name}/mean" for name in NAMES]
     mine, golden = nine(figures), expected[name]
     np.testing.assert_allclose(mine, golden["xtcocotools_1.14.3_stats9"], rtol=0, atol=1e-9)
@@ -50,10 +51,10 @@ def test_nine_figures_are_those_of_both_evaluators(cases, expected, scored, name
 
 
 def test_validation_labels_are_those_that_are_described(labels):
-    metric = crowdpose(labels)
-    said = metric.summary()
-    assert (said["annotated_images"], said["annotated_people"]) == (2000, 8527)
-    people = metric.truth["annotations"]
+    whole = metric(labels)
+    summary = whole.summary()
+    assert (summary["annotated_images"], summary["annotated_people"]) == (2000, 8527)
+    people = whole.truth["annotations"]
     assert sum(person["iscrowd"] for person in people) == 106
     unlabelled = [person for person in people if not person["num_keypoints"]]
     assert len(unlabelled) == 1453
@@ -75,7 +76,7 @@ def part(labels, images):
 def test_the_truth_is_perfect_everywhere(labels, scored):
     some = part(labels, labels["images"][:40])
     found = [p for p in some["annotations"] if p["num_keypoints"]]
-    assert nine(scored(crowdpose(some, nms="none"), found)) == [1.0] * 9
+    assert nine(scored(metric(some), found)) == [1.0] * 9
 
 
 def test_counting_joints_anew_changes_the_figures(labels, scored):
@@ -85,8 +86,8 @@ def test_counting_joints_anew_changes_the_figures(labels, scored):
     for person in recounted["annotations"]:
         person["num_keypoints"] = sum(v > 0 for v in person["keypoints"][2::3])
     found = [p for p in some["annotations"] if p["num_keypoints"]]
-    stored = scored(crowdpose(some, nms="none"), found)
-    anew = scored(crowdpose(recounted, nms="none"), found)
+    stored = scored(metric(some), found)
+    anew = scored(metric(recounted), found)
     assert stored["AR/mean"] == 1.0
     assert anew["AR/mean"] < 0.95
 
@@ -97,7 +98,7 @@ def test_counting_joints_anew_changes_the_figures(labels, scored):
 def test_images_belong_to_one_crowd_and_an_empty_one_has_minus_one(labels, scored, index, crowd):
     some = part(labels, [labels["images"][0] | {"crowdIndex": index}])
     found = [p for p in some["annotations"] if p["num_keypoints"]]
-    figures = scored(crowdpose(some, nms="none"), found)
+    figures = scored(metric(some), found)
     own = {c: figures[f"AP_{c}/mean"] for c in ("easy", "medium", "hard")}
     assert own == {c: 1.0 if c == crowd else -1.0 for c in own}
 
@@ -109,4 +110,4 @@ def test_a_file_that_is_not_crowdposes_is_refused(labels, where, key):
     some = json.loads(json.dumps(part(labels, labels["images"][:2])))
     del some[where][1][key]
     with pytest.raises(ValueError, match=rf"{some[where][1]['id']}.*{key}"):
-        crowdpose(some)
+        metric(some)

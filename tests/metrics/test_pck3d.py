@@ -9,6 +9,7 @@ import torch
 from posediff.diffusion import Poses
 from posediff.metrics.pck3d import COUNTED, auc, pck150, tables
 from posediff.metrics.pose_error import PoseError3D
+from posediff.truth import Truth
 
 ACTIVITIES = (
     "Standing/Walking", "Exercising", "Sitting", "Reaching/Crouching", "On The Floor", "Sports",
@@ -70,10 +71,10 @@ def poses_of(errors):
     return Poses(off, torch.ones(N, 17), off[:, None], torch.zeros(N, 17), "3dhp17")
 
 
-def test_the_metric_gives_the_same_figures_and_says_both_means(golden):
+def test_the_metric_gives_the_same_figures_and_both_means(golden):
     errors, sequences, activities, expected = golden
     assert errors[:, 14].eq(0).all()
-    N, metric = len(errors), PoseError3D("3dhp17", "3dhp")
+    N, metric = len(errors), PoseError3D(Truth("3dhp17", dimensions=3), "3dhp")
     sample = {
         "id": [str(i) for i in range(N)],
         "keypoints": torch.zeros(N, 17, 3, dtype=torch.float64),
@@ -93,12 +94,12 @@ def test_the_metric_gives_the_same_figures_and_says_both_means(golden):
         for name, values in (sheet[key] | activity[key]).items():
             if name != "All":
                 assert figures[f"{key}/mean:{name}"] == pytest.approx(values[-1], rel=1e-6)
-    told = metric.summary()
-    assert told["protocol"] == "3dhp"
-    knees = told["tables"]["mean"]["action"]["pck150"]["Sports"]["Knee"]
+    summary = metric.summary()
+    assert summary["protocol"] == "3dhp"
+    knees = summary["tables"]["mean"]["action"]["pck150"]["Sports"]["Knee"]
     assert knees == pytest.approx(activity["pck150"]["Sports"][6], rel=1e-6)
 
 
 def test_other_joints_have_no_3dhp_score():
     with pytest.raises(ValueError, match="eval=3dhp scores the joints of 3dhp17, not of h36m17"):
-        PoseError3D("h36m17", "3dhp")
+        PoseError3D(Truth("h36m17", dimensions=3), "3dhp")

@@ -7,8 +7,10 @@ import torch
 from posediff.diffusion.aggregate import Poses
 from posediff.metrics.pck import PersonPCK
 from posediff.pose.skeleton import skeleton
+from posediff.truth import Truth
 
-JHMDB = skeleton("jhmdb15").joints
+JHMDB = Truth("jhmdb15", "jhmdb")
+JOINTS = skeleton("jhmdb15").joints
 SIZE = 100.0  # of the person's box, the longer side
 
 
@@ -16,8 +18,8 @@ def sample(count=1):
     """People of JHMDB's joints, all labelled, in boxes of 60 x 100, with a torso of 50."""
     rng = np.random.default_rng(0)
     points = torch.from_numpy(rng.uniform(20, 200, (count, 15, 2))).round()
-    points[:, JHMDB.index("left_shoulder")] = torch.tensor([100.0, 60]).double()
-    points[:, JHMDB.index("right_hip")] = torch.tensor([130.0, 100]).double()
+    points[:, JOINTS.index("left_shoulder")] = torch.tensor([100.0, 60]).double()
+    points[:, JOINTS.index("right_hip")] = torch.tensor([130.0, 100]).double()
     return {
         "id": [f"v/{n}/0" for n in range(count)],
         "keypoints_annotation": points,
@@ -31,7 +33,7 @@ def scored(shift, given, strict=False):
     moved = torch.stack([torch.as_tensor(shift).double(), torch.zeros(len(shift), 15)], -1)
     keypoints = given["keypoints_annotation"] + moved
     ones = torch.ones(keypoints.shape[:2])
-    metric = PersonPCK("jhmdb15", strict=strict)
+    metric = PersonPCK(JHMDB, strict)
     metric.update("mean", Poses(keypoints, ones, keypoints[:, None], ones, "jhmdb15"), given)
     return metric.compute()
 
@@ -59,11 +61,11 @@ def test_a_joint_exactly_at_the_threshold_is_right_unless_it_must_be_nearer():
 def test_three_means_of_the_same_answers():
     """Two people; a wrist of both is wrong, and the first one's belly is not labelled."""
     given = sample(2)
-    given["visible_annotation"][0, JHMDB.index("belly")] = 0
+    given["visible_annotation"][0, JOINTS.index("belly")] = 0
     shift = np.zeros((2, 15))
-    shift[:, JHMDB.index("left_wrist")] = 90
-    shift[0, JHMDB.index("belly")] = 90  # does not count
-    shift[1, JHMDB.index("belly")] = 90
+    shift[:, JOINTS.index("left_wrist")] = 90
+    shift[0, JOINTS.index("belly")] = 90  # does not count
+    shift[1, JOINTS.index("belly")] = 90
     figures = scored(shift, given)
     key = "jhmdb/pck_person@0.2/mean"
     assert figures[key] == pytest.approx(100 * 26 / 29)
@@ -85,7 +87,7 @@ def test_a_torso_that_is_not_labelled_is_that_of_the_answer():
     """All joints 9.5 pixels off; the annotated torso of 50 would let them pass at .2."""
     given, shift = sample(), np.full((1, 15), 9.5)
     assert scored(shift, given)["jhmdb/pck@0.2/mean"] == 100
-    hip = JHMDB.index("right_hip")
+    hip = JOINTS.index("right_hip")
     given["visible_annotation"][0, hip] = 0
     shift[0, hip] = 0  # an answer of hypot(30 - 9.5, 40) = 45
     assert scored(shift, given)["jhmdb/pck@0.2/mean"] == 0
@@ -93,7 +95,7 @@ def test_a_torso_that_is_not_labelled_is_that_of_the_answer():
 
 def test_a_torso_of_a_point_is_that_of_the_answer():
     given, shift = sample(), np.full((1, 15), 5.0)
-    shoulder, hip = JHMDB.index("left_shoulder"), JHMDB.index("right_hip")
+    shoulder, hip = JOINTS.index("left_shoulder"), JOINTS.index("right_hip")
     at = given["keypoints_annotation"]
     at[0, hip] = at[0, shoulder] + torch.tensor([0.5, 0])
     shift[0, hip] = 49  # an answer of 44.5
@@ -104,12 +106,12 @@ def test_a_torso_of_a_point_is_that_of_the_answer():
 
 def test_the_head_is_the_face_and_not_the_neck():
     shift = np.zeros((1, 15))
-    shift[0, JHMDB.index("face")] = 90
+    shift[0, JOINTS.index("face")] = 90
     assert scored(shift, sample())["jhmdb/pck_person@0.2/mean:head"] == 0
 
 
 def test_another_skeleton_is_refused():
     points, ones = torch.zeros(1, 17, 2), torch.ones(1, 17)
-    poses, metric = Poses(points, ones, points[:, None], ones, "coco17"), PersonPCK("jhmdb15")
+    poses, metric = Poses(points, ones, points[:, None], ones, "coco17"), PersonPCK(JHMDB)
     with pytest.raises(ValueError, match="poses of coco17 cannot be scored as jhmdb15"):
         metric.update("mean", poses, sample())

@@ -12,6 +12,7 @@ from posediff.metrics.pose_error import (
     n_mpjpe,
     p_mpjpe,
 )
+from posediff.truth import Truth
 
 
 def frames(n=120, K=3, seed=0, noise=0.06):
@@ -45,8 +46,12 @@ def take(poses, sample, index):
     return chosen, {**{k: some(v) for k, v in sample.items() if k != "meta"}, "meta": meta}
 
 
+def pose_error(skeleton="h36m17", **options):
+    return PoseError3D(Truth(skeleton, dimensions=3), **options)
+
+
 def score(*updates, name="mean", skeleton="h36m17", **options):
-    metric = PoseError3D(skeleton, **options)
+    metric = pose_error(skeleton, **options)
     for poses, sample in updates:
         metric.update(name, poses, sample)
     return metric.compute()
@@ -129,10 +134,10 @@ def test_the_quirk_of_velocities_takes_them_over_the_borders_of_clips():
     assert jumps["mpjve/mean:frames"] != score((poses, sample))["mpjve/mean:frames"]
 
 
-def test_a_quirk_that_nobody_has_is_refused():
+def test_an_unknown_quirk_is_refused():
     with pytest.raises(ValueError, match="quirks must be one of p2_batch_mean"):
-        PoseError3D("h36m17", quirks={"p1_batch_mean": False})
-    assert PoseError3D("h36m17", quirks={"p2_batch_mean": False}).summary()["quirks"] == []
+        pose_error(quirks={"p1_batch_mean": False})
+    assert pose_error(quirks={"p2_batch_mean": False}).summary()["quirks"] == []
 
 
 def test_perfect_poses_score_zero_and_a_hundred():
@@ -199,18 +204,19 @@ def test_sequences_of_the_same_name_of_two_subjects_are_two_sequences():
     assert score((poses, sample))["mpjve/mean"] == pytest.approx(both.mean().item(), rel=1e-5)
 
 
-def test_what_the_hypotheses_say_is_told_once_whatever_the_rules():
+def test_figures_of_the_hypotheses_appear_once_for_any_number_of_rules():
     poses, sample = frames(K=12)
-    metric = PoseError3D("h36m17")
+    metric = pose_error()
     metric.update("mean", poses, sample)
     metric.update("median", poses, sample)
     figures = metric.compute()
     assert figures["mpjpe/median"] == figures["mpjpe/mean"]
     assert figures["frames/median"] == 120
     once = score((poses, sample))
-    told = {k for k in once if not k.endswith(("/mean", "frames", "sit", "walk", "wave"))}
-    assert told == {"energy_score", "calibration_error"} | {f"coverage@0.{i}" for i in range(1, 10)}
-    assert {k: figures[k] for k in told} == {k: once[k] for k in told}
+    shared = {k for k in once if not k.endswith(("/mean", "frames", "sit", "walk", "wave"))}
+    coverage = {f"coverage@0.{i}" for i in range(1, 10)}
+    assert shared == {"energy_score", "calibration_error"} | coverage
+    assert {k: figures[k] for k in shared} == {k: once[k] for k in shared}
 
 
 def test_spread_is_the_mean_over_the_joints_that_are_not_the_root():
@@ -219,7 +225,7 @@ def test_spread_is_the_mean_over_the_joints_that_are_not_the_root():
     assert score((poses, sample))["spread/mean"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_spread_of_occluded_joints_stands_beside_that_of_the_others():
+def test_the_spread_of_occluded_joints_is_apart_from_that_of_the_others():
     poses, sample = frames()
     poses.scores[:] = 0.9
     assert not any(k.endswith(("occluded", "visible")) for k in score((poses, sample)))
@@ -262,9 +268,9 @@ def test_what_cannot_be_scored_is_refused():
     with pytest.raises(ValueError, match="poses of h36m17 cannot be scored as mocap17"):
         score((poses, sample), skeleton="mocap17")
     with pytest.raises(ValueError, match="skeleton coco17 has none"):
-        PoseError3D("coco17")
+        pose_error("coco17")
     with pytest.raises(ValueError, match="protocol must be one of h36m, 3dhp, got 'human36m'"):
-        PoseError3D("h36m17", "human36m")
+        pose_error(protocol="human36m")
     poses.keypoints[2, 3] = torch.inf
     with pytest.raises(ValueError, match="the pose of frame 2 is not finite"):
         score((poses, sample))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.annotations import video_truth
 
 from posediff.diffusion.aggregate import Poses
 from posediff.metrics.posetrack import PoseTrackAP, score, within
@@ -56,6 +57,10 @@ def ap(people, predictions, evaluator="poseval", **more):
     truth = {"v.json": document(people, **more)}
     results = {"v.json": document(predictions, scored=True, **more)}
     return score(truth, results, evaluator)
+
+
+def posetrack(documents, whole=True, **options):
+    return PoseTrackAP(video_truth(documents, whole), **options)
 
 
 @pytest.fixture(scope="module")
@@ -137,17 +142,17 @@ def test_what_lies_inside_an_ignored_region_vanishes_and_its_edge_is_outside(eva
     assert got["mAP"] == pytest.approx(100 if evaluator == "poseval" else 100 * 14 / 15)
 
 
-def test_a_person_wholly_in_a_region_is_nobody_and_a_prediction_there_is_free():
+def test_a_person_wholly_in_a_region_and_a_prediction_there_do_not_count():
     inside = np.full((17, 2), 150.0) + np.arange(17)[:, None]
     at = points() + 500
     people = [(0, at, ALL), (0, inside, ALL)]
     got = ap(people, [found(inside, score=0.9), found(at)], regions=[SQUARE])
     assert got["mAP"] == 100
     alone = ap([(0, inside, ALL)], [found(at)], regions=[SQUARE])
-    assert np.isnan(alone["mAP"]), "nobody is left"
+    assert np.isnan(alone["mAP"]), "no person is left"
 
 
-def test_predictions_where_all_people_are_ignored_are_false_but_free_where_nobody_is_annotated():
+def test_predictions_are_false_where_all_people_are_ignored_and_free_where_none_are_annotated():
     inside, at = np.full((17, 2), 150.0), points() + 500
     people = [(0, inside, ALL), (1, at, ALL)]
     false = [found(at, score=0.9), found(at, score=0.5, frame=1)]
@@ -157,18 +162,18 @@ def test_predictions_where_all_people_are_ignored_are_false_but_free_where_nobod
 
 
 def test_a_tied_duplicate_counts_after_the_person_that_was_found():
-    """Where poseval's own order of ties makes 50."""
+    """Poseval's own order of ties gives 50."""
     assert ap([(0, points(), ALL)], [found(points()), found(points())])["mAP"] == 100
 
 
-def test_ties_do_not_hang_on_the_order_of_files_or_samples():
-    """Nearly everything is tied, and much is wrong."""
+def test_ties_do_not_depend_on_the_order_of_files_or_samples():
+    """Most scores are tied, and many joints are wrong."""
     truth, rng = two_videos(), np.random.default_rng(0)
     poses, sample = answers(truth, shift=torch.from_numpy(rng.normal(0, 25, (24, 15, 2))))
     poses = replace(poses, scores=(poses.scores * 2).round() / 2)
     figures = set()
     for seed in range(4):
-        metric = PoseTrackAP(dict(reversed(truth.items())) if seed % 2 else truth)
+        metric = posetrack(dict(reversed(truth.items())) if seed % 2 else truth)
         order = torch.randperm(24, generator=torch.Generator().manual_seed(seed)).tolist()
         for rows in (order[:5], order[5:]):
             metric.update("mean", *rows_of(poses, sample, rows))
@@ -182,7 +187,7 @@ def test_a_better_scored_duplicate_that_comes_later_costs_half():
 
 
 def test_a_prediction_keeps_only_its_best_person_before_people_choose():
-    """Both predictions like the first person best, so the second person stays alone."""
+    """The first person is the best of both predictions, so the second has none."""
     one = points()
     two = one.copy()
     two[8:] += 400  # shares half of its joints with the first
@@ -192,7 +197,7 @@ def test_a_prediction_keeps_only_its_best_person_before_people_choose():
     assert alone["AP:right_elbow"] == pytest.approx(50), "it is the first person's"
 
 
-def test_joints_that_nobody_has_are_left_out_or_nothing():
+def test_joints_that_no_person_has_are_left_out_or_score_0():
     has = [joint not in ("left_ankle", "left_ear", "right_ear") for joint in SLOTS]
     got = ap([(0, points(), has)], [found(points())])
     assert np.isnan(got["AP:left_ankle"])
@@ -295,7 +300,7 @@ def test_a_person_without_a_head_box_is_named_and_needs_none_without_joints():
 
 
 def answers(truth, shift=0.0):
-    """Poses and samples of the annotated people themselves; joints they do not have score least."""
+    """Poses and samples of the annotated people themselves; joints that are absent score 0."""
     people, files, ids = [], [], []
     for name, content in truth.items():
         file = {image["id"]: image["file_name"] for image in content["images"]}
@@ -342,14 +347,14 @@ def two_videos():
     return truth
 
 
-def test_figures_do_not_hang_on_batches_their_order_or_doubled_samples():
+def test_figures_do_not_depend_on_batches_their_order_or_doubled_samples():
     truth = two_videos()
     poses, sample = answers(
         truth, shift=torch.randn(24, 15, 2, generator=torch.Generator().manual_seed(1)) * 18
     )
-    whole = PoseTrackAP(truth)
+    whole = posetrack(truth)
     whole.update("mean", poses, sample)
-    parts = PoseTrackAP(truth)
+    parts = posetrack(truth)
     order = torch.randperm(24).tolist()
     for rows in (order[:7], order[7:], order[:3]):
         parts.update("mean", *rows_of(poses, sample, rows))
@@ -363,16 +368,17 @@ def test_figures_do_not_hang_on_batches_their_order_or_doubled_samples():
 
 def test_what_is_written_scores_as_what_was_scored(tmp_path):
     truth = two_videos()
-    metric = PoseTrackAP(truth)
+    metric = posetrack(truth)
     shift = torch.randn(24, 15, 2, generator=torch.Generator().manual_seed(0)) * 18
     poses, sample = answers(truth, shift)
     poses.keypoints.copy_(poses.keypoints.round(decimals=3))  # what is written, at a threshold too
     metric.update("mean", poses, sample)
-    folder = write_posetrack(tmp_path / "results", metric.documents, *metric.people("mean"))
+    [folder] = metric.result_files(tmp_path)
+    assert folder == tmp_path / "results_mean"
     assert sorted(path.name for path in folder.iterdir()) == ["v.json", "w.json"]
     for evaluator in EVALUATORS:
-        own = PoseTrackAP(truth, evaluator)
-        own.rows = metric.rows
+        own = posetrack(truth, evaluator=evaluator)
+        own.update("mean", poses, sample)
         figures = own.compute()
         got = score(truth, folder, evaluator)
         for joint in JOINTS:
@@ -388,10 +394,10 @@ def test_what_is_written_scores_as_what_was_scored(tmp_path):
 )
 def test_the_annotation_as_the_answer_is_a_hundred_also_when_written(shared, tmp_path, place):
     truth = documents(shared / "data" / place)
-    metric = PoseTrackAP(truth)
+    metric = posetrack(truth)
     metric.update("mean", *answers(truth))
     assert metric.compute()["mAP/mean"] == pytest.approx(100, abs=1e-9)
-    folder = write_posetrack(tmp_path / "results", truth, *metric.people("mean"))
+    [folder] = metric.result_files(tmp_path)
     for evaluator in EVALUATORS if "samples" in place else EVALUATORS[:1]:
         got = score(truth, folder, evaluator)
         assert got["mAP"] == pytest.approx(100, abs=1e-9)
@@ -399,11 +405,12 @@ def test_the_annotation_as_the_answer_is_a_hundred_also_when_written(shared, tmp
 
 def test_labels_that_count_from_one_are_answered_so(tmp_path):
     truth = two_videos()
-    metric = PoseTrackAP(truth)
+    metric = posetrack(truth)
     metric.update("mean", *answers(truth))
     folders = [tmp_path / str(origin) for origin in (0, 1)]
     for origin, folder in enumerate(folders):
-        write_posetrack(folder, truth, *metric.people("mean"), origin)
+        from_origin = {name: video | {"origin": origin} for name, video in truth.items()}
+        write_posetrack(folder, from_origin, metric.people("mean"))
     zero, one = (documents(folder)["v.json"]["annotations"][0] for folder in folders)
     for joint in JOINTS:
         slot = 3 * SLOTS.index(joint)
@@ -415,19 +422,18 @@ def test_labels_that_count_from_one_are_answered_so(tmp_path):
 def test_files_without_head_boxes_are_named(shared):
     folder = shared / "data/bonn_posetrack/annotations/train"
     with pytest.raises(ValueError, match=r"\d+\.json: annotations\[\d+\]: no bbox_head"):
-        PoseTrackAP(folder)
+        PoseTrackAP(video_truth(documents(folder)))
 
 
 def test_a_part_that_is_held_back_is_scored_by_the_frames_that_were_seen():
     truth = two_videos()
     poses, sample = answers(truth)
     figures = {}
-    for images in ("all", "seen"):
-        metric = PoseTrackAP(truth, images=images)
+    for whole in (True, False):
+        metric = posetrack(truth, whole)
         metric.update("mean", *rows_of(poses, sample, list(range(4))))
-        figures[images] = metric.compute()["mAP/mean"]
-    assert figures["seen"] == pytest.approx(100)
-    assert figures["all"] == pytest.approx(100 / 6)
+        figures[metric.summary()["images"]] = metric.compute()["mAP/mean"]
+    assert figures == pytest.approx({"all": 100 / 6, "seen": 100})
 
 
 def test_the_score_of_a_joint_is_its_peak_or_that_times_the_box(tmp_path):
@@ -435,7 +441,7 @@ def test_the_score_of_a_joint_is_its_peak_or_that_times_the_box(tmp_path):
     poses, sample = answers(truth)
     sample["box_score"] = torch.linspace(0.1, 1, 24)
     for joint_score, factor in (("peak", torch.ones(24)), ("peak_x_box", sample["box_score"])):
-        metric = PoseTrackAP(truth, joint_score=joint_score)
+        metric = posetrack(truth, joint_score=joint_score)
         metric.update("mean", poses, sample)
         wanted = poses.scores * factor[:, None].double()
         torch.testing.assert_close(metric.people("mean").joint_scores, wanted)
@@ -451,7 +457,7 @@ def test_copies_of_a_better_person_can_be_taken_out():
     both = {"id": sample["id"] + again, "meta": {"file": files}}
     both |= {key: torch.cat([sample[key]] * 2) for key in ("box_score", "scale")}
     for nms, left in (("none", 48), ("oks", 24)):
-        metric = PoseTrackAP(truth, nms=nms)
+        metric = posetrack(truth, nms=nms)
         metric.update("mean", double, both)
         assert len(metric.people("mean").images) == left
 
@@ -459,7 +465,7 @@ def test_copies_of_a_better_person_can_be_taken_out():
 def test_poses_that_cannot_be_scored_are_named():
     truth = two_videos()
     poses, sample = answers(truth)
-    metric = PoseTrackAP(truth)
+    metric = posetrack(truth)
     with pytest.raises(ValueError, match="poses of coco17 cannot be scored as posetrack15"):
         metric.update("mean", replace(poses, skeleton="coco17"), sample)
     keypoints = poses.keypoints.clone()
@@ -467,20 +473,22 @@ def test_poses_that_cannot_be_scored_are_named():
     with pytest.raises(ValueError, match=r"the pose of v\.json/images/v/000000\.jpg/3 is not fin"):
         metric.update("mean", replace(poses, keypoints=keypoints), sample)
     sample["meta"]["file"][0] = "images/v/7.jpg"
-    with pytest.raises(ValueError, match=r"frame images/v/7\.jpg of sample .* is not in the ann"):
+    with pytest.raises(ValueError, match=r"no image images/v/7\.jpg, that of sample .* in the ann"):
         metric.update("mean", poses, sample)
-    for key in ("evaluator", "joint_score", "images", "nms"):
+    for key in ("evaluator", "joint_score", "nms"):
         with pytest.raises(ValueError, match=rf"eval\.metric\.{key} must be .* got 'no'"):
-            PoseTrackAP(truth, **{key: "no"})
+            posetrack(truth, **{key: "no"})
 
 
-def test_nothing_is_written_of_numbers_that_are_none_and_frames_that_nobody_knows(tmp_path):
+def test_nothing_is_written_of_numbers_that_are_not_finite_and_of_unknown_frames(tmp_path):
     truth = two_videos()
-    metric = PoseTrackAP(truth)
+    metric = posetrack(truth)
     metric.update("mean", *answers(truth))
-    files, keypoints, joint_scores, scores = metric.people("mean")
+    found = metric.people("mean")
     with pytest.raises(ValueError, match="not finite; nothing is written"):
-        write_posetrack(tmp_path / "x", truth, files, keypoints * torch.inf, joint_scores, scores)
+        write_posetrack(
+            tmp_path / "x", truth, found._replace(keypoints=found.keypoints * torch.inf)
+        )
     with pytest.raises(ValueError, match=r"frame 9\.jpg is in no annotation"):
-        write_posetrack(tmp_path / "x", truth, ["9.jpg"] * 24, keypoints, joint_scores, scores)
+        write_posetrack(tmp_path / "x", truth, found._replace(images=["9.jpg"] * 24))
     assert not (tmp_path / "x").exists()

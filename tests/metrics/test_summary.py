@@ -1,20 +1,21 @@
-"""What metrics hand over can be written as JSON, whatever is annotated."""
+"""Figures and summaries of metrics can be written as JSON, whatever is annotated."""
 
 import json
 
 import pytest
 import torch
-from helpers.annotations import truth
+from helpers.annotations import truth, video_truth
 
 from posediff.diffusion import Poses
 from posediff.files import write_json
-from posediff.metrics.aic import AicAP, AicOfficial
+from posediff.metrics.aic import aic_coco, aic_official
 from posediff.metrics.coco import CocoAP
-from posediff.metrics.crowdpose import CrowdPoseAP
+from posediff.metrics.crowdpose import crowdpose
 from posediff.metrics.pck import PCKh, PersonPCK, TorsoPCK
 from posediff.metrics.pose_error import PoseError3D
 from posediff.metrics.posetrack import PoseTrackAP
 from posediff.pose.skeleton import skeleton
+from posediff.truth import Truth
 
 PEOPLE = {
     "a person": [{}],
@@ -25,7 +26,7 @@ PEOPLE = {
 
 
 def annotated(layout, people):
-    """Annotations of one image in COCO's form, its people as far as `people` says."""
+    """Annotations of one image in COCO's form; people: of each the entries that differ."""
     joints = skeleton(layout).joints
     entries = [
         {
@@ -51,22 +52,26 @@ def annotated(layout, people):
     return {"images": [image], "annotations": entries, "categories": [category]}
 
 
+def people_in(layout, people):
+    return truth(annotated(layout, people), layout)
+
+
+def videos_of(people):
+    return video_truth({"v.json": annotated("posetrack15", people)})
+
+
 METRICS = {
-    "coco": lambda people: CocoAP(truth(annotated("coco17", people)), "coco17"),
-    "crowdpose": lambda people: CrowdPoseAP(
-        truth(annotated("crowdpose14", people), "crowdpose14"), "crowdpose14"
-    ),
-    "aic_coco": lambda people: AicAP(truth(annotated("aic14", people), "aic14")),
-    "aic_official": lambda people: AicOfficial(truth(annotated("aic14", people), "aic14")),
-    "poseval": lambda people: PoseTrackAP({"v.json": annotated("posetrack15", people)}),
-    "posetrack21": lambda people: PoseTrackAP(
-        {"v.json": annotated("posetrack15", people)}, "posetrack21"
-    ),
-    "pck": lambda people: TorsoPCK("crowdpose14"),
-    "pck_person": lambda people: PersonPCK("jhmdb15"),
-    "pckh": lambda people: PCKh("mpii16"),
-    "mpjpe": lambda people: PoseError3D("h36m17"),
-    "3dhp": lambda people: PoseError3D("3dhp17", "3dhp"),
+    "coco": lambda people: CocoAP(people_in("coco17", people)),
+    "crowdpose": lambda people: CocoAP(people_in("crowdpose14", people), crowdpose()),
+    "aic_coco": lambda people: CocoAP(people_in("aic14", people), aic_coco()),
+    "aic_official": lambda people: CocoAP(people_in("aic14", people), aic_official()),
+    "poseval": lambda people: PoseTrackAP(videos_of(people)),
+    "posetrack21": lambda people: PoseTrackAP(videos_of(people), evaluator="posetrack21"),
+    "pck": lambda people: TorsoPCK(people_in("crowdpose14", people)),
+    "pck_person": lambda people: PersonPCK(people_in("jhmdb15", people)),
+    "pckh": lambda people: PCKh(people_in("mpii16", people)),
+    "mpjpe": lambda people: PoseError3D(Truth("h36m17", dimensions=3)),
+    "3dhp": lambda people: PoseError3D(Truth("3dhp17", dimensions=3), "3dhp"),
 }
 LAYOUTS = {
     "coco": "coco17",

@@ -12,12 +12,8 @@ from posediff.nn.graph import (
     GraphFF,
     LayerNorm,
     SelfAttention,
-    TimeEmbedding,
     chebyshev_basis,
-    dropout,
-    in_chunks,
     normalised_graph,
-    own,
 )
 
 PATH = torch.diag(torch.ones(3), 1) + torch.diag(torch.ones(3), -1)  # joints 0-1-2-3 in a row
@@ -143,74 +139,3 @@ def test_a_column_of_negative_sum_stays_finite_and_leaves_the_others_alone():
     assert normalised_graph(bent).isfinite().all()
     keep = [0, 1, 3]
     assert torch.equal(normalised_graph(bent)[keep][:, keep], normalised_graph(a)[keep][:, keep])
-
-
-@pytest.mark.parametrize("p", [0.1, 0.25, 0.5])
-def test_dropout_drops_its_share_and_keeps_the_mean(p):
-    y = dropout(torch.ones(1000, 1003), p, training=True)
-    assert float((y == 0).float().mean()) == pytest.approx(p, abs=1 / 256)
-    assert float(y.mean()) == pytest.approx(1, abs=0.003)
-    assert len(y.unique()) == 2
-
-
-def test_dropout_repeats_with_its_seed_and_rests_outside_training():
-    x = torch.randn(7, 9)
-    assert dropout(x, 0.5, training=False) is x
-    torch.manual_seed(3)
-    first = dropout(x, 0.5, training=True)
-    assert not torch.equal(first, dropout(x, 0.5, training=True))
-    torch.manual_seed(3)
-    assert torch.equal(first, dropout(x, 0.5, training=True))
-    assert torch.equal(dropout(x, 0.0, training=True), x)
-    with pytest.raises(ValueError, match="dropout probability"):
-        dropout(x, 1.5, training=True)
-
-
-def test_the_time_embedding_is_two_layers_on_sines_and_cosines():
-    layer = random_double(TimeEmbedding(8, 3))
-    t = torch.tensor([0, 1, 24, 999])
-    angles = [[s * 1e4 ** (-k / 3) for k in range(4)] for s in t.tolist()]
-    waves = [[*map(math.sin, row), *map(math.cos, row)] for row in angles]
-    h = functional.linear(torch.tensor(waves, dtype=torch.float64), layer.fc1, layer.fc1_bias)
-    expected = functional.linear(h * h.sigmoid(), layer.fc2, layer.fc2_bias)
-    torch.testing.assert_close(layer(t), expected, rtol=0, atol=1e-12)
-    with torch.no_grad():
-        alike = layer(torch.full((5,), 24))
-    torch.testing.assert_close(alike, expected[2:3], rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("width", [2, 7])
-def test_a_time_embedding_needs_pairs_of_channels(width):
-    with pytest.raises(ValueError, match="must be even and >= 4"):
-        TimeEmbedding(width, 3)
-
-
-def test_chunks_give_what_the_whole_gives_with_its_gradient():
-    calls = []
-
-    def network(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        calls.append(len(x))
-        return x * y, x + y
-
-    x, y = torch.randn(10, 3, requires_grad=True), torch.randn(10, 3)
-    product, total = in_chunks(network, x, y, rows=4)
-    assert calls == [4, 4, 2]
-    assert torch.equal(product, x * y)
-    assert torch.equal(total, x + y)
-    assert torch.equal(torch.autograd.grad(product.sum(), x)[0], y)
-    for together, expected in ((3, [6, 4]), (5, [5, 5]), (10, [10])):  # of rows=6
-        calls.clear()
-        assert torch.equal(in_chunks(network, x, y, rows=6, together=together)[0], product)
-        assert calls == expected
-
-
-def test_own_parameters_come_in_the_order_that_the_layers_rely_on():
-    names = {
-        ChebConv(2, 3): ("weight", "bias"),
-        LayerNorm(4): ("weight", "bias"),
-        SelfAttention(4): ("qkv", "qkv_bias", "out", "out_bias"),
-        GraphFF(4): ("fc1", "fc1_bias", "fc2", "fc2_bias"),
-        TimeEmbedding(4, 2): ("fc1", "fc1_bias", "fc2", "fc2_bias"),
-    }
-    for layer, order in names.items():
-        assert all(x is getattr(layer, n) for x, n in zip(own(layer), order, strict=True))

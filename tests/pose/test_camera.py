@@ -26,6 +26,11 @@ def golden_camera(golden, view):
     return Camera(quaternion_to_matrix(q).mT, t, pixels, size)
 
 
+def linear(intrinsics):
+    """The same (..., 9) without distortion."""
+    return torch.cat([intrinsics[..., :4], torch.zeros_like(intrinsics[..., 4:])], -1)
+
+
 @pytest.fixture(scope="module")
 def golden(shared):
     return np.load(shared / "golden/camera_h36m.npz", allow_pickle=False)
@@ -41,8 +46,9 @@ def test_cameras_agree_with_videopose3d(golden, view):
     xyz = world_to_camera(world, camera)
     torch.testing.assert_close(xyz, entry("xyz"), atol=1e-5, rtol=0)
     torch.testing.assert_close(camera_to_world(xyz, camera), entry("back"), atol=1e-5, rtol=0)
-    for distort, name in ((True, "norm2d"), (False, "norm2d_linear")):
-        screen = normalise(project(entry("xyz"), camera.intrinsics, distort), camera.size)
+    full = camera.intrinsics
+    for intrinsics, name in ((full, "norm2d"), (linear(full), "norm2d_linear")):
+        screen = normalise(project(entry("xyz"), intrinsics), camera.size)
         torch.testing.assert_close(screen, entry(name), atol=1e-5, rtol=0)
     torch.testing.assert_close(
         normalise(entry("px"), camera.size.double()), entry("renorm"), atol=1e-9, rtol=0
@@ -61,7 +67,7 @@ def test_cameras_agree_with_the_released_lift3d_code(shared):
     camera = Camera(quaternion_to_matrix(q).mT, t, cam, size)
     xyz = world_to_camera(W, camera)
     torch.testing.assert_close(xyz, torch.tensor(golden["world_to_camera"]), atol=1e-5, rtol=0)
-    # projection knows no unit: normalised intrinsics give normalised points
+    # projection has no unit: normalised intrinsics give normalised points
     torch.testing.assert_close(project(xyz.abs() + 3, cam), seen, atol=1e-5, rtol=0)
     torch.testing.assert_close(normalise(uv, size), uv_norm, atol=1e-9, rtol=0)
     torch.testing.assert_close(denormalise(uv_norm, size), uv_back, atol=1e-9, rtol=0)
@@ -69,13 +75,13 @@ def test_cameras_agree_with_the_released_lift3d_code(shared):
 
 def test_projection_agrees_with_d3dp(shared):
     golden = np.load(shared / "golden/lift3d/aggregate.npz", allow_pickle=False)
-    poses, root, camera, distorted, linear = (
+    poses, root, camera, distorted, straight = (
         torch.tensor(golden[n])
         for n in ("hypotheses", "root", "camera", "reprojected", "reprojected_linear")
     )
     absolute = poses + root[:, None, :, None]
     torch.testing.assert_close(project(absolute, camera), distorted, atol=1e-5, rtol=0)
-    torch.testing.assert_close(project(absolute, camera, distort=False), linear, atol=1e-5, rtol=0)
+    torch.testing.assert_close(project(absolute, linear(camera)), straight, atol=1e-5, rtol=0)
 
 
 def some_camera(batch=()):
@@ -127,8 +133,8 @@ def test_undistorting_inverts_the_projection_over_the_whole_picture():
     at_depth = torch.cat([rays, torch.ones(1000, 1)], -1) * 4
     again = project(at_depth, camera.intrinsics)
     assert (again - pixels).norm(dim=-1).max() < 1e-10
-    linear = torch.cat([camera.intrinsics[:4], torch.zeros(5)])
-    assert torch.equal(undistort(pixels, linear), (pixels - linear[2:4]) / linear[:2])
+    f, c = camera.intrinsics[:2], camera.intrinsics[2:4]
+    assert torch.equal(undistort(pixels, linear(camera.intrinsics)), (pixels - c) / f)
 
 
 def test_the_screen_keeps_the_aspect_and_is_centred():

@@ -1,4 +1,4 @@
-"""What make_mini_video draws comes back out of its files, in every format."""
+"""The files of make_mini_video hold the clips that it drew, in every form."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def opened(name, folder, split="test", **more):
     return custom_video(folder, PARTS[name], "posetrack15", split, **OPTIONS, **more)
 
 
-def test_all_forms_tell_the_same(minis):
+def test_all_forms_hold_the_same_labels(minis):
     first = opened("posetrack18", minis["posetrack18"])
     for name, folder in minis.items():
         data = opened(name, folder)
@@ -63,7 +63,7 @@ def test_all_forms_tell_the_same(minis):
         if name != "posetrack17":  # which has no boxes
             assert (one["affine"] == other["affine"]).all()
             assert (one["frames"] - other["frames"]).abs().mean() < 0.2  # compressed otherwise
-        truth = PoseTrackAP(data.truth).truth
+        truth = PoseTrackAP(data.truth()).truth
         assert np.isfinite(truth.head).all()
         assert (truth.head > 0).all()
 
@@ -73,7 +73,7 @@ def test_a_detector_s_boxes_come_along(posetrack18):
     assert len(found) == len(opened("posetrack18", posetrack18))
 
 
-def test_posetrack21_knows_its_people(minis):
+def test_posetrack21_has_ids_of_people(minis):
     path = next((minis["posetrack21"] / "posetrack_data/val").iterdir())
     content = json.loads(path.read_text())
     assert all("person_id" in person for person in content["annotations"])
@@ -147,7 +147,7 @@ def broken(copy, what):
     ("what", "message"),
     [
         ("no positions", r"joint_positions\.mat: no such file: look at dataset\.root"),
-        ("cut positions", r"joint_positions\.mat: cannot be read, copy it again"),
+        ("cut positions", r"joint_positions\.mat: cannot be read as a MATLAB file"),
         ("other positions", r"joint_positions\.mat: pos_img is of shape \(2, 13, 5\)"),
         ("no entry", r"joint_positions\.mat: no entry `pos_img`: not a file of JHMDB"),
         ("no mask", r"puppet_mask\.mat: no such file"),
@@ -167,6 +167,6 @@ def test_files_of_jhmdb_that_cannot_be_used_are_named(home, tmp_path, what, mess
 
 
 def test_options_of_jhmdb_are_checked(home):
-    for key, value in (("part", "half"), ("number", 4), ("box", "big")):
+    for key, value in (("part", "half"), ("number", 4), ("box", "big"), ("skeleton", "coco17")):
         with pytest.raises(ValueError, match=rf"dataset\.{key} must be .*, got {value!r}"):
             jhmdb(home, "test", **{key: value})

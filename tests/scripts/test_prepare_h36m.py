@@ -22,7 +22,7 @@ MOTION = "data_3d_h36m.npz"
 
 
 def entry(path, name):
-    """As everybody in the field reads it; these files are our own."""
+    """The content of a file of pickles; the files are our own."""
     with np.load(path, allow_pickle=True) as npz:
         return npz[name].item()
 
@@ -36,7 +36,7 @@ def mini(tmp_path_factory):
 
 @pytest.fixture
 def folder(mini, tmp_path):
-    """The mini files, free to be spoilt."""
+    """Links to the mini files, which a test may replace."""
     for path in mini.iterdir():
         (tmp_path / path.name).symlink_to(path)
     return tmp_path
@@ -52,7 +52,7 @@ def rewrite(path, name, change):
 
 
 def fails(capsys, folder, out=None):
-    """The one line that the script ends with."""
+    """The one line of the error of the script."""
     with pytest.raises(SystemExit) as e:
         run(script("prepare_h36m").main, folder, "--out", out or folder / "out")
     assert str(e.value).startswith("error: ")

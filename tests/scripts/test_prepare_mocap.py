@@ -48,7 +48,7 @@ def asf():
 
 
 def amc(jump_at=FRAMES):
-    """The figure turns about its vertical axis, and at one frame is somewhere else."""
+    """A figure that turns about its vertical axis and has another place in one frame."""
     frames = [f"{n + 1}\nroot {10 * (n >= jump_at)} 20 5 0 {TURN * n} 0" for n in range(FRAMES)]
     return "\n".join([":DEGREES", *frames])
 
@@ -85,7 +85,7 @@ def test_a_figure_on_a_turntable_comes_out_turned_centred_and_on_the_floor(folde
     turns = np.stack([c, -s, o, s, c, o, o, o, i], -1).reshape(50, 3, 3)
     expected = np.einsum("fij,nj->fni", turns, rest)
     expected[..., 2] += 70 - rest[3, 2]
-    # linear interpolation cuts corners of half a degree: 0.01 mm on a metre
+    # linear interpolation between angles half a degree apart: 0.01 mm on a metre
     assert np.abs(clip.joints - expected).max() < 0.125 + 0.02
     assert len(mocap(tmp_path / "out", validation=None)) == 4 * 50
 
@@ -157,7 +157,7 @@ def test_cameras_stand_around_the_origin_and_look_at_the_body(tmp_path):
         assert abs(x) < 1e-6
         assert abs(y) < 1e-6
         assert 5 < z < 6
-        assert camera.rotation[1, 2] < -0.9  # the picture's y runs down
+        assert camera.rotation[1, 2] < -0.9  # the y of a picture points down
 
 
 def fails(arguments):
@@ -204,7 +204,7 @@ def test_real_samples_give_the_published_clips_keys_and_cameras(shared, tmp_path
     for clip in ours:
         error = np.linalg.norm(clip.joints - theirs[clip.name].joints, axis=-1).max(0)
         bar = np.where(np.arange(17) < 8, 0.25, 7) if clip.name == "39_07" else 0.25
-        # both are rounded: now and then to the other side
+        # both are rounded, some of them to different sides
         assert (error <= bar + 0.25 * np.sqrt(3)).all()
         for label in ("subject", "action", "source", "native_fps"):
             assert getattr(clip, label) == getattr(theirs[clip.name], label)

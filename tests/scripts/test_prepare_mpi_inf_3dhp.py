@@ -34,14 +34,14 @@ def root(mini):
 
 @pytest.fixture
 def folder(mini, tmp_path):
-    """A few sequences, free to be spoilt."""
+    """A copy of a few sequences, which a test may damage."""
     for part in ("S1/Seq1", "S8/Seq2", f"{TESTS}/TS1", f"{TESTS}/TS5"):
         shutil.copytree(mini / part, tmp_path / part)
     return tmp_path
 
 
 def fails(capsys, folder, *options):
-    """The one line that the script ends with."""
+    """The one line of the error of the script."""
     with pytest.raises(SystemExit) as e:
         run(script("prepare_mpi_inf_3dhp").main, folder, "--out", folder / "out", *options)
     assert str(e.value).startswith("error: ")

@@ -1,4 +1,4 @@
-"""Drawn pictures: their labels are true to their pixels."""
+"""Drawn pictures: labels fit the pixels."""
 
 import numpy as np
 import pytest
@@ -103,10 +103,10 @@ def test_an_occluder_hides_joints_that_are_seen_without_it():
 def test_a_crowd_stands_closer_than_people_do():
     """Measured by how much of each other's boxes they fill."""
 
-    def shared(spread):
+    def shared(apart):
         total = []
         for n in range(5):
-            boxes = scene(np.random.default_rng(n), SIZE, 4, spread=spread).boxes
+            boxes = scene(np.random.default_rng(n), SIZE, 4, apart=apart).boxes
             low, high = boxes[:, None, :2], (boxes[:, :2] + boxes[:, 2:])[:, None]
             both = np.minimum(high, high.swapaxes(0, 1)) - np.maximum(low, low.swapaxes(0, 1))
             area = both.clip(0).prod(-1)

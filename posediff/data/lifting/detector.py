@@ -115,11 +115,6 @@ def point_mixture(points: Tensor, scale: Tensor | float) -> Mixture:
     return {"weights": weights, "loc": loc, "scale": scale[..., None, None].expand_as(loc).clone()}
 
 
-def exact_mixture(points: Tensor) -> Mixture:
-    """The mixture of exact 2D points (B, J, 2) px: as sure as the floor allows."""
-    return point_mixture(points, FLOOR)
-
-
 def kernel(mixture: Mixture, u: Tensor | None = None) -> dict[str, Tensor]:
     """One Gaussian of a mixture as the 2D of a sample: the heaviest, or by u (B, J) in [0, 1) one
     drawn by weight. keypoints_2d and keypoints_2d_scale, both (B, J, 2) px."""

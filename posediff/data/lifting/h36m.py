@@ -11,17 +11,17 @@ of the 3D by the published cameras.
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posediff.data.lifting.detector import DetectorNoise
 from posediff.data.lifting.h36m_cameras import SIZES, cameras
-from posediff.data.lifting.lifting_dataset import LiftingDataset
+from posediff.data.lifting.lifting_dataset import LiftingDataset, LiftingOptions
 from posediff.data.lifting.mixtures import add_mixtures, is_file
 from posediff.data.lifting.prepared import opened, subjects, writing
 from posediff.data.lifting.views import Clip, Source
+from posediff.diffusion.choices import one_of
 
 Array = NDArray[np.float32]
 Named = tuple[str, str, dict[str, Array]]  # subject, clip, its entries in the file
@@ -44,36 +44,30 @@ def h36m(
     split: Literal["train", "validation", "test"] = "train",
     keypoints: str = "cpn",
     validation: str | None = "S8",
-    noise: DetectorNoise | None = None,
-    seed: int = 0,
-    mirror: bool = False,
-    kernel: Literal["heaviest", "sample"] = "heaviest",
-    window: int = 1,
+    skeleton: str = "h36m17",
+    **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
     """The samples of a split: train S1 S5 S6 S7 S8 without `validation`, which is one of them to
     select models on (None: train on all five), test S9 S11.
 
     keypoints: gt, noisy (by `noise`), a 2D source in the file, such as cpn, or a file of mixtures.
-    Every frame of every camera counts, none is left out. window: in frames; 1: single frames.
+    Every frame of every camera counts, none is left out. skeleton: h36m17.
     """
+    one_of("dataset.skeleton", skeleton, ["h36m17"])
     path, people = Path(root) / "h36m.h5", subjects(split, validation, TRAIN, TEST)
     kind = "mixture" if is_file(keypoints) else PROJECTED.get(keypoints, "detected")
     source = keypoints if kind == "detected" else None
     clips = list(read(path, people, source))
     if kind == "mixture":
-        add_mixtures(clips, keypoints, "h36m17")
+        add_mixtures(clips, keypoints, skeleton)
     return LiftingDataset(
         clips,
-        skeleton="h36m17",
+        skeleton=skeleton,
         keypoints=kind,
-        noise=noise,
-        seed=seed,
         training=split == "train",
-        mirror=mirror,
         minimum_visible=0,
-        kernel=kernel,
         label=keypoints,
-        window=window,
+        **options,
     )
 
 

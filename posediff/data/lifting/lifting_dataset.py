@@ -17,7 +17,7 @@ Of own detections only a score of 0 says that a joint is missing; own mixtures m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 import torch
@@ -33,21 +33,43 @@ from posediff.diffusion.choices import one_of
 from posediff.pose.mirror import mirror_sample
 from posediff.pose.skeleton import skeleton as skeleton_named
 from posediff.sample import fold, take, where
+from posediff.truth import Truth
 
 DETECTED = 0.005  # deviation of a detector that tells none, in picture widths: 5 px at 1000
 MISSING = 1 / 40  # and of a joint that nobody saw
 
 
+class LiftingOptions(TypedDict, total=False):
+    """Options shared by all data sets of this kind, see `LiftingDataset`."""
+
+    name: str
+    noise: DetectorNoise | None
+    seed: int
+    mirror: bool
+    kernel: Literal["heaviest", "sample"]
+    window: int
+    answers: Literal["all", "centre"]
+    count_overlap: bool
+
+
 class LiftingDataset(Dataset[dict[str, Any]]):
     """Samples of a batch come at once: give a loader `collate_fn=lambda batch: batch`.
 
-    skeleton: the name of the clips' layout. noise: of keypoints="noisy". mirror: show every other
-    training sample, drawn by (seed, id, epoch), in a mirror. minimum_visible: camera-frames with
-    fewer visible joints are left out and counted in `left_out`. kernel: the 2D is the heaviest
-    component of the mixture, the detection, or (the released lift3d) one drawn by weight. label:
-    what results call the 2D; about: what else they have to say of the data. window: in frames; 1
-    is a single frame, without a leading F. A window keeps the camera-frames that single frames
-    leave out, but they are not valid in it.
+    skeleton     name of the clips' layout
+    noise        of keypoints="noisy"
+    seed         of the noise, the mirrored samples and the places of windows, with id and epoch
+    mirror       show every other training sample in a mirror
+    minimum_visible   camera-frames with fewer visible joints are left out, counted in `left_out`
+    kernel       the 2D is the heaviest component of the mixture, the detection, or (the released
+                 lift3d) one drawn by weight
+    window       frames of a sample; 1 is a single frame, without a leading F. A window keeps the
+                 camera-frames that single frames leave out, but they are not valid in it
+    answers      all frames of windows that follow each other, or the centre of windows around every
+                 frame, for models that answer for the middle one alone
+    count_overlap   frames that windows show twice, and padding, are valid each time, a fault of
+                 released evaluations
+    name, label  of the data set, and of its 2D, in results; about: what else they say of the data
+    Raises ValueError for clips or options that cannot be used.
     """
 
     def __init__(
@@ -63,16 +85,20 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         kernel: Literal["heaviest", "sample"] = "heaviest",
         label: str | None = None,
         window: int = 1,
+        answers: Literal["all", "centre"] = "all",
+        count_overlap: bool = False,
+        name: str = "",
         about: Mapping[str, Any] | None = None,
     ) -> None:
         one_of("dataset.kernel", kernel, ("heaviest", "sample"))
         one_of("dataset.keypoints", keypoints, get_args(Source))
+        one_of("dataset.answers", answers, ("all", "centre"))
+        self.name = name
         self.skeleton = skeleton_named(skeleton)
         self.source, self.label, self.about = keypoints, label or keypoints, dict(about or {})
         self.noise = noise or DetectorNoise()
         self.seed, self.training, self.mirror, self.kernel = seed, training, mirror, kernel
-        self.epoch = 0
-        self.count_overlap = False  # a fault of released evaluations, see conf/eval/mpjpe.yaml
+        self.epoch, self.count_overlap = 0, count_overlap
 
         if not clips:
             raise ValueError("no clips: look at the data folder, the split and the subjects")
@@ -85,8 +111,8 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         if window == 1:
             views = [View(*(column[view.counts] for column in view)) for view in views]
         self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
-        self.lengths = [len(view.frame) for view in views]
-        self.windows = Windows.over(self.lengths, window).with_any(self.rows.counts)
+        windows = Windows.over([len(v.frame) for v in views], window, answers == "centre")
+        self.windows = windows.with_any(self.rows.counts)
         self.left_out = sum(counted(clip) for clip, _ in seen) - int(self.rows.counts.sum())
 
         cameras = [clip.cameras[c] for clip, c in seen]
@@ -103,11 +129,6 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         self.keys = random.name_keys([label["sequence"] for label in self.labels])
         if len(np.unique(self.keys)) < len(self.keys):
             raise ValueError("two clips of one subject have the same name: give each its own")
-
-    def centre(self) -> None:
-        """Windows around every frame instead, of models that answer for the middle one alone."""
-        windows = Windows.over(self.lengths, self.windows.window, centred=True)
-        self.windows = windows.with_any(self.rows.counts)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -202,6 +223,10 @@ class LiftingDataset(Dataset[dict[str, Any]]):
     def set_epoch(self, epoch: int) -> None:
         """Before a loader's workers start: they hold a copy."""
         self.epoch = epoch
+
+    def truth(self, whole: bool = True) -> Truth:
+        """What a metric needs beside the samples."""
+        return Truth(self.skeleton.name, self.name, dimensions=3, whole=whole)
 
     def summary(self) -> dict[str, Any]:
         """What a result has to say about the data that it was measured on."""

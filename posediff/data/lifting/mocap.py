@@ -10,13 +10,12 @@ The folder, made by scripts/prepare_mocap.py:
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 import torch
 
 from posediff.data.lifting import recording
-from posediff.data.lifting.detector import DetectorNoise
-from posediff.data.lifting.lifting_dataset import LiftingDataset
+from posediff.data.lifting.lifting_dataset import LiftingDataset, LiftingOptions
 from posediff.data.lifting.mixtures import add_mixtures, is_file
 from posediff.data.lifting.recording import Recording
 from posediff.data.lifting.views import Clip, Source
@@ -33,11 +32,8 @@ def mocap(
     validation: str | None = "dg",
     sources: Sequence[str] | None = None,
     test: Sequence[str] | None = None,
-    noise: DetectorNoise | None = None,
-    seed: int = 0,
-    mirror: bool = False,
-    kernel: Literal["heaviest", "sample"] = "heaviest",
-    window: int = 1,
+    skeleton: str = "mocap17",
+    **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
     """The samples of a split. Test is what the files mark so, or else the clips of `test`. Of all
     others that they mark train, `validation` is the subject to select models on (None: nobody),
@@ -45,9 +41,9 @@ def mocap(
 
     keypoints: gt, noisy (by `noise`) or a file of mixtures.
     sources, test: names of files, of clips' sources such as HDM05, or of subjects.
-    window: in frames; 1 gives single frames.
     FileNotFoundError or ValueError, in one line, says what the folder lacks.
     """
+    one_of("dataset.skeleton", skeleton, ["mocap17"])
     root = Path(root)
     cameras = read_cameras(root / "cameras.json")
     clips = [
@@ -64,18 +60,14 @@ def mocap(
     if not clips:
         raise ValueError(f"{root}: no clip of split {split}: mark some (prepare_mocap.py --split)")
     if is_file(keypoints):
-        add_mixtures(clips, keypoints, "mocap17")
+        add_mixtures(clips, keypoints, skeleton)
     return LiftingDataset(
         clips,
-        skeleton="mocap17",
+        skeleton=skeleton,
         keypoints="mixture" if is_file(keypoints) else cast(Source, keypoints),
         label=keypoints,
-        noise=noise,
-        seed=seed,
         training=split == "train",
-        mirror=mirror,
-        kernel=kernel,
-        window=window,
+        **options,
     )
 
 

@@ -16,14 +16,13 @@ annotations alone. They are not comparable: only annot3 fits the 2D by the camer
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posediff.data.lifting.detector import DetectorNoise
-from posediff.data.lifting.lifting_dataset import LiftingDataset
+from posediff.data.lifting.lifting_dataset import LiftingDataset, LiftingOptions
 from posediff.data.lifting.prepared import opened, subjects, writing
 from posediff.data.lifting.views import Clip
 from posediff.diffusion.choices import one_of
@@ -67,33 +66,27 @@ def mpi_inf_3dhp(
     scale: str = "univ_annot3",
     keypoints: Literal["gt", "noisy"] = "gt",
     validation: str | None = "S8",
-    noise: DetectorNoise | None = None,
-    seed: int = 0,
-    mirror: bool = False,
-    kernel: Literal["heaviest", "sample"] = "heaviest",
-    window: int = 1,
+    skeleton: str = "3dhp17",
+    **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
     """The samples of a split: train S1 .. S8 without `validation`, which is one of them to select
     models on (None: train on all), test the valid frames of TS1 .. TS6.
 
-    scale: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy. window: in
-    frames; all are seen in it and the valid ones are scored; 1 gives single frames.
+    scale: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy.
+    skeleton: 3dhp17. Windows show all frames, of which the valid ones are scored.
     """
     path, people = Path(root) / "mpi_inf_3dhp.h5", subjects(split, validation, TRAIN, tuple(VALID))
+    one_of("dataset.skeleton", skeleton, ["3dhp17"])
     one_of("dataset.scale", scale, SCALES)
     one_of("dataset.keypoints", keypoints, ("gt", "noisy"))
     return LiftingDataset(
         [_clip(shot, scale) for shot in read(path, people, scale)],
-        skeleton="3dhp17",
+        skeleton=skeleton,
         keypoints=keypoints,
-        noise=noise,
-        seed=seed,
         training=split == "train",
-        mirror=mirror,
         minimum_visible=0,
-        kernel=kernel,
-        window=window,
         about={"scale": scale},
+        **options,
     )
 
 

@@ -7,14 +7,13 @@ kind alone: it stays the same however many are asked for.
 
 from collections.abc import Iterator
 from itertools import count, islice
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posediff.data.lifting.detector import DetectorNoise
-from posediff.data.lifting.lifting_dataset import LiftingDataset
+from posediff.data.lifting.lifting_dataset import LiftingDataset, LiftingOptions
 from posediff.data.lifting.views import Clip, Source
 from posediff.diffusion.choices import one_of
 from posediff.pose.camera import Camera
@@ -31,33 +30,27 @@ LENS = (-0.2, 0.24, -0.002, -0.0009, -0.0014)  # distortion, three radial and tw
 def synthetic(
     split: Literal["train", "validation", "test"] = "train",
     keypoints: Source = "noisy",
-    noise: DetectorNoise | None = None,
-    seed: int = 0,
-    mirror: bool = False,
-    kernel: Literal["heaviest", "sample"] = "heaviest",
     clips: int | None = None,
     length: int = 100,
-    window: int = 1,
+    skeleton: str = "h36m17",
+    **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
     """The samples of a split: `clips` clips (None: 208 of train, 39 of validation, 52 of test),
-    each of `length` frames at 50 Hz before four cameras. window: in frames.
+    each of `length` frames at 50 Hz before four cameras. skeleton: h36m17.
 
-    seed: of the people, what they do and their cameras, and of the detector noise.
+    options["seed"]: of the people, what they do and their cameras, and of the detector noise.
     """
     one_of("split", split, CLIPS)
+    one_of("dataset.skeleton", skeleton, ["h36m17"])
     number = CLIPS[split] if clips is None else clips
     if number < 1:
         raise ValueError(f"dataset.clips must be at least 1, got {clips}")
     return LiftingDataset(
-        list(islice(people(split, seed, length), number)),
-        skeleton="h36m17",
+        list(islice(people(split, options.get("seed", 0), length), number)),
+        skeleton=skeleton,
         keypoints=keypoints,
-        noise=noise,
-        seed=seed,
         training=split == "train",
-        mirror=mirror,
-        kernel=kernel,
-        window=window,
+        **options,
     )
 
 

@@ -28,6 +28,7 @@ def coco(
     boxes: str = "gt",
     annotations: str | None = None,
     images: str | None = None,
+    skeleton: str = "coco17",
     **options: Unpack[Options],
 ) -> TopDownDataset:
     """COCO 2017: train on train2017, validate and test on val2017 as everyone does.
@@ -37,7 +38,7 @@ def coco(
     root, part = Path(root), _part(split, validation="val", test="val")
     file = root / (annotations or f"annotations/person_keypoints_{part}2017.json")
     folder = _there(root, *([images] if images else [f"images/{part}2017", f"{part}2017"]))
-    people = files.read(file, skeleton_named("coco17"), folder)
+    people = files.read(file, skeleton_named(skeleton), folder)
     return dataset(people, folder, split, boxes, root, **options)
 
 
@@ -48,6 +49,7 @@ def crowdpose(
     annotations: str | None = None,
     images: str = "images",
     train_on: Literal["train", "trainval"] = "train",
+    skeleton: str = "crowdpose14",
     **options: Unpack[Options],
 ) -> TopDownDataset:
     """CrowdPose. Published figures are of models trained with `train_on: trainval`; then the people
@@ -59,7 +61,7 @@ def crowdpose(
     usual = (f"json/crowdpose_{part}.json", f"annotations/mmpose_crowdpose_{part}.json")
     file = _there(root, *([annotations] if annotations else usual))
     folder = root / images
-    own = skeleton_named("crowdpose14")
+    own = skeleton_named(skeleton)
     people = files.read(file, own, folder, "0.53*w*h", needs=["num_keypoints"])
     return dataset(people, folder, split, boxes, root, **options)
 
@@ -75,6 +77,7 @@ def aic(
     form: Literal["raw", "coco"] = "raw",
     annotations: str | None = None,
     images: str | None = None,
+    skeleton: str = "aic14",
     **options: Unpack[Options],
 ) -> TopDownDataset:
     """AI Challenger 2017: validate and test on its validation part.
@@ -88,7 +91,7 @@ def aic(
     home = f"ai_challenger_keypoint_{name}_{date}"
     file = root / (annotations or AIC_FILES[form].format(home, name, date, short))
     folder = root / (images or f"{home}/keypoint_{name}_images_{date}")
-    data, own = files.load(file), skeleton_named("aic14")
+    data, own = files.load(file), skeleton_named(skeleton)
     if isinstance(data, list) != (form == "raw"):
         found = "raw" if isinstance(data, list) else "coco"
         raise ValueError(f"{file}: is of the form {found}: set dataset.form={found}")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from posediff.data.matlab import read_array
 from posediff.data.pictures import picture_files
 from posediff.data.pictures.annotations import (
     BODY,
@@ -49,14 +50,17 @@ def lsp(
     boxes: str = "gt",
     validation: float = 0.05,
     extended: bool = False,
+    skeleton: str = SKELETON,
     **options: Unpack[Options],
 ) -> TopDownDataset:
     """joints.mat and images/im0001.jpg ... (LSPET: im00001.jpg) below root.
 
     Of LSP's 2,000 people the first half is for training, the second half is the test. LSPET has no
     test part; ours is the last tenth. A part `validation` of the people for training is kept back.
+    skeleton: crowdpose14.
     """
     one_of("split", split, SPLITS)
+    one_of("dataset.skeleton", skeleton, [SKELETON])
     root, folder = Path(root), Path(root) / "images"
     name, flag, train = EXTENDED if extended else OWN
     people = read(root / "joints.mat", folder, name, flag)
@@ -100,16 +104,7 @@ def read(path: Path, folder: Path, name: str, flag: Flag) -> Annotations:
 
 def _joints(path: Path, flag: Flag) -> tuple[Array, NDArray[np.float64]]:
     """(N, 14, 2) and (N, 14), in the file's order of joints."""
-    from scipy.io import loadmat
-
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file: look at dataset.root")
-    try:
-        joints = np.asarray(loadmat(path, variable_names=["joints"])["joints"], np.float64)
-    except KeyError:
-        raise ValueError(f"{path}: no entry `joints`: not the file of LSP or LSPET") from None
-    except Exception as error:  # scipy raises whatever a damaged file leads it to
-        raise ValueError(f"{path}: cannot be read, copy it again ({error})") from None
+    joints = read_array(path, "joints", "LSP or LSPET")
     shape = joints.shape
     if len(shape) != 3 or sorted(shape[:2]) != [3, 14]:
         raise ValueError(f"{path}: joints is of shape {shape}, not (3, 14, N) or (14, 3, N)")

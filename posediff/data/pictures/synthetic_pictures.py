@@ -23,7 +23,7 @@ def rendered(
     skeleton: str = "coco17",
     pictures: int | None = None,
     people: int = 3,
-    spread: float = 0.8,
+    apart: float = 0.8,
     hidden: float = 0.3,
     **options: Unpack[Options],
 ) -> TopDownDataset:
@@ -39,7 +39,7 @@ def rendered(
         rng = np.random.default_rng([options.get("seed", 0), SPLITS.index(split), n])
         size = int(rng.integers(*SIDES)), int(rng.integers(*SIDES))
         count = int(rng.integers(1, people + 1))
-        shots.append(scene(rng, size, count, spread=spread, hidden=hidden))
+        shots.append(scene(rng, size, count, apart=apart, hidden=hidden))
         known.append(labels(shots[-1], own))
     if not shots:
         raise ValueError(f"dataset.pictures must be at least 1, got {pictures}")

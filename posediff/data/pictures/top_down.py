@@ -13,7 +13,7 @@ Where a flip is drawn, the matrix shows the mirrored picture, and the joints cha
 A detection has no joints: all are 0 and not labelled. So are those that are not annotated.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -21,15 +21,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset
 
 from posediff.data import random
 from posediff.data.pictures import annotations, picture_files
 from posediff.data.pictures.annotations import Annotations
 from posediff.data.pictures.augment import Augmentation, CropView, mirrored, recipe
-from posediff.pose.affine import affine, box_to_center_scale, clean_box, transform, warp
+from posediff.data.pictures.crops import cut, normalised
+from posediff.pose.affine import affine, box_to_center_scale, clean_box, corners, transform
+from posediff.pose.heatmap import is_udp
 from posediff.pose.oks import oks_nms, overlap
 from posediff.sample import take
+from posediff.truth import Truth
 
 Split = Literal["train", "validation", "test"]
 
@@ -38,12 +41,14 @@ SPLITS = ("train", "validation", "test")
 
 
 class Options(TypedDict, total=False):
-    """What every data set of this kind can be told, see `TopDownDataset`."""
+    """Options shared by all data sets of people in pictures, see `TopDownDataset`."""
 
+    name: str
     size: tuple[int, int]
     codec: str
     box_rule: str
     box_nms: float
+    box_threshold: float | None
     mean: Sequence[float]
     std: Sequence[float]
     augment: str | Augmentation | None
@@ -78,9 +83,10 @@ class TopDownDataset(Dataset[dict[str, Any]]):
     folder: of the pictures. detections: a json file of boxes in the place of the annotated ones.
     size: of the crop, (W, H). codec: only whether it is udp matters, which measures the crop from
     pixel centre to pixel centre. box_rule: hrnet or mmpose. box_nms: of detections in a picture
-    whose overlap is more, only the better stays; 1 keeps all. mean, std: of the backbone, RGB in
-    0..255. augment: hrnet, mmpose, an Augmentation or None; in training only. painted: the
-    pictures themselves, where no file holds them.
+    whose overlap is more, only the better stays; 1 keeps all. box_threshold: the least score of a
+    detection; None: any. labelled: of every picture whether its people count; None: all do.
+    mean, std: of the backbone, RGB in 0..255. augment: hrnet, mmpose, an Augmentation or None; in
+    training only. painted: the pictures themselves, if no file holds them.
     Raises FileNotFoundError or ValueError, with one line, for files that cannot be used.
     """
 
@@ -94,27 +100,37 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         codec: str = "udp",
         box_rule: str = "hrnet",
         box_nms: float = 1.0,
+        box_threshold: float | None = None,
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
         augment: str | Augmentation | None = "hrnet",
         seed: int = 0,
         painted: Sequence[picture_files.RGB] | None = None,
+        labelled: NDArray[np.bool_] | None = None,
+        name: str = "",
     ) -> None:
         if len(size) != 2 or min(size) < 2:
             raise ValueError(f"dataset.size is width and height of the crop, got {list(size)}")
-        self.annotations, self.skeleton = people, people.skeleton
+        self.name, self.annotations, self.skeleton = name, people, people.skeleton
         self.folder, self.detections, self.painted = folder, detections, painted
         self.size, self.codec, self.box_rule = (int(size[0]), int(size[1])), codec, box_rule
-        self.mean, self.std = (torch.tensor(x).float().view(3, 1, 1) for x in (mean, std))
+        self.mean, self.std = mean, std
         self.augment = recipe(augment) if training else None
         self.seed, self.epoch = seed, 0
-        self.box_nms = box_nms
+        self.box_nms, self.box_threshold = box_nms, box_threshold
         found, self.left_out = _detected(detections, people, box_nms) if detections else (None, 0)
-        self.rows, left_out = _annotated(people, box_rule) if found is None else (found, 0)
-        self.left_out += left_out
+        rows, left_out = _annotated(people, box_rule) if found is None else (found, 0)
+        kept = torch.ones_like(rows.picture, dtype=torch.bool)
+        if box_threshold is not None:
+            kept &= rows.score >= box_threshold
+        if labelled is not None:
+            kept &= torch.from_numpy(labelled)[rows.picture]
+        self.rows = People(*(column[kept] for column in rows))
+        self.left_out += left_out + int((~kept).sum())
         self.has_heads = bool(self.rows.head.isfinite().any())
         if not len(self):
-            raise ValueError(f"{detections or people.path}: no person in it can be used")
+            hint = f" (dataset.box_threshold is {box_threshold})" if detections else ""
+            raise ValueError(f"{detections or people.path}: no person in it can be used{hint}")
         if painted is None and not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of pictures: look at dataset.root")
 
@@ -129,8 +145,8 @@ class TopDownDataset(Dataset[dict[str, Any]]):
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """The batched sample of these rows."""
         seen = self.seen(indices)
-        pixels = crops(seen.places, self._picture, seen.sample["affine"], self.size)
-        return seen.sample | {"image": self.normalised(pixels, seen.view.colour)}
+        pixels = cut(seen.places, self._picture, seen.sample["affine"], self.size)
+        return seen.sample | {"image": normalised(pixels, self.mean, self.std, seen.view.colour)}
 
     def seen(self, indices: Sequence[int]) -> Seen:
         """The batched sample of these rows without its image."""
@@ -182,9 +198,7 @@ class TopDownDataset(Dataset[dict[str, Any]]):
     def _affine(self, view: CropView, width: Tensor) -> Tensor:
         x = torch.where(view.flip, width - 1 - view.center[:, 0], view.center[:, 0])
         center = torch.stack([x, view.center[:, 1]], -1)
-        matrix = affine(
-            center, view.scale, self.size, view.rotation, udp=self.codec.startswith("udp")
-        )
+        matrix = affine(center, view.scale, self.size, view.rotation, udp=is_udp(self.codec))
         return mirrored(matrix, width, view.flip)
 
     def _picture(self, place: int) -> picture_files.RGB:
@@ -202,17 +216,13 @@ class TopDownDataset(Dataset[dict[str, Any]]):
             )
         return picture
 
-    def normalised(self, pixels: Tensor, colour: Tensor | None) -> Tensor:
-        """Crops (B, 3, H, W) of 0..255, in the colours (B, 3, 4) of a view, as a backbone's."""
-        image = pixels.float()
-        if colour is not None:
-            mix, shift = colour[..., :3], colour[..., 3:]
-            image = torch.baddbmm(shift, mix, image.flatten(2)).clamp(0, 255).view_as(image)
-        return image.sub_(self.mean).div_(self.std)
-
     def set_epoch(self, epoch: int) -> None:
         """Before a loader's workers start: they hold a copy."""
         self.epoch = epoch
+
+    def truth(self, whole: bool = True) -> Truth:
+        """What a metric needs beside the samples."""
+        return Truth(self.skeleton.name, self.name, 2, whole, self.annotations.truth)
 
     def summary(self) -> dict[str, Any]:
         """What a result has to say about the data that it was measured on."""
@@ -229,30 +239,6 @@ class TopDownDataset(Dataset[dict[str, Any]]):
             "codec": self.codec,
             "size": list(self.size),
         }
-
-
-def crops(
-    keys: Sequence[Hashable],
-    read: Callable[[Any], picture_files.RGB],
-    matrix: Tensor,
-    size: tuple[int, int],
-) -> Tensor:
-    """What matrix (B, 2, 3) shows of the pictures that `read` gives for the keys (B,), each read
-    once: (B, 3, H, W) of 0..255, uint8."""
-    import cv2
-
-    if get_worker_info() is not None:
-        cv2.setNumThreads(0)  # its threads do not live on in a forked process
-    width, height = size
-    shown = np.empty((len(keys), 3, height, width), np.uint8)
-    rows: dict[Hashable, list[int]] = {}
-    for row, key in enumerate(keys):
-        rows.setdefault(key, []).append(row)
-    for key, here in rows.items():
-        picture = read(key)
-        for row in here:
-            cv2.split(warp(picture, matrix[row], size), list(shown[row]))
-    return torch.from_numpy(shown)
 
 
 def _annotated(people: Annotations, rule: str) -> tuple[People, int]:
@@ -272,12 +258,12 @@ def _annotated(people: Annotations, rule: str) -> tuple[People, int]:
     rows = People(
         picture=picture[order],
         number=torch.from_numpy(people.ids[order]),
-        box=_corners(boxes[order]),
+        box=corners(boxes[order]),
         score=torch.ones(len(order)),
         area=column(people.area),
         keypoints=column(people.keypoints),
         visible=column(people.visible),
-        head=_corners(column(people.heads)),
+        head=corners(column(people.heads)),
     )
     return rows, len(good) - len(order)
 
@@ -306,7 +292,7 @@ def _detected(path: Path, people: Annotations, box_nms: float) -> tuple[People, 
     rows = People(
         picture=torch.from_numpy(picture),
         number=torch.from_numpy(np.arange(len(order)) - first),
-        box=_corners(box),
+        box=corners(box),
         score=torch.from_numpy(scores[order]).float(),
         area=box[:, 2:].prod(-1),
         keypoints=torch.zeros(len(order), len(people.skeleton.joints), 2),
@@ -320,13 +306,9 @@ def _no_copies(
     boxes: NDArray[Any], scores: NDArray[Any], picture: NDArray[np.int64], threshold: float
 ) -> NDArray[np.int64]:
     """The rows, in their order, that stay in their picture."""
-    corners, sure = _corners(torch.from_numpy(boxes)), torch.from_numpy(scores)
+    ends, sure = corners(torch.from_numpy(boxes)), torch.from_numpy(scores)
     stay = []
     for place in np.unique(picture):
         here = torch.from_numpy(np.flatnonzero(picture == place))
-        stay.append(here[oks_nms(overlap(corners[here]), sure[here], threshold)])
+        stay.append(here[oks_nms(overlap(ends[here]), sure[here], threshold)])
     return np.sort(torch.cat(stay).numpy())
-
-
-def _corners(boxes: Tensor) -> Tensor:
-    return torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], -1)

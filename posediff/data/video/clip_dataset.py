@@ -15,6 +15,7 @@ import warnings
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Unpack, get_args
 
@@ -22,12 +23,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from posediff.data.pictures.crops import cut, normalised
 from posediff.data.pictures.picture_files import RGB
-from posediff.data.pictures.top_down import Options, People, TopDownDataset, crops
-from posediff.data.video.footage import Document, Footage
+from posediff.data.pictures.top_down import Options, TopDownDataset
+from posediff.data.video.footage import Footage
 from posediff.data.video.frames import Memory
 from posediff.diffusion.choices import one_of
 from posediff.sample import take
+from posediff.truth import Truth
 
 Border = Literal["clamp", "repeat"]
 
@@ -36,11 +39,10 @@ KEPT = 128 << 20  # bytes of decoded frames: 20 of 1920 x 1080
 
 
 class ClipOptions(Options, total=False):
-    """What every data set of this kind can be told, see `ClipDataset`."""
+    """Options shared by all data sets of people in video, see `ClipDataset`."""
 
     offsets: Sequence[int]
     border: Border
-    box_threshold: float
 
 
 class ClipDataset(Dataset[dict[str, Any]]):
@@ -48,8 +50,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
     were decoded last are remembered; rows are in the order of videos and frames.
 
     offsets: of the frames from the key frame, ascending, with 0. border: of a video, `clamp` shows
-    its first or last frame beyond it, `repeat` the key frame. box_threshold: the least score of a
-    detection. The rest as in `TopDownDataset`.
+    its first or last frame beyond it, `repeat` the key frame. The rest as in `TopDownDataset`.
     Raises FileNotFoundError or ValueError, with one line, for files that cannot be used.
     """
 
@@ -61,34 +62,29 @@ class ClipDataset(Dataset[dict[str, Any]]):
         detections: Path | None = None,
         offsets: Sequence[int] = OFFSETS,
         border: Border = "clamp",
-        box_threshold: float = 0.0,
         **options: Unpack[Options],
     ) -> None:
         if list(offsets) != sorted(set(offsets)) or 0 not in offsets:
             raise ValueError(f"dataset.offsets must ascend and hold 0, got {list(offsets)}")
         one_of("dataset.border", border, get_args(Border))
         self.people = TopDownDataset(
-            footage.people, folder, training, detections, painted=(), **options
+            footage.people,
+            folder,
+            training,
+            detections,
+            painted=(),
+            labelled=footage.labelled,
+            **options,
         )
         self.footage, self.offsets, self.border = footage, tuple(map(int, offsets)), border
         self.annotations, self.skeleton = self.people.annotations, self.people.skeleton
         self.size, self.codec = self.people.size, self.people.codec
         self.memory = Memory(KEPT)
-        rows, self.box_threshold = self.people.rows, box_threshold
-        kept = torch.from_numpy(footage.labelled)[rows.picture] & (rows.score >= box_threshold)
-        self.people.rows = People(*(column[kept] for column in rows))
-        self.people.left_out += int((~kept).sum())
-        if not len(self):
-            raise ValueError(
-                f"{detections or footage.people.path}: no box in a labelled frame can be used: "
-                f"look at dataset.box_threshold, which is {box_threshold:g}"
-            )
         self._check_frames(folder)
 
-    @property
-    def truth(self) -> dict[str, Document]:
-        """What a metric of whole videos needs: their annotations, by the name of the file."""
-        return self.footage.truth
+    def truth(self, whole: bool = True) -> Truth:
+        """What a metric needs beside the samples."""
+        return replace(self.people.truth(whole), videos=lambda: self.footage.truth)
 
     def __len__(self) -> int:
         return len(self.people)
@@ -105,13 +101,14 @@ class ClipDataset(Dataset[dict[str, Any]]):
         windows = [self.window(place) for place in places]
         keys = [(place, n) for place, shown in zip(places, windows, strict=True) for n, _ in shown]
         matrix = sample["affine"].repeat_interleave(F, 0)
-        pixels = crops(keys, self._frame, matrix, self.size)
+        pixels = cut(keys, self._frame, matrix, self.size)
         colour = None if view.colour is None else view.colour.repeat_interleave(F, 0)
+        shown = normalised(pixels, self.people.mean, self.people.std, colour)
         noted = [self.annotations.pictures[place] for place in places]
         sample["meta"]["file"] = [picture.file for picture in noted]
         return sample | {
             "id": [self._id(place, key) for place, key in zip(places, sample["id"], strict=True)],
-            "frames": self.people.normalised(pixels, colour).view(B, F, *pixels.shape[1:]),
+            "frames": shown.view(B, F, *pixels.shape[1:]),
             "frames_valid": torch.tensor([[float(there) for _, there in x] for x in windows]),
             "offsets": torch.tensor(self.offsets).expand(B, F),
             "track_id": self._tracks(indices),
@@ -188,7 +185,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
             "labelled_frames": int(self.footage.labelled.sum()),
             "offsets": list(self.offsets),
             "border": self.border,
-            **({"box_threshold": self.box_threshold} if self.people.detections else {}),
+            **({"box_threshold": self.people.box_threshold} if self.people.detections else {}),
         }
 
 

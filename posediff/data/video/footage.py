@@ -44,7 +44,8 @@ class Footage:
     track: NDArray[np.int64]  # (N,)
     frames: dict[str, Frames]  # by video, those too that are not annotated
     meant: dict[str, int | None]  # by video, the number of its frames where the file says it
-    truth: dict[str, Document]  # the annotations again, by the name of the video's own file
+    truth: dict[str, Document]  # the annotations again, by the name of the video's own file; origin
+    # is the number that the labels of the file give the first pixel
 
     def of(self, videos: set[str]) -> "Footage":
         """Some of the videos."""
@@ -141,7 +142,7 @@ def _part(
         if image.get("width") is None:
             video = frames[image["vid_id"]]
             image["width"], image["height"] = video.size() if video.numbers else reach
-    document = {"images": images, "annotations": entries, "categories": categories}
+    document: Document = {"images": images, "annotations": entries, "categories": categories}
     checked = files.checked(path, document, skeleton, folder, "0.53*w*h")
     return Footage(
         people=checked,
@@ -151,7 +152,7 @@ def _part(
         track=_tracks(path, checked, entries, images),
         frames=frames,
         meant={image["vid_id"]: image.get("nframes") for image in reversed(images)},
-        truth=_by_video(path, document, videos),
+        truth=_by_video(path, document | {"origin": origin}, videos),
     )
 
 

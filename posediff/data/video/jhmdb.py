@@ -16,6 +16,7 @@ from typing import Any, Literal, Unpack, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from posediff.data.matlab import read_array
 from posediff.data.pictures.top_down import SPLITS, Split
 from posediff.data.video.clip_dataset import ClipDataset, ClipOptions
 from posediff.data.video.custom_video import dataset, held_out
@@ -41,20 +42,23 @@ def jhmdb(
     images: str = "Rename_Images",
     boxes: str = "gt",
     validation: float = 0.05,
+    skeleton: str = "jhmdb15",
     **options: Unpack[ClipOptions],
 ) -> ClipDataset:
     """One of three splits of sub-JHMDB, where whole people are seen, or of the full set. Published
     figures are the mean over the splits.
 
     number: of the split. box: of a person, around its mask, or around its joints with a margin.
-    A part `validation` of the training clips is kept back, clips of one film together.
+    A part `validation` of the training clips is kept back, clips of one film together. skeleton:
+    jhmdb15.
     """
     one_of("split", split, SPLITS)
     one_of("dataset.part", part, FOLDERS)
     one_of("dataset.box", box, get_args(Box))
     if number not in (1, 2, 3):
         raise ValueError(f"dataset.number must be 1, 2 or 3, got {number!r}")
-    root, own = Path(root), skeleton_named("jhmdb15")
+    one_of("dataset.skeleton", skeleton, ["jhmdb15"])
+    root, own = Path(root), skeleton_named(skeleton)
     lists = root / FOLDERS[part]
     wanted = 2 if split == "test" else 1
     contents = (
@@ -96,7 +100,7 @@ def _document(
 ) -> dict[str, Any]:
     """A clip in PoseTrack18's form."""
     path = root / f"joint_positions/{action}/{clip}/joint_positions.mat"
-    points = _entry(path, "pos_img")
+    points = read_array(path, "pos_img", "JHMDB")
     if points.ndim != 3 or points.shape[:2] != (2, 15) or not np.isfinite(points).all():
         raise ValueError(
             f"{path}: pos_img is of shape {points.shape}, not (2, 15, T), or not finite"
@@ -120,7 +124,7 @@ def _document(
 
 def _boxes(path: Path, count: int) -> list[list[int] | None]:
     """Tight around the mask, x and y from 1; none where it is empty."""
-    masks = _entry(path, "part_mask")
+    masks = read_array(path, "part_mask", "JHMDB")
     if masks.ndim != 3 or masks.shape[2] < count:
         raise ValueError(
             f"{path}: part_mask is of shape {masks.shape}, for {count} labelled frames"
@@ -134,16 +138,3 @@ def _boxes(path: Path, count: int) -> list[list[int] | None]:
         (x, right), (y, bottom) = columns[[0, -1]].tolist(), rows[[0, -1]].tolist()
         boxes.append([x + 1, y + 1, right - x + 1, bottom - y + 1])
     return boxes
-
-
-def _entry(path: Path, name: str) -> Array:
-    from scipy.io import loadmat
-
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file: look at dataset.root")
-    try:
-        return np.asarray(loadmat(path, variable_names=[name])[name])
-    except KeyError:
-        raise ValueError(f"{path}: no entry `{name}`: not a file of JHMDB") from None
-    except Exception as error:  # scipy raises whatever a damaged file leads it to
-        raise ValueError(f"{path}: cannot be read, copy it again ({error})") from None

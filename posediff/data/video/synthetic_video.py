@@ -43,7 +43,7 @@ def synthetic_video(
     clips: int | None = None,
     length: int = 12,
     people: int = 2,
-    spread: float = 0.8,
+    apart: float = 0.8,
     hidden: float = 0.5,
     **options: Unpack[ClipOptions],
 ) -> ClipDataset:
@@ -64,7 +64,7 @@ def synthetic_video(
         rng = np.random.default_rng([options.get("seed", 0), SPLITS.index(split), n])
         size = int(rng.integers(*SIDES)), int(rng.integers(*SIDES))
         count = int(rng.integers(1, people + 1))
-        shots = list(clip(rng, size, count, spread=spread, hidden=hidden, frames=length))
+        shots = list(clip(rng, size, count, apart=apart, hidden=hidden, frames=length))
         name = f"{n:04d}"
         shown[name] = Painted(shots)
         contents.append((source / f"{name}.json", document(name, shots, own)))

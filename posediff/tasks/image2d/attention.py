@@ -47,8 +47,7 @@ class ChannelAttention(nn.Module):
         else:
             mixed = (d**-0.5 * k @ v.mT).softmax(-1) @ q
         h, w = masks.kps.shape[-2:]
-        y: Tensor = self.out(rearrange(mixed, "b g d (h w) -> b (g d) h w", h=h, w=w))
-        return y
+        return self.out(rearrange(mixed, "b g d (h w) -> b (g d) h w", h=h, w=w))
 
 
 class WindowAttention(nn.Module):
@@ -81,8 +80,7 @@ class WindowAttention(nn.Module):
             m=-(-h // self.window),
             r=self.window,
         )
-        y: Tensor = self.out(merged[..., :h, :w])
-        return y
+        return self.out(merged[..., :h, :w])
 
     def _partition(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, windows, pixels, C), zero where a window leaves the map."""
@@ -109,12 +107,14 @@ class Guide(nn.Module):
     ) -> None:
         super().__init__()
         for name in condition:
-            one_of("condition", name, ("kps", "ske"))
-        one_of("attention.channel", channel, ("cross", "davit"))
-        one_of("attention.kind", kind, ("both", "spatial", "channel", "none"))
+            one_of("task.head.guide.condition", name, ("kps", "ske"))
+        one_of("task.head.guide.channel", channel, ("cross", "davit"))
+        one_of("task.head.guide.kind", kind, ("both", "spatial", "channel", "none"))
         heads = heads or max(width // 32, 1)
         if width % heads:
-            raise ValueError(f"attention.heads must divide {width} feature channels, got {heads}")
+            raise ValueError(
+                f"task.head.guide.heads must divide {width} feature channels, got {heads}"
+            )
         self.condition = sorted(condition)
         self.attention = nn.ModuleDict()
         if self.condition == ["kps", "ske"] and kind in ("both", "channel"):

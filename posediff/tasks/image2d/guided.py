@@ -12,91 +12,89 @@ low timestep, or from pure noise. No code of the paper is public and much of it 
 ours is a key of conf/preset/sgdd.yaml.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
+from posediff.diffusion import Decoded, FlipTest, Noise, Output, Prior, RegressionHead, TaskHead
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.head import Context, Sample
 from posediff.nn.backbone import Backbone
-from posediff.pose.combined import Combined
 from posediff.tasks.image2d.attention import Guide
 from posediff.tasks.image2d.coarse import Coarse
 from posediff.tasks.image2d.missing import PoseGaussian
 from posediff.tasks.image2d.sgdd import SGDD
-from posediff.tasks.image2d.structure import Masks, Space
+from posediff.tasks.image2d.structure import Disagreement, Masks, Space
 
 
 class Image2D(TaskHead):
-    """`coarse` owns the backbone, the codec and the loss of a heatmap; `sgdd` is the decoder.
-
-    Keywords of the parts: scale .. readout `Space`, condition and attention `Guide`, masks `Masks`,
-    channels .. time `SGDD`, missing the module of that name; all others are `Coarse`'s.
-
-    init            where inference begins: the coarse pose, that and noise, or noise alone
-    detach_coarse   no gradient of what follows reaches the coarse head through that start
+    """coarse          owns the backbone, the codec and the loss of a heatmap
+    space           crop pixels <-> states <-> heatmaps
+    masks, guide    of joints and bones, and what the decoder reads of the features under them
+    decoder         SGDD
+    missing         how joints without a label are trained, see the module of that name
+    detach_coarse   no gradient of what follows reaches the coarse head through the start
     """
 
     def __init__(
         self,
-        skeleton: str,
-        backbone: Backbone,
-        scale: float = 2.0,
-        normalise: Literal["corners", "edges"] = "corners",
-        draw: Literal["exact", "rounded"] = "exact",
-        readout: Literal["local", "global"] = "local",
-        condition: Sequence[str] = ("kps", "ske"),
-        attention: Mapping[str, Any] | None = None,
-        masks: Mapping[str, Any] | None = None,
-        channels: int = 64,
-        blocks: int = 2,
-        multipliers: Sequence[int] = (1, 1, 2, 2),
-        time: Literal["film", "none"] = "film",
+        coarse: Coarse,
+        space: Space,
+        masks: Masks,
+        guide: Guide,
+        decoder: SGDD,
         missing: Literal["noise", "drop", "mle"] = "noise",
-        init: Literal["coarse", "coarse+noise", "noise"] = "coarse",
         detach_coarse: bool = True,
-        **coarse: Any,
     ) -> None:
         super().__init__()
-        one_of("missing", missing, ("noise", "drop", "mle"))
-        self.coarse = Coarse(skeleton, backbone, **coarse)
-        self.skeleton, self.bones, codec = skeleton, self.coarse.bones, self.coarse.codec
-        if isinstance(codec, Combined):
+        one_of("task.head.missing", missing, ("noise", "drop", "mle"))
+        self.skeleton, self.bones, self.coarse = coarse.skeleton, coarse.bones, coarse
+        if coarse.out.out_channels != len(self.bones.joints):
             raise ValueError(
                 "the decoder reads and says one heatmap a joint: dataset.codec=udp_combined is for "
                 "experiment=image2d_coarse"
             )
-        self.space = Space(codec, scale, normalise, draw, readout)
-        self.masks = Masks(self.bones.edges, codec.sigma, **(masks or {}))
-        J, C = len(self.bones.joints), self.coarse.out.in_channels
-        self.guide = Guide(C, condition, **(attention or {}))
-        self.sgdd = SGDD(J, C, bool(self.guide.condition), channels, blocks, multipliers, time)
-        self.poses = PoseGaussian(J) if missing == "mle" else None
+        self.space, self.masks, self.guide, self.sgdd = space, masks, guide, decoder
+        self.poses = PoseGaussian(len(self.bones.joints)) if missing == "mle" else None
         self.missing, self.detach_coarse = missing, detach_coarse
-        self.begin(init, self.masks.refresh)
+        self.set_inference()
 
-    def begin(self, init: Literal["coarse", "coarse+noise", "noise"], refresh: bool) -> None:
-        """Where inference begins, and whether each step draws its masks: free after training."""
-        one_of("prior.init", init, ("coarse", "coarse+noise", "noise"))
-        self.init, self.masks = init, replace(self.masks, refresh=refresh)
+    def set_inference(self, init: str = "coarse", refresh: bool = True, **options: Any) -> None:
+        """init: where inference begins, at the coarse pose, at that and noise, or at noise alone.
+        refresh: every step draws its masks anew; else they are drawn once, about the coarse pose.
+        """
+        one_of("task.inference.init", init, ("coarse", "coarse+noise", "noise"))
+        self.init, self.refresh = init, refresh
+        super().set_inference(**options)
+
+    @property
+    def pretrained(self) -> Backbone:
+        return self.coarse.backbone
+
+    def baselines(self) -> dict[str, RegressionHead]:
+        return {"coarse": self.coarse}
+
+    def stages(self, context: Context) -> dict[str, Tensor]:
+        return {"coarse": context["coarse"]}
+
+    def mirrored(self) -> FlipTest:
+        return FlipTest(self, Disagreement(self.space))
 
     def encode(self, sample: Sample) -> Context:
         x_fea = self.coarse.features(sample)
         context = {"coarse": self.coarse.out(x_fea), "stem": self.sgdd.stem_features(x_fea)}
         projected = self.guide.project(x_fea)
-        if not projected or self.masks.refresh or self.training:
+        if not projected or self.refresh or self.training:
             return {**context, **projected}
         points = self.space.drawn(self.start(context))
         return {**context, "guide": self._guide(points, projected)}
 
     def start(self, context: Context) -> Tensor:
         """The coarse pose as a state, (B, J, 2); under `FlipTest` in the mean of both views."""
-        views = [context[k] for k in ("coarse", "mirrored coarse") if k in context]
-        x, *mirrored = (self.space.read(v.detach() if self.detach_coarse else v) for v in views)
+        views = [context, context["mirrored"]] if "mirrored" in context else [context]
+        maps = [v["coarse"].detach() if self.detach_coarse else v["coarse"] for v in views]
+        x, *mirrored = map(self.space.read, maps)
         return (x + self.mirror(mirrored[0])) / 2 if mirrored else x
 
     def prior(self, context: Context, noise: Noise) -> Prior:
@@ -148,7 +146,7 @@ class Image2D(TaskHead):
             if apart <= 1e-6 * estimates.abs().max():
                 raise ValueError(
                     f"{estimates.shape[1]} hypotheses from the coarse pose are all the same: set "
-                    "task.prior.init=coarse+noise, preset=sgdd_noise or sampler.eta above 0"
+                    "task.inference.init=coarse+noise, preset=sgdd_noise or sampler.eta above 0"
                 )
         return self.coarse.decode(estimates, sample)
 
@@ -180,6 +178,6 @@ class Image2D(TaskHead):
         return clean
 
     def _guide(self, points: Tensor, context: Context, present: Tensor | None = None) -> Tensor:
-        masks = self.masks(points, self.coarse.codec.shape, present)
+        masks = self.masks(points, self.bones.edges, present)
         guide: Tensor = self.guide(context, masks)
         return guide

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from posediff.diffusion.choices import one_of
-from posediff.nn.graph import TimeEmbedding
+from posediff.nn.layers import heatmap_layer
+from posediff.nn.time import TimeEmbedding
+from posediff.pose.skeleton import skeleton as named
 
 GROUPS = 8
 
@@ -38,8 +40,7 @@ class ResidualBlock(nn.Module):
         if self.film is not None and time is not None:
             scale, shift = self.film(time)[..., None, None].chunk(2, 1)
             y = torch.addcmul(shift, y, 1 + scale)
-        z: Tensor = self.skip(x) + self.conv2(functional.silu(y))
-        return z
+        return self.skip(x) + self.conv2(functional.silu(y))
 
 
 class Stage(nn.ModuleList):
@@ -52,7 +53,7 @@ class Stage(nn.ModuleList):
 
 
 class SGDD(nn.Module):
-    """`features` are the channels of x_fea; `guided` says whether a guide as wide joins it.
+    """features: channels of x_fea, and of the guide that joins it unless `condition` is empty.
 
     time: `film` embeds t (a sinusoid and two layers, 4 C wide), `none` leaves the network to see
     the noise level in the heatmaps.
@@ -60,22 +61,25 @@ class SGDD(nn.Module):
 
     def __init__(
         self,
-        joints: int,
+        skeleton: str,
         features: int,
-        guided: bool = True,
+        condition: Sequence[str] = ("kps", "ske"),
         channels: int = 64,
         blocks: int = 2,
         multipliers: Sequence[int] = (1, 1, 2, 2),
         time: Literal["film", "none"] = "film",
     ) -> None:
         super().__init__()
-        one_of("time", time, ("film", "none"))
+        one_of("task.head.decoder.time", time, ("film", "none"))
+        joints = len(named(skeleton).joints)
         if channels % GROUPS:
-            raise ValueError(f"channels must be a multiple of {GROUPS}, got {channels}")
+            raise ValueError(
+                f"task.head.decoder.channels must be a multiple of {GROUPS}, got {channels}"
+            )
         widths = [channels * m for m in multipliers]
         T = 4 * channels if time == "film" else None
         self.time = None if T is None else TimeEmbedding(channels, T)
-        seen = joints + (features if guided else 0)
+        seen = joints + (features if condition else 0)
         self.stem = nn.Conv2d(seen, widths[0], 3, padding=1)
         self.stem_features = nn.Conv2d(features, widths[0], 3, padding=1, bias=False)
 
@@ -91,8 +95,7 @@ class SGDD(nn.Module):
             self.expand.append(nn.Conv2d(coarse, fine, 1))
             self.up.append(stage(2 * fine, fine))
         self.norm = nn.GroupNorm(GROUPS, widths[0])
-        self.out = nn.Conv2d(widths[0], joints, 3, padding=1)
-        nn.init.normal_(self.out.weight, std=1e-3)  # heatmaps are nearly 0 nearly everywhere
+        self.out = heatmap_layer(widths[0], joints, 3)
 
     def forward(self, maps: Tensor, guide: Tensor | None, stem: Tensor, t: Tensor) -> Tensor:
         """h_t (B, J, h, w), guide (B, C, h, w), stem_features(x_fea), t (B,) -> (B, J, h, w)."""
@@ -109,5 +112,4 @@ class SGDD(nn.Module):
         ):
             x = functional.interpolate(expand(x), size=skip.shape[-2:])
             x = stage(torch.cat([skip, x], 1), time)
-        y: Tensor = self.out(functional.silu(self.norm(x)))
-        return y
+        return self.out(functional.silu(self.norm(x)))

@@ -39,9 +39,9 @@ class Space:
     readout: Literal["local", "global"] = "local"
 
     def __post_init__(self) -> None:
-        one_of("normalise", self.normalise, ("corners", "edges"))
-        one_of("draw", self.draw, ("exact", "rounded"))
-        one_of("readout", self.readout, ("local", "global"))
+        one_of("task.head.space.normalise", self.normalise, ("corners", "edges"))
+        one_of("task.head.space.draw", self.draw, ("exact", "rounded"))
+        one_of("task.head.space.readout", self.readout, ("local", "global"))
 
     def state(self, points: Tensor) -> Tensor:
         """Crop pixels (..., J, 2) -> x, not bounded."""
@@ -49,7 +49,7 @@ class Space:
 
     def drawn(self, x: Tensor) -> Tensor:
         """Where a state is drawn, in map pixels: what lies beyond +-zeta is drawn at the border."""
-        points = self._map(x.clamp(-self.scale, self.scale))
+        points = self.on_map(x.clamp(-self.scale, self.scale))
         return points if self.draw == "exact" else (points + 0.5).floor()
 
     def render(self, points: Tensor) -> Tensor:
@@ -69,14 +69,15 @@ class Space:
 
     def mirror(self, x: Tensor, skeleton: Skeleton) -> Tensor:
         """A state in a mirror: x -> -x where the codec is symmetric, nearly so where not."""
-        points = self.codec.from_map(self._map(x))
+        points = self.codec.from_map(self.on_map(x))
         return self.state(mirror_points(points, self.codec.size[0], skeleton))
 
     def _state(self, points: Tensor) -> Tensor:
         low, extent = self._frame(points)
         return self.scale * (2 * (points - low) / extent - 1)
 
-    def _map(self, x: Tensor) -> Tensor:
+    def on_map(self, x: Tensor) -> Tensor:
+        """x -> map pixels (..., J, 2), not bounded."""
         low, extent = self._frame(x)
         return low + (x / self.scale + 1) / 2 * extent
 
@@ -88,23 +89,26 @@ class Space:
 
 
 class Disagreement:
-    """How often two views of a person place a joint more than 3 sigma of a heatmap apart.
+    """Counts how often two views of a person place a joint more than 3 sigma of a heatmap apart.
 
-    Where one takes left for right the mean of two states lies between two peaks, where nobody is.
+    If one view mistakes left for right, the mean of the two states lies between two peaks.
     """
 
     def __init__(self, space: Space) -> None:
         self.space, self.seen = space, 0
         self.apart: Tensor | int = 0
 
-    def __call__(self, a: Tensor, b: Tensor) -> None:
-        """States (..., J, 2)."""
-        distance = (self.space._map(a) - self.space._map(b)).norm(dim=-1)
+    def __call__(self, seen: Tensor, mirrored: Tensor) -> None:
+        """Two views of the same states (..., J, 2)."""
+        distance = (self.space.on_map(seen) - self.space.on_map(mirrored)).norm(dim=-1)
         self.apart = self.apart + (distance > 3 * self.space.codec.sigma).sum()
         self.seen += distance.numel()
 
     def share(self) -> float:
         return float(self.apart) / max(self.seen, 1)
+
+    def summary(self) -> dict[str, float]:
+        return {"flip_apart": round(self.share(), 4)}
 
 
 class Pair(NamedTuple):
@@ -116,36 +120,34 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Masks:
-    """`kps` and `ske` are radii in units of the heatmap's sigma.
+    """Draws the masks of states. kps, ske: radii in units of the heatmap's sigma."""
 
-    `refresh` draws them anew at every step; else once for all steps, about the coarse pose.
-    """
-
-    bones: Sequence[tuple[int, int]]
-    sigma: float
+    codec: Codec
     form: Literal["hard", "soft"] = "hard"
     kps: float = 3.0
     ske: float = 1.0
-    refresh: bool = True
 
     def __post_init__(self) -> None:
-        one_of("masks.form", self.form, ("hard", "soft"))
+        one_of("task.head.masks.form", self.form, ("hard", "soft"))
         if min(self.kps, self.ske) <= 0:
-            raise ValueError(f"masks.kps and masks.ske must be > 0, got {self.kps}, {self.ske}")
+            raise ValueError(
+                f"task.head.masks.kps and ske must be above 0, got {self.kps} and {self.ske}"
+            )
 
     def __call__(
-        self, points: Tensor, shape: tuple[int, int], present: Tensor | None = None
+        self, points: Tensor, bones: Sequence[tuple[int, int]], present: Tensor | None = None
     ) -> Pair:
-        """Map pixels (B, J, 2) -> masks; a joint that is not `present` (B, J), and its bones, lack.
-
-        Of a bone that is a point the capsule is a disk.
+        """Map pixels (B, J, 2) and the pairs of joints that are bones -> masks. A joint that is not
+        `present` (B, J), and its bones, are left out. The capsule of a bone that is a point is a
+        disk.
         """
+        shape = self.codec.shape
         across, down = (
             torch.arange(n, dtype=points.dtype, device=points.device) for n in reversed(shape)
         )
         dx = across - points[..., 0, None, None]  # (B, J, 1, w)
         dy = down[:, None] - points[..., 1, None, None]  # (B, J, h, 1)
-        ends = list(zip(*self.bones, strict=True))
+        ends = list(zip(*bones, strict=True))
         from_a = dx[:, ends[0]], dy[:, ends[0]]
         a, b = (points[:, i, :, None, None] for i in ends)
         along = b - a
@@ -154,13 +156,13 @@ class Masks:
         off = from_a[0] - part * along[:, :, 0], from_a[1] - part * along[:, :, 1]
         to_joint, to_bone = dx.square() + dy.square(), off[0].square() + off[1].square()
         if present is not None:
-            bones = present[:, ends[0]] & present[:, ends[1]]
+            both = present[:, ends[0]] & present[:, ends[1]]
             to_joint = torch.where(present[..., None, None], to_joint, torch.inf)
-            to_bone = torch.where(bones[..., None, None], to_bone, torch.inf)
+            to_bone = torch.where(both[..., None, None], to_bone, torch.inf)
         return Pair(self._mask(to_joint, self.kps), self._mask(to_bone, self.ske))
 
     def _mask(self, squared: Tensor, radius: float) -> Tensor:
-        near, r = squared.amin(1, keepdim=True), radius * self.sigma
+        near, r = squared.amin(1, keepdim=True), radius * self.codec.sigma
         if self.form == "hard":  # what lies on the rim is inside, however it is rounded
             return (near <= (r + 1e-3) ** 2).to(squared.dtype)
         return torch.exp(-near / (2 * r**2))

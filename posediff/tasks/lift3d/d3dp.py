@@ -15,7 +15,7 @@ those of DDIM with eta 1. The root is noised and denoised like all others; `deco
 import torch
 from torch import Tensor
 
-from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
+from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead, Window
 from posediff.diffusion.head import Context, Sample
 from posediff.nn.mixste import MixSTE
 from posediff.pose.mirror import mirror_pose
@@ -41,7 +41,7 @@ class D3DP(TaskHead):
         super().__init__()
         if scale <= 0:
             raise ValueError(f"task.head.scale must be above 0, got {scale}")
-        self.scale = scale
+        self.scale, self.window = scale, Window(window)
         self.skeleton, self.bones = skeleton, named(skeleton)
         joints = len(self.bones.joints)
         self.denoiser = MixSTE(
@@ -61,7 +61,7 @@ class D3DP(TaskHead):
         return Output(self.denoiser(seen, t)[0])
 
     def target(self, sample: Sample) -> Tensor:
-        return units.rooted(sample["keypoints"], self.bones)
+        return self.bones.rooted(sample["keypoints"])
 
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from posediff.diffusion import Decoded
-from posediff.diffusion.head import Sample
+from posediff.diffusion import Decoded, RegressionHead, Window
+from posediff.diffusion.head import Sample, both_views
 from posediff.nn.mixste import MixSTE
 from posediff.pose.mirror import mirror_pose
 from posediff.pose.skeleton import skeleton as named
@@ -22,8 +22,8 @@ from posediff.tasks.lift3d import units
 from posediff.tasks.lift3d.network import GraphLifter
 
 
-class Lifter(nn.Module):
-    """A `RegressionHead` on a `network` of plain tensors: screen units (..., J, 2) -> metres
+class Lifter(RegressionHead):
+    """A lifter on a `network` of plain tensors: screen units (..., J, 2) -> metres
     (..., J, 3), features (..., J, network.width).
 
     `residual` (J, 3) is the RMS error in metres per joint and axis on held-out samples; `calibrate`
@@ -32,7 +32,6 @@ class Lifter(nn.Module):
 
     residual: Tensor
     frozen = False
-    window: int | None = None  # frames of the windows that it reads
 
     def __init__(self, skeleton: str, network: GraphLifter | MixSTE) -> None:
         super().__init__()
@@ -50,7 +49,7 @@ class Lifter(nn.Module):
     def lift(self, uv: Tensor) -> tuple[Tensor, Tensor]:
         """Screen units (..., J, 2) -> root-relative metres (..., J, 3) and features."""
         xyz, features = self.network(uv)
-        return units.rooted(xyz, self.bones), features
+        return self.bones.rooted(xyz), features
 
     def start(self, uv: Tensor) -> Tensor:
         """The pose that the released refiner begins with."""
@@ -61,7 +60,7 @@ class Lifter(nn.Module):
 
     def loss(self, estimate: Tensor, sample: Sample) -> Tensor:
         """MPJPE in metres of every sample, (B,)."""
-        truth = units.rooted(sample["keypoints"], self.bones)
+        truth = self.bones.rooted(sample["keypoints"])
         return units.of_samples((estimate - truth).norm(dim=-1).mean(-1), sample)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
@@ -81,7 +80,7 @@ class Lifter(nn.Module):
         errors = []
         for sample in samples:
             lifted, frames = self.rows(self(sample)[:, None], sample)
-            errors.append(lifted[:, 0] - units.rooted(frames["keypoints"], self.bones))
+            errors.append(lifted[:, 0] - self.bones.rooted(frames["keypoints"]))
         self.residual.copy_(torch.cat(errors).square().mean(0).sqrt())
 
 
@@ -110,11 +109,12 @@ class VideoEncoder(Lifter):
     ) -> None:
         joints = len(named(skeleton).joints)
         super().__init__(skeleton, MixSTE(joints, window, width, depth, heads, drop_path=drop_path))
-        self.window = window
+        self.window = Window(window)
 
     def start(self, uv: Tensor) -> Tensor:
         """As released: the mean of both views, and not yet relative to the root."""
-        seen, _ = self.network(uv)
-        mirrored, _ = self.network(mirror_pose(uv, self.bones))
-        both: Tensor = (seen + mirror_pose(mirrored, self.bones)) / 2
-        return both
+
+        def network(uv: Tensor) -> Tensor:
+            return self.network(uv)[0]
+
+        return both_views(network, uv, self.mirror, self.mirror)

@@ -17,18 +17,19 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from posediff.nn.fast import dropout, in_chunks
 from posediff.nn.graph import (
     ChebConv,
     GraphFF,
     LayerNorm,
     SelfAttention,
-    TimeEmbedding,
     chebyshev_basis,
-    dropout,
-    in_chunks,
     normalised_graph,
 )
+from posediff.nn.time import TimeEmbedding
 from posediff.nn.transformer import TransformerBlock
+
+RESIDUAL_DROPOUT = 0.25  # of GraFormer, in the released code
 
 
 def framewise(network: Callable[..., Tensor], x: Tensor, t: Tensor, *more: Tensor) -> Tensor:
@@ -50,12 +51,11 @@ class GraFormerBlock(nn.Module):
         self.conv1, self.conv2 = ChebConv(width, width), ChebConv(width, width)
 
     def forward(self, h: Tensor, basis: Tensor, graph: Tensor, time: Tensor | None) -> Tensor:
-        norm1, attention, norm2, feed_forward, conv1, conv2 = self.children()
-        h = h + dropout(attention(norm1(h)), self.residual_p, self.training)
-        h = h + dropout(feed_forward(norm2(h), graph), self.residual_p, self.training)
-        r = dropout(conv1(h, basis).relu_(), self.p, self.training)
+        h = h + dropout(self.attention(self.norm1(h)), self.residual_p, self.training)
+        h = h + dropout(self.feed_forward(self.norm2(h), graph), self.residual_p, self.training)
+        r = dropout(self.conv1(h, basis).relu_(), self.p, self.training)
         r = r if time is None else r + time
-        return h + dropout(conv2(r, basis).relu_(), self.p, self.training)
+        return h + dropout(self.conv2(r, basis).relu_(), self.p, self.training)
 
 
 class GraFormer(nn.Module):
@@ -71,7 +71,6 @@ class GraFormer(nn.Module):
         width: int,
         depth: int,
         dropout: float,
-        residual_dropout: float = 0.25,
         heads: int = 4,
     ) -> None:
         super().__init__()
@@ -79,11 +78,13 @@ class GraFormer(nn.Module):
         self.graphs = nn.Parameter(torch.eye(len(adjacency)).repeat(depth, 1, 1))
         self.input, self.output = ChebConv(channels_in, width), ChebConv(width, channels_out)
         self.blocks = nn.ModuleList(
-            GraFormerBlock(width, heads, dropout, residual_dropout) for _ in range(depth)
+            GraFormerBlock(width, heads, dropout, RESIDUAL_DROPOUT) for _ in range(depth)
         )
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        B, depth = len(x), len(self.graphs)
+        B, depth, J = len(x), len(self.graphs), self.basis.shape[-1]
+        if x.shape[1] != J:
+            raise ValueError(f"a network of {J} joints was given {x.shape[1]}")
         basis = self.basis.to(x.dtype).expand(B, -1, -1)
         graphs = normalised_graph(self.graphs)[:, None].expand(-1, B, -1, -1)
         times = [None] * depth if time is None else time.chunk(depth, dim=-1)
@@ -141,8 +142,7 @@ class ContextBlock(nn.Module):
     def forward(self, h: Tensor, basis: Tensor) -> Tensor:
         r = dropout(self.conv1(h, basis).relu_(), self.p, self.training)
         h = h + dropout(self.conv2(r, basis).relu_(), self.p, self.training)
-        y: Tensor = h + self.attention(self.norm(h))
-        return y
+        return h + self.attention(self.norm(h))
 
 
 class AcrossFrames(nn.Module):
@@ -156,8 +156,7 @@ class AcrossFrames(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         F, J = self.positions.shape[1], h.shape[1]
         tracks = rearrange(h, "(b f) j c -> (b j) f c", f=F) + self.positions
-        y: Tensor = rearrange(self.block(tracks), "(b j) f c -> (b f) j c", j=J)
-        return y
+        return rearrange(self.block(tracks), "(b j) f c -> (b f) j c", j=J)
 
 
 class ContextDenoiser(nn.Module):
@@ -200,8 +199,7 @@ class ContextDenoiser(nn.Module):
 
     def project(self, features: Tensor) -> Tensor:
         """The share of f_ST in the fusion: (B, J, context_width) -> (B, J, width)."""
-        y: Tensor = self.context(features, self.joint_mixing(features))
-        return y
+        return self.context(features, self.joint_mixing(features))
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
         return in_chunks(self.denoise, x, t, context, together=self.together)[0]

@@ -12,7 +12,7 @@ and refines every frame for itself.
 import torch
 from torch import Tensor
 
-from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
+from posediff.diffusion import Decoded, Noise, Output, Prior, RegressionHead, TaskHead
 from posediff.diffusion.head import Context, Sample
 from posediff.tasks.lift3d import units
 from posediff.tasks.lift3d.encoder import Lifter
@@ -40,6 +40,7 @@ class Official(TaskHead):
         self.uv_scale = uv_scale
         self.encoder = encoder.freeze()
         self.skeleton, self.bones = encoder.skeleton, encoder.bones
+        self.window = encoder.window
         self.refiner = GraphRefiner(self.bones.adjacency(), width, depth, dropout=dropout)
 
     def encode(self, sample: Sample) -> Context:
@@ -73,6 +74,9 @@ class Official(TaskHead):
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return units.decode(estimates[..., 2:], sample, self.bones)
+
+    def baselines(self) -> dict[str, RegressionHead]:
+        return {"encoder": self.encoder}
 
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return units.by_frame(estimates, sample)

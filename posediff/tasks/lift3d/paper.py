@@ -20,7 +20,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead, draw_component
+from posediff.diffusion import (
+    Decoded,
+    Noise,
+    Output,
+    Prior,
+    RegressionHead,
+    TaskHead,
+    Window,
+    draw_component,
+)
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.head import Context, Sample
 from posediff.pose.camera import normalise
@@ -45,12 +54,12 @@ class Lift3D(TaskHead):
     ) -> None:
         super().__init__()
         one_of("task.head.answers", answers, ("all", "centre"))
-        if temporal and (answers == "centre" or encoder.window is None):
+        if temporal and (answers == "centre" or encoder.window.frames == 1):
             raise ValueError(
                 "the denoiser cannot look across frames: for single frames and for "
                 "task.head.answers=centre say task.head.temporal=false"
             )
-        self.answers = answers
+        self.window = Window(encoder.window.frames, centred=answers == "centre")
         self.encoder = encoder.freeze()
         self.skeleton, self.bones = encoder.skeleton, encoder.bones
         self.denoiser = ContextDenoiser(
@@ -59,7 +68,7 @@ class Lift3D(TaskHead):
             depth=depth,
             context_width=encoder.network.width,
             dropout=dropout,
-            window=encoder.window if temporal else None,
+            window=encoder.window.frames if temporal else None,
         )
 
     def encode(self, sample: Sample) -> Context:
@@ -80,7 +89,7 @@ class Lift3D(TaskHead):
 
     def answered(self, sample: Sample) -> Sample:
         """The frames of windows that the denoiser sees."""
-        return units.middle(sample) if self.answers == "centre" else sample
+        return units.middle(sample) if self.window.centred else sample
 
     def project(self, features: Tensor) -> Tensor:
         """Once per sample, the share of the features in the denoiser's first layer."""
@@ -116,6 +125,9 @@ class Lift3D(TaskHead):
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return units.decode(estimates[..., 2:], sample, self.bones)
+
+    def baselines(self) -> dict[str, RegressionHead]:
+        return {"encoder": self.encoder}
 
     def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return units.by_frame(estimates, self.answered(sample))

@@ -27,15 +27,9 @@ def screen_scale(scale: Tensor, sample: Sample) -> Tensor:
     return scale * (2 / width).view(width.shape + (1,) * (scale.ndim - width.ndim))
 
 
-def rooted(keypoints: Tensor, skeleton: Skeleton) -> Tensor:
-    """3D joints (..., J, 3) relative to the skeleton's root."""
-    assert skeleton.root is not None
-    return keypoints - keypoints[..., [skeleton.root], :]
-
-
 def clean_state(sample: Sample, uv: str, skeleton: Skeleton) -> Tensor:
     """x_0 of most diffusion heads: the 2D named `uv` and the true pose. (..., J, 5)"""
-    return torch.cat([screen(sample, uv), rooted(sample["keypoints"], skeleton)], -1)
+    return torch.cat([screen(sample, uv), skeleton.rooted(sample["keypoints"])], -1)
 
 
 def mirror_state(x: Tensor, skeleton: Skeleton) -> Tensor:
@@ -50,7 +44,7 @@ def mirrored(sample: Sample, skeleton: Skeleton) -> Sample:
 def decode(poses: Tensor, sample: Sample, skeleton: Skeleton) -> Decoded:
     """Poses (B, K, J, 3) relative to the root, with the scores of the 2D they were lifted from."""
     scores = repeat(sample["scores"], "b j -> b k j", k=poses.shape[1])
-    return Decoded(rooted(poses, skeleton), scores)
+    return Decoded(skeleton.rooted(poses), scores)
 
 
 def of_samples(loss: Tensor, sample: Sample) -> Tensor:

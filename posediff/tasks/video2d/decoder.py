@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from posediff.diffusion.choices import one_of
-from posediff.nn.graph import TimeEmbedding
+from posediff.nn.layers import heatmap_layer
+from posediff.nn.time import TimeEmbedding
 from posediff.nn.transformer import TransformerBlock
+from posediff.pose.skeleton import skeleton as named
 from posediff.tasks.video2d.strl import SCALES
 
 GROUPS = 8
@@ -37,8 +39,7 @@ class Convolution(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.conv(functional.silu(self.norm(x)))
-        return y
+        return x + self.conv(functional.silu(self.norm(x)))
 
 
 class Transformer(nn.Sequential):
@@ -53,8 +54,7 @@ class Transformer(nn.Sequential):
         tokens = rearrange(x, "b c h w -> b (h w) c")
         for layer in self:
             tokens = layer(tokens)
-        y: Tensor = rearrange(tokens, "b (h w) c -> b c h w", h=x.shape[-2])
-        return y
+        return rearrange(tokens, "b (h w) c -> b c h w", h=x.shape[-2])
 
 
 class Interaction(nn.Module):
@@ -84,18 +84,16 @@ class Interaction(nn.Module):
 
     def mask(self, x: Tensor) -> Tensor:
         """x_j (B, c, h, w) -> A_j (B, 1, h, w)"""
-        y: Tensor = self.refine(x).amax(1, keepdim=True).sigmoid()
-        return y
+        return self.refine(x).amax(1, keepdim=True).sigmoid()
 
-    def forward(self, x: Tensor | None, Z: Tensor | None, half: Tensor) -> Tensor:
-        """G_j, of x_j, Z_j and fuse_z(Z_j)."""
-        y = half
+    def forward(self, x: Tensor | None, Z: Tensor | None, fused: Tensor) -> Tensor:
+        """x_j (B, c, h, w), Z_j (B, C, h, w) and fuse_z(Z_j) -> G_j (B, width, h, w)."""
+        y = fused
         if self.mode == "lookup" and x is not None and Z is not None:
             y = y + self.fuse_x(self.mask(x) * Z)
         elif self.mode == "direct" and x is not None:
             y = y + self.fuse_x(self.refine(x))
-        z: Tensor = self.layers(y)
-        return z
+        return self.layers(y)
 
 
 class PoseDecoder(nn.Module):
@@ -107,7 +105,7 @@ class PoseDecoder(nn.Module):
 
     def __init__(
         self,
-        joints: int,
+        skeleton: str,
         channels: int = 256,
         state_channels: int = 64,
         width: int = 128,
@@ -118,7 +116,8 @@ class PoseDecoder(nn.Module):
         shift: bool = True,
     ) -> None:
         super().__init__()
-        one_of("head.lookup.mode", mode, ("lookup", "direct", "none"))
+        one_of("task.head.decoder.mode", mode, ("lookup", "direct", "none"))
+        joints = len(named(skeleton).joints)
         check(scales, state_channels, width, fuse)
         c, self.mode, self.scales, self.shift = state_channels, mode, sorted(scales), shift
         if mode != "none":
@@ -131,29 +130,26 @@ class PoseDecoder(nn.Module):
             {str(j): Interaction(channels, c, width, mode, j == 1, refine, fuse) for j in scales}
         )
         self.norm = nn.GroupNorm(GROUPS, width)
-        self.out = nn.Conv2d(width, joints, 3, padding=1)
-        nn.init.normal_(self.out.weight, std=1e-3)  # heatmaps are nearly 0 nearly everywhere
+        self.out = heatmap_layer(width, joints, 3)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
-    def prepare(self, Z: Sequence[Tensor]) -> dict[str, Tensor]:
-        """All that depends on Z1, Z2, ... alone: the context of `forward`."""
-        context = {}
-        for j in self.scales:
-            fusing = cast(Interaction, self.interact[str(j)]).fuse_z
-            context[f"half {j}"] = fusing(Z[j - 1])
-            if self.mode == "lookup":
-                context[f"Z {j}"] = Z[j - 1]
-        return context
+    def prepare(self, Z: Sequence[Tensor]) -> dict[str, dict[int, Tensor]]:
+        """The context of `forward`, all that depends on Z_1, Z_2, ... alone: by scale, fuse_z(Z_j)
+        and, where it is looked up, Z_j."""
+        fused = {j: cast(Interaction, self.interact[str(j)]).fuse_z(Z[j - 1]) for j in self.scales}
+        read = {j: Z[j - 1] for j in self.scales if self.mode == "lookup"}
+        return {"fused": fused, "Z": read}
 
-    def forward(self, x_t: Tensor, t: Tensor, context: Mapping[str, Tensor]) -> Tensor:
+    def forward(
+        self, x_t: Tensor, t: Tensor, context: Mapping[str, Mapping[int, Tensor]]
+    ) -> Tensor:
         states: dict[int, Tensor] = {} if self.mode == "none" else self.states(x_t, t)
         total: Tensor | float = 0.0
         for j in self.scales:
-            half, Z = context[f"half {j}"], context.get(f"Z {j}")
-            G = self.interact[str(j)](states.get(j), Z, half)
+            fused, Z = context["fused"][j], context["Z"].get(j)
+            G = self.interact[str(j)](states.get(j), Z, fused)
             total = total + finest(G, x_t)
-        y: Tensor = self.out(functional.silu(self.norm(total)))
-        return y
+        return self.out(functional.silu(self.norm(total)))
 
     def states(self, x_t: Tensor, t: Tensor) -> dict[int, Tensor]:
         """x_j (B, c, h, w) of every scale, from the finest down."""
@@ -181,9 +177,11 @@ def finest(x: Tensor, like: Tensor) -> Tensor:
 
 def check(scales: Sequence[int], state_channels: int, width: int, fuse: int) -> None:
     if not scales or len({*scales}) < len(scales) or not {*scales} <= {*SCALES}:
-        raise ValueError(f"head.scales must be some of {list(SCALES)}, got {list(scales)}")
-    for key, value in (("state_channels", state_channels), ("lookup.width", width)):
+        raise ValueError(
+            f"task.head.decoder.scales must be some of {list(SCALES)}, got {list(scales)}"
+        )
+    for key, value in (("state_channels", state_channels), ("width", width)):
         if value % GROUPS:
-            raise ValueError(f"head.{key} must be a multiple of {GROUPS}, got {value}")
+            raise ValueError(f"task.head.decoder.{key} must be a multiple of {GROUPS}, got {value}")
     if fuse < 1:
-        raise ValueError(f"head.lookup.fuse must be at least 1, got {fuse}")
+        raise ValueError(f"task.head.decoder.fuse must be at least 1, got {fuse}")

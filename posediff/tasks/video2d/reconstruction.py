@@ -10,72 +10,55 @@ sets as one likes. No code of the paper is public and much of it is unknown; wha
 of conf/preset/reconstruction.yaml.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
-import torch
 from torch import Tensor
 
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.head import Context, Sample
 from posediff.nn.backbone import Backbone
-from posediff.pose.crop import mirror_crop, read_heatmaps
+from posediff.pose.crop import JOINT_WEIGHTS, heatmap_errors, mirror_crop, read_heatmaps
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import skeleton as named
 from posediff.tasks.video2d.decoder import PoseDecoder
-from posediff.tasks.video2d.plain import STRIDE
-from posediff.tasks.video2d.strl import SCALES, ClipFeatures
+from posediff.tasks.video2d.strl import ClipFeatures
 
 
 class Video2D(TaskHead):
-    """Keywords of the parts: offsets .. up `ClipFeatures`, state_channels .. time `PoseDecoder`.
-
-    range     x_0 is s (2 H - 1), or s H (unit01); `scale` is s
-    mask      of the loss: joints without a label weigh nothing (visible), or are trained to be
-              nowhere (none)
+    """clip           makes `ClipFeatures` around the backbone, as far as the decoder reads them
+    range          x_0 is s (2 H - 1), or s H (unit01); `scale` is s
+    joint_weight   of a joint in the loss, see `heatmap_errors`
     """
 
     def __init__(
         self,
         skeleton: str,
+        codec: Codec,
         backbone: Backbone,
-        codec: str = "quarter",
-        size: Sequence[int] = (192, 256),
-        offsets: Sequence[int] = (-2, -1, 0, 1, 2),
-        channels: int = 256,
-        patch: int = 1,
-        strl: Mapping[str, Any] | None = None,
-        merge: Literal["mlp", "mean"] = "mlp",
-        up: Literal["deconv", "bilinear"] = "deconv",
-        state_channels: int = 64,
-        lookup: Mapping[str, Any] | None = None,
-        scales: Sequence[int] = SCALES,
-        time: Mapping[str, Any] | None = None,
+        decoder: PoseDecoder,
+        clip: Callable[..., ClipFeatures],
         range: Literal["symmetric", "unit01"] = "symmetric",
         scale: float = 1.0,
-        mask: Literal["visible", "none"] = "visible",
+        joint_weight: Literal["linear", "squared", "none"] = "linear",
     ) -> None:
         super().__init__()
-        one_of("head.range", range, ("symmetric", "unit01"))
-        one_of("loss.mask", mask, ("visible", "none"))
-        self.skeleton, self.bones = skeleton, named(skeleton)
-        self.symmetric, self.scale, self.mask = range == "symmetric", scale, mask
-        W, H = size
-        self.codec = Codec(codec, (W, H), STRIDE)
-        parts = (*(lookup or {}).items(), *(time or {}).items())
-        self.decoder = PoseDecoder(
-            len(self.bones.joints), channels, state_channels, scales=scales, **dict(parts)
-        )
-        self.clip = ClipFeatures(
-            backbone, size, offsets, channels, patch, strl, merge, up, max(scales)
-        )
+        one_of("task.head.range", range, ("symmetric", "unit01"))
+        one_of("task.joint_weight", joint_weight, JOINT_WEIGHTS)
+        self.skeleton, self.bones, self.codec = skeleton, named(skeleton), codec
+        self.symmetric, self.scale, self.joint_weight = range == "symmetric", scale, joint_weight
+        self.decoder, self.clip = decoder, clip(backbone, scales=max(decoder.scales))
+
+    @property
+    def pretrained(self) -> Backbone:
+        return self.clip.backbone
 
     def encode(self, sample: Sample) -> Context:
         return self.decoder.prepare(self.clip(sample["frames"]))
 
     def prior(self, context: Context, noise: Noise) -> Prior:
-        some = next(iter(context.values()))
+        some = next(iter(context["fused"].values()))
         return Prior.standard(some.new_zeros(len(some), len(self.bones.joints), *self.codec.shape))
 
     def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
@@ -87,10 +70,10 @@ class Video2D(TaskHead):
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
     ) -> Tensor:
-        """On heatmaps over [0, 1], not clipped."""
-        target, weight = self.codec.encode(sample["keypoints"], sample["visible"])
-        weight = weight if self.mask == "visible" else torch.ones_like(weight)
-        return (weight * self.codec.error(self.decoder(x_t, t, context), target)).mean(-1)
+        """The loss of heatmaps over [0, 1], not clipped."""
+        clean = self.codec.encode(sample["keypoints"], sample["visible"])
+        estimate = self.decoder(x_t, t, context)
+        return heatmap_errors(self.codec, estimate, *clean, self.joint_weight).mean(-1)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         """States (B, K, J, h, w) -> annotation pixels."""

@@ -6,17 +6,17 @@ X_i        = FFN(attention(X_i-1))                         pre-norm, in space an
 Z          = MLP(LN(X_L))                                  of the F tokens of a place, one
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from einops import rearrange
 from torch import Tensor, nn, zeros
-from torch.nn import functional
 
 from posediff.diffusion.choices import one_of
 from posediff.nn.backbone import Backbone
+from posediff.nn.layers import deconvolution, interpolation
 from posediff.nn.transformer import TransformerBlock
-from posediff.nn.vit import initialise, upsampler
+from posediff.nn.vit import initialise
 
 CELL = 16  # pixels of the crop along a side of a cell of Z, whatever the backbone's stride
 SCALES = (1, 2, 3)  # Z at stride 16, 8 and 4; heatmaps have that of the last
@@ -45,12 +45,14 @@ class STRL(nn.Module):
         merge: Literal["mlp", "mean"] = "mlp",
     ) -> None:
         super().__init__()
-        one_of("head.merge", merge, ("mlp", "mean"))
+        one_of("task.clip_features.merge", merge, ("mlp", "mean"))
         side = CELL * patch
         if any(n % side for n in size):
             raise ValueError(f"sizes of crops must be multiples of {side}, got {tuple(size)}")
         if channels % heads:
-            raise ValueError(f"head.channels {channels} are no multiple of {heads} heads")
+            raise ValueError(
+                f"task.clip_features.channels {channels} must be a multiple of {heads} heads"
+            )
         self.frames, self.patch, self.merge = frames, patch, merge
         self.embed = nn.Conv2d(channels_in, channels, side // stride, stride=side // stride)
         self.position = nn.Parameter(zeros(frames, size[0] * size[1] // side**2, channels))
@@ -76,16 +78,17 @@ class STRL(nn.Module):
             x = rearrange(x, "b (f n) c -> b n (f c)", f=F)
         else:
             x = rearrange(x, "b (f n) c -> b f n c", f=F).mean(1)
-        z: Tensor = rearrange(self.mlp(x), "b (h w) (p q c) -> b c (h p) (w q)", h=h, p=p, q=p)
-        return z
+        return rearrange(self.mlp(x), "b (h w) (p q c) -> b c (h p) (w q)", h=h, p=p, q=p)
 
 
 class ClipFeatures(nn.Module):
-    """Frames (B, F, 3, H, W) -> Z at the strides 16, 8 and 4, as far as `scales` goes.
+    """Frames (B, F, 3, H, W) -> Z at the strides 16, 8 and 4, as far as `scales` goes: a list of
+    (B, channels, H / stride, W / stride).
 
     All that heads of video2d share, with or without a diffusion, under one name in their weights,
     which are the same whatever `scales`.
-    offsets: of the frames, from the key frame; up: `deconv` or `bilinear`, twice as fine.
+    offsets: of the frames, from the key frame. depth, heads, ratio, patch, merge: of the `STRL`.
+    up: `deconv` or `bilinear`, to twice the size.
     """
 
     def __init__(
@@ -95,17 +98,19 @@ class ClipFeatures(nn.Module):
         offsets: Sequence[int],
         channels: int = 256,
         patch: int = 1,
-        strl: Mapping[str, Any] | None = None,
+        depth: int = 4,
+        heads: int = 8,
+        ratio: int = 4,
         merge: Literal["mlp", "mean"] = "mlp",
         up: Literal["deconv", "bilinear"] = "deconv",
         scales: int = SCALES[-1],
     ) -> None:
         super().__init__()
-        one_of("head.up", up, ("deconv", "bilinear"))
+        one_of("task.clip_features.up", up, ("deconv", "bilinear"))
         self.backbone, self.size, self.channels = backbone.bare(), tuple(size), channels
-        learner = (self.backbone.channels, self.backbone.stride, size, len(offsets))
-        self.strl = STRL(*learner, channels, patch, merge=merge, **(strl or {}))
-        finer = upsampler if up == "deconv" else smooth_upsampler
+        read = (self.backbone.channels, self.backbone.stride, size, len(offsets))
+        self.strl = STRL(*read, channels, patch, depth, heads, ratio, merge)
+        finer = deconvolution if up == "deconv" else interpolation
         self.up = nn.ModuleList(nn.Sequential(*finer(channels, channels)) for _ in SCALES[1:])
         self.scales = scales
 
@@ -119,15 +124,3 @@ class ClipFeatures(nn.Module):
         for up in self.up[: self.scales - 1]:
             Z.append(up(Z[-1]))
         return Z
-
-
-class Twice(nn.Module):
-    """A map twice as fine, by bilinear interpolation."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.interpolate(x, scale_factor=2.0, mode="bilinear")
-
-
-def smooth_upsampler(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
-    conv = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
-    return Twice(), conv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from posediff.data import random
-from posediff.data.lifting.detector import DetectorNoise, exact_mixture, kernel, point_mixture
+from posediff.data.lifting.detector import FLOOR, DetectorNoise, kernel, point_mixture
 from posediff.pose.skeleton import skeleton
 
 BODY = skeleton("mocap17")
@@ -15,7 +15,7 @@ ALONE = [j for j in range(J) if j not in PAIRED]
 
 
 def drawn(noise, spread=150.0, width=1000.0, rows=B):
-    """Points of `rows` people, what a detector makes of them, and the width of the pictures."""
+    """Points of `rows` people, their detections and scores, and the widths of the pictures."""
     points = 500 + spread * torch.randn(rows, J, 2, generator=torch.Generator().manual_seed(0))
     widths = torch.full((rows,), width)
     return points, *noise.draw(points, widths, random.keys(5, np.arange(rows)), BODY), widths
@@ -33,7 +33,7 @@ def test_errors_have_the_deviations_and_rates_of_the_model():
     n = 2 * low.sum().item()
     assert error[low].std().item() == pytest.approx(12, abs=3 * 12 / math.sqrt(2 * n))
 
-    far = error[~low].norm(dim=-1) > 20  # hardly ever of sigma 4; of an outlier mostly
+    far = error[~low].norm(dim=-1) > 20  # rarely of sigma 4; mostly of an outlier
     rate = 0.98 * math.exp(-(20**2) / (2 * 4**2)) + 0.02 * math.exp(-(20**2) / (2 * 40**2))
     assert far.float().mean().item() == close_to(rate, len(far))
     for sigma, noise in ((4, DetectorNoise(0, 12, 0)), (40, DetectorNoise(0, 12, 1))):
@@ -134,7 +134,7 @@ def test_the_true_point_is_a_draw_from_its_mixture(noise):
 
 
 def test_the_posterior_believes_the_detections_alone():
-    """Two truths, moved apart by what the detector erred: one set of detections, one mixture."""
+    """The same detections, and scores on the same side of .5: the same mixture."""
     noise = DetectorNoise()
     _, detections, scores, widths = drawn(noise, rows=50)
     before = {k: v.clone() for k, v in noise.posterior(detections, scores, widths, BODY).items()}
@@ -145,7 +145,7 @@ def test_the_posterior_believes_the_detections_alone():
 
 def test_an_exact_point_is_one_live_component_at_the_floor():
     points = torch.randn(3, J, 2)
-    mixture = exact_mixture(points)
+    mixture = point_mixture(points, FLOOR)
     assert torch.equal(mixture["weights"].sum(0)[0], torch.tensor([3.0, 0, 0, 0, 0]))
     assert torch.equal(mixture["loc"], points[:, :, None].expand(3, J, 5, 2))
     assert (mixture["scale"] == 0.5).all()

@@ -9,7 +9,7 @@ from scipy.io import savemat
 from posediff.data.pictures.lsp import JOINTS, lsp, read
 from posediff.diffusion.aggregate import Poses
 from posediff.metrics.coco import CocoAP
-from posediff.metrics.crowdpose import CrowdPoseAP
+from posediff.metrics.crowdpose import crowdpose
 from posediff.pose.skeleton import skeleton
 
 CROWD = skeleton("crowdpose14")
@@ -50,7 +50,7 @@ def test_joints_come_in_either_order_of_the_axes_and_go_by_name(tmp_path, points
     assert (people.labelled == 14).all()
 
 
-def test_the_extension_s_flag_says_labelled(tmp_path, points):
+def test_the_flag_of_the_extension_means_labelled(tmp_path, points):
     third = np.ones((N, 14))
     third[2, 5] = 0  # no left ankle
     points[2, 5] = (-4, -9)
@@ -116,7 +116,7 @@ def test_what_is_no_joints_mat_is_named(tmp_path, points):
     whole = path.read_bytes()
     for data in (b"", b"nothing", whole[: len(whole) // 2]):
         path.write_bytes(data)
-        with pytest.raises(ValueError, match=r"joints\.mat: cannot be read, copy it again"):
+        with pytest.raises(ValueError, match=r"joints\.mat: cannot be read as a MATLAB file"):
             lsp(tmp_path)
 
 
@@ -130,10 +130,10 @@ def test_a_missing_picture_is_named(tmp_path, points):
 def test_its_people_are_a_truth_that_every_metric_of_coco_s_can_score(tmp_path, points):
     write(tmp_path, np.zeros((N, 14)), points, (2, 1, 0), 4)
     people = lsp(tmp_path, "test")
-    metric = CocoAP(people.annotations.truth(), "crowdpose14")
+    metric = CocoAP(people.truth())
     sample = people.__getitems__(list(range(10)))
     keypoints, ones = sample["keypoints_annotation"], torch.ones(10, 14)
     metric.update("mean", Poses(keypoints, ones, keypoints[:, None], ones, "crowdpose14"), sample)
     assert metric.compute()["AP/mean"] == 1.0
     with pytest.raises(ValueError, match="no crowdIndex, which CrowdPose's own have: set eval=co"):
-        CrowdPoseAP(people.annotations.truth(), "crowdpose14")
+        CocoAP(people.truth(), crowdpose())

@@ -1,4 +1,4 @@
-"""The samples of people in video: which frames are seen, and that all are cut out alike."""
+"""The samples of people in video: the frames of a window, cut out by one box."""
 
 import json
 
@@ -89,7 +89,7 @@ def test_a_missing_neighbour_is_the_nearest_that_exists(walk):
     assert batch["frames_valid"][:, :2].tolist() == [[0, 0], [1, 0], [0, 1]]
 
 
-def test_frames_that_nobody_listed_or_labelled_are_neighbours(walk):
+def test_frames_without_an_entry_or_a_label_are_neighbours(walk):
     document = walk.files["annotations/train/walk.json"]
     del document["images"][3], document["annotations"][3]
     document["images"][1]["is_labeled"] = False
@@ -120,7 +120,7 @@ def test_an_unknown_border_is_an_error(walk):
 
 
 def test_all_frames_are_cut_out_and_augmented_as_the_scored_one(walk):
-    """A pattern that stands still in the video does so in the crops, in a mirror too."""
+    """A pattern at rest in the video is at rest in the crops, also in mirrored ones."""
     pattern = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
     for n in range(5):
         cv2.imwrite(str(walk.root / f"images/walk/{n:06d}.png"), pattern)
@@ -139,7 +139,7 @@ def test_all_frames_are_cut_out_and_augmented_as_the_scored_one(walk):
     plain.set_epoch(5)
     same = plain.__getitems__([0, 2])
     assert torch.equal(same["affine"], batch["affine"])
-    assert not torch.equal(same["frames"], batch["frames"]), "the colours are another's"
+    assert not torch.equal(same["frames"], batch["frames"]), "the colours differ"
 
 
 def test_augmentation_depends_on_seed_person_and_epoch_alone(walk):
@@ -274,7 +274,9 @@ def test_detections_of_a_low_score_are_left_out(walk):
     assert clips.__getitems__([0, 1])["id"] == ["walk/0/box0", "walk/2/box0"]
     assert clips.summary()["box_threshold"] == 0.4
     assert clips.summary()["left_out"] == 1
-    with pytest.raises(ValueError, match=r"boxes\.json: no box in a labelled frame can be used"):
+    with pytest.raises(
+        ValueError, match=r"boxes\.json: no person .*dataset\.box_threshold is 1\.1"
+    ):
         data(walk, boxes="boxes.json", box_threshold=1.1)
 
 
@@ -348,4 +350,4 @@ def test_real_video_is_read(shared):
     bonn = custom_video(video, one, "posetrack15", "test", size=SIZE)
     assert len(bonn) == 164
     assert isinstance(bonn, ClipDataset)
-    assert set(bonn.truth) == {"060470979.json"}
+    assert set(bonn.truth().videos()) == {"060470979.json"}

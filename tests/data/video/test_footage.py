@@ -1,4 +1,4 @@
-"""Labels of video in all dialects: who is where, in which frame."""
+"""Labels of video in all forms: people by frame and track."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_people_are_read_by_frame_and_track_without_the_ears(walk):
 
 
 def test_the_frame_s_number_is_in_its_name_and_ids_are_keys(videos):
-    """frame_id is the image's id, as in PoseTrack18; pictures stand in no order."""
+    """frame_id is the image's id, as in PoseTrack18; pictures are in any order."""
     document = videos.video("run", frames=[7, 3, 5])
     for place in range(3):
         videos.person(document, place)
@@ -69,6 +69,7 @@ def test_labels_that_count_from_one_are_shifted_and_what_is_absent_stays(walk):
     assert entry["bbox_head"] == [19, 9, 6, 8]
     assert entry["keypoints"][:3] == [0, 0, 0]
     assert image["ignore_regions_x"] == [[0, 8, 8]]
+    assert [x.truth["walk.json"]["origin"] for x in (zero, one)] == [0, 1]
     with pytest.raises(ValueError, match=r"dataset\.origin is 0 or 1, .* got 2"):
         footage(walk, origin=2)
 
@@ -203,7 +204,7 @@ def test_labels_that_cannot_be_used_are_named(walk, what, message):
         footage(walk)
 
 
-def test_a_video_that_stands_in_two_files_is_named(walk):
+def test_a_video_in_two_files_is_named(walk):
     walk.files["annotations/train/zwei.json"] = walk.files["annotations/train/walk.json"]
     with pytest.raises(ValueError, match=r"zwei\.json: video walk stands in walk\.json too"):
         footage(walk)
@@ -215,7 +216,7 @@ def test_a_folder_of_nothing_is_named(tmp_path):
 
 
 def annolist(document):
-    """A document in PoseTrack17's own form; its people see their odd joints alone."""
+    """A document in PoseTrack17's own form; only their odd joints are visible."""
     from posediff.data.video.annolist import OFFICIAL as NAMES
 
     slots = document["categories"][0]["keypoints"]

@@ -1,4 +1,4 @@
-"""Drawn clips: a person moves, what is behind rests, and labels are true to every frame."""
+"""Drawn clips: people move, the background rests, and labels fit every frame."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_people_move_and_the_ground_rests(shots):
     assert np.abs(still.mean(0) - still[0]).mean() < 10
 
 
-def test_what_stands_before_a_person_drifts():
+def test_a_cover_before_a_person_drifts():
     seen = []
     for n in range(4):
         frames = list(clip(np.random.default_rng(n), (120, 100), 1, hidden=1.0, frames=7))
@@ -89,7 +89,7 @@ def test_the_data_set_depends_on_seed_and_split_alone():
 
 def test_it_can_be_scored_as_posetrack():
     data = synthetic_video("test", **OPTIONS)
-    metric = PoseTrackAP(data.truth)
+    metric = PoseTrackAP(data.truth())
     assert metric.summary()["annotated_frames"] == 8
     assert {file for _, file in metric.truth.frames} >= {data[0]["meta"]["file"]}
 

@@ -1,31 +1,45 @@
-"""What image2d learns by: the losses, joints without a label, and its coarse head alone."""
+"""Training of image2d: the losses, joints without a label, and its coarse head alone."""
+
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
-from helpers.image2d import BONES, SIZE, J, Says, Tiny, diffusion, image2d, people, truth
+from helpers.image2d import (
+    BONES,
+    SIZE,
+    Constant,
+    J,
+    Tiny,
+    diffusion,
+    image2d,
+    people,
+    truth,
+    untrained,
+)
 
 from posediff.diffusion import (
+    BothViews,
     FlipTest,
     Regression,
 )
 from posediff.pose.affine import invert, transform
-from posediff.tasks.flip import BothViews
-from posediff.tasks.image2d import Coarse, Image2D
+from posediff.pose.combined import Combined
+from posediff.pose.heatmap import Codec
+from posediff.tasks.image2d import Coarse, Masks
 from posediff.tasks.image2d.missing import PoseGaussian
-from posediff.tasks.image2d.structure import Masks
 
 
 def test_the_loss_is_that_of_the_decoder_and_of_the_coarse_head():
     head, sample = image2d(), people()
     target, noisy = truth(head, sample), torch.randn(3, J, 32, 24)
     context = {**head.encode(sample), "coarse": target + 0.1 * noisy}
-    head.sgdd = Says(target)
+    head.sgdd = Constant(target)
     x, t = head.target(sample), torch.tensor([5, 6, 7])
     loss = head.loss(x, t, x, context, sample)
     expected = (0.1 * noisy).square().mean((1, 2, 3))
     assert torch.allclose(loss, expected, atol=1e-6)
-    head.sgdd = Says(target + 0.2 * noisy)
+    head.sgdd = Constant(target + 0.2 * noisy)
     assert torch.allclose(head.loss(x, t, x, context, sample), 5 * expected, atol=1e-6)
 
 
@@ -52,14 +66,16 @@ def test_a_joint_without_a_label_is_drawn_and_masked_as_chosen():
     sample, seen = people(200), {}
     sample["visible"][:, 4] = 0
     for missing in ("noise", "drop", "mle"):
-        head = image2d(missing=missing)
+        head = image2d(missing=missing, kind="none")
         maps = truth(head, sample)
-        head._decoder = lambda *args, at=missing, maps=maps: seen.update({at: args}) or maps
-        x, t, context = head.target(sample), torch.full((200,), 5), {"coarse": maps}
+        head.sgdd, head.masks = Constant(maps), Mock(wraps=head.masks)
+        x, t = head.target(sample), torch.full((200,), 5)
+        context = {"coarse": maps, "features": torch.ones(200, 1, 1, 1), "stem": None}
         torch.manual_seed(0)
         head.loss(x, t, x, context, sample)
+        seen[missing] = (head.sgdd.calls[0][0], *head.masks.call_args.args)
     maps, points, *_, present = seen["noise"]
-    x = head.space._state(points)[:, 4]  # N(0, 1), drawn within 2
+    x = head.space.state(head.space.codec.from_map(points))[:, 4]  # N(0, 1), drawn within 2
     assert 0.7 < x.std() < 1.05
     assert 0.4 < present[:, 4].float().mean() < 0.6
     assert present[:, 5].all()
@@ -90,17 +106,18 @@ def test_the_loss_of_hrnet_is_squared_and_halved(shared):
     stored = np.load(shared / "golden/heatmap_loss.npz", allow_pickle=False)
     pred, target, weight = (torch.from_numpy(stored[k]) for k in ("pred", "target", "weight"))
     pred.requires_grad_()
-    hrnet = Coarse("coco17", Tiny(), size=(48, 64), weight="squared", half=True)
+    small = "coco17", Tiny(), Codec("udp", (48, 64))
+    hrnet = Coarse(*small, joint_weight="squared", half=True)
     loss = hrnet.error(pred, target, weight[..., 0]).mean()
     assert float(loss.detach()) == pytest.approx(float(stored["mse_weighted"]), abs=1e-6)
     loss.backward()
     assert np.abs(pred.grad.numpy() - stored["grad_mse_weighted"]).max() < 1e-6
     ones = hrnet.error(pred, target, torch.ones(3, 17)).mean()
     assert float(ones.detach()) == pytest.approx(float(stored["mse_unweighted"]), abs=1e-6)
-    hard = Coarse("coco17", Tiny(), size=(48, 64), weight="squared", half=True, ohkm=8)
+    hard = Coarse(*small, joint_weight="squared", half=True, ohkm=8)
     eight = hard.error(pred, target, weight[..., 0]).mean()
     assert float(eight.detach()) == pytest.approx(float(stored["ohkm8_weighted"]), abs=1e-6)
-    linear = Coarse("coco17", Tiny(), size=(48, 64))
+    linear = Coarse(*small)
     each = linear.error(pred, target, weight[..., 0].sqrt()).square().mean()
     assert each > 0
     assert torch.allclose(
@@ -110,19 +127,26 @@ def test_the_loss_of_hrnet_is_squared_and_halved(shared):
 
 
 def test_bad_choices_are_one_line_that_says_what_may_be_chosen():
-    for options, word in (
-        ({"attention": {"kind": "all"}}, "both"),
-        ({"attention": {"heads": 5}}, "heads"),
-        ({"masks": {"form": "wide"}}, "soft"),
-        ({"init": "x_t"}, "coarse"),
-        ({"missing": "zero"}, "mle"),
-        ({"channels": 12}, "multiple of 8"),
-        ({"stride": 3}, "stride"),
-        ({"weight": "cubic"}, "squared"),
-        ({"ohkm": 15}, "1 to 14 joints"),
-        ({"time": "t"}, "film"),
+    for options, key, word in (
+        ({"kind": "all"}, "head.guide.kind", "both"),
+        ({"condition": ["bones"]}, "head.guide.condition", "ske"),
+        ({"channel": "spatial"}, "head.guide.channel", "davit"),
+        ({"heads": 5}, "head.guide.heads", "divide 32"),
+        ({"form": "wide"}, "head.masks.form", "soft"),
+        ({"ske": 0.0}, "head.masks.kps and ske", "above 0"),
+        ({"normalise": "centres"}, "head.space.normalise", "edges"),
+        ({"draw": "twice"}, "head.space.draw", "rounded"),
+        ({"readout": "mean"}, "head.space.readout", "global"),
+        ({"init": "x_t"}, "inference.init", "coarse"),
+        ({"steps": 3}, "inference.steps", "no option"),
+        ({"missing": "zero"}, "head.missing", "mle"),
+        ({"channels": 12}, "head.decoder.channels", "multiple of 8"),
+        ({"time": "t"}, "head.decoder.time", "film"),
+        ({"stride": 3}, "codec.stride", "1, 2, 4 or 8"),
+        ({"joint_weight": "cubic"}, "coarse.joint_weight", "squared"),
+        ({"ohkm": 15}, "coarse.ohkm", "1 to 14 joints"),
     ):
-        with pytest.raises(ValueError, match=word):
+        with pytest.raises(ValueError, match=rf"^task\.{key} .*{word}"):
             image2d(**options)
     with pytest.raises(ValueError, match="96 x 128"):
         image2d().encode(people(size=(48, 64)))
@@ -154,7 +178,7 @@ def test_both_views_of_the_coarse_head_are_averaged():
 
 def test_a_coarse_head_learns_combined_maps_and_a_diffusion_cannot():
     torch.manual_seed(0)
-    head = Coarse("crowdpose14", Tiny(), codec="udp_combined", size=SIZE)
+    head = Coarse("crowdpose14", Tiny(), Combined(SIZE))
     sample, model = people(), Regression(head)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []
@@ -193,7 +217,7 @@ def figures(n=8):
     keypoints = 2 * standing + 5 * torch.randn(n, J, 2, generator=g)
     colours, image = torch.rand(len(BONES.edges), 3, generator=g), torch.zeros(n, 3, 128, 96)
     for bone, colour in zip(BONES.edges, colours, strict=True):
-        line = Masks([bone], sigma=2.0)(keypoints, (128, 96)).ske
+        line = Masks(Codec("udp", SIZE, 1, sigma=2.0))(keypoints, [bone]).ske
         image = torch.where(line > 0, colour[:, None, None], image)
     return {
         "id": [str(i) for i in range(n)],
@@ -215,7 +239,7 @@ def pck(poses, sample):
 def test_eight_figures_are_learned_and_the_decoder_is_no_worse_than_its_coarse_head():
     torch.manual_seed(0)
     sample = figures()
-    head = Image2D("crowdpose14", Tiny(), size=SIZE, channels=16, blocks=1, multipliers=(1, 2))
+    head = untrained(channels=16, blocks=1, multipliers=(1, 2))
     model = diffusion(head).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(250):

@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from helpers.image2d import LIGHT, J, Tiny, image2d, people
+from helpers.image2d import LIGHT, J, image2d, people, untrained
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from posediff.pose.heatmap import Codec
-from posediff.tasks.image2d import Image2D
-from posediff.tasks.image2d.sgdd import SGDD
+from posediff.tasks.image2d import SGDD
 
 
 @pytest.mark.parametrize(
@@ -26,7 +25,7 @@ def test_maps_have_the_size_of_their_stride_and_come_out_as_they_went_in(
     size, stride, shape, bottom, sigma
 ):
     codec, seen = Codec("udp", size, stride), []
-    net = SGDD(J, 8, channels=8, blocks=1)
+    net = SGDD("crowdpose14", 8, channels=8, blocks=1)
     net.down[-1].register_forward_hook(lambda m, x, y: seen.append(y))
     x_fea = torch.randn(1, 8, *shape)
     maps = torch.randn(1, J, *shape)
@@ -48,7 +47,7 @@ def test_the_time_is_seen_only_if_asked_for():
     maps, x_fea = torch.randn(2, J, 8, 8), torch.randn(2, 8, 8, 8)
     for time, equal in (("film", False), ("none", True)):
         torch.manual_seed(0)
-        net = SGDD(J, 8, time=time, **LIGHT)
+        net = SGDD("crowdpose14", 8, time=time, **LIGHT)
         nn.init.normal_(net.out.weight)
         a, b = (net(maps, x_fea, net.stem_features(x_fea), torch.tensor([t, t])) for t in (3, 700))
         assert torch.allclose(a, b) == equal
@@ -56,7 +55,7 @@ def test_the_time_is_seen_only_if_asked_for():
 
 def test_the_stem_of_the_features_is_a_part_of_one_convolution():
     maps, x_fea, other = torch.randn(1, J, 8, 8), torch.randn(1, 8, 8, 8), torch.randn(1, 8, 8, 8)
-    net = SGDD(J, 8, **LIGHT)
+    net = SGDD("crowdpose14", 8, **LIGHT)
     weight = torch.cat([net.stem.weight, net.stem_features.weight], 1)
     whole = nn.functional.conv2d(torch.cat([maps, other, x_fea], 1), weight, net.stem.bias, 1, 1)
     parts = net.stem(torch.cat([maps, other], 1)) + net.stem_features(x_fea)
@@ -64,7 +63,7 @@ def test_the_stem_of_the_features_is_a_part_of_one_convolution():
 
 
 def test_a_step_of_the_light_preset_costs_an_eighth_of_a_gmac():
-    head = Image2D("coco17", Tiny(), stride=8, channels=32).eval()
+    head = untrained("coco17", size=(192, 256), stride=8, channels=32).eval()
     sample = {"image": torch.zeros(1, 3, 256, 192)}
     with torch.no_grad():
         context = head.encode(sample)

@@ -28,7 +28,7 @@ def test_a_state_is_read_back_from_the_heatmap_it_is_drawn_as(codec, tolerance, 
     target, weight = space.codec.encode(points, torch.ones(3, J))
     assert (weight == 1).all()
     for maps in (space.render(space.drawn(x)), target):
-        assert (space._map(space.read(maps)) - space._map(x)).abs().max() <= tolerance
+        assert (space.on_map(space.read(maps)) - space.on_map(x)).abs().max() <= tolerance
 
 
 def test_corners_and_edges_of_the_map_are_the_ends_of_a_state():
@@ -57,8 +57,8 @@ def test_a_second_mode_drags_the_global_readout_and_not_the_local_one():
     space = Space(Codec("udp", SIZE))
     at = torch.tensor([[[2.0, 3.0]]]), torch.tensor([[[15.0, 20.0]]])
     maps = space.render(at[0]) + 0.8 * space.render(at[1])
-    near = space._map(space.read(maps))
-    far = space._map(replace(space, readout="global").read(maps))
+    near = space.on_map(space.read(maps))
+    far = space.on_map(replace(space, readout="global").read(maps))
     assert (near - at[0]).norm() < 0.1
     assert 5 < (far - at[0]).norm() < 15
 
@@ -86,8 +86,8 @@ def test_mirroring_twice_changes_nothing_but_the_classic_border(codec):
 
 
 def test_masks_are_disks_and_capsules():
-    masks = Masks([(0, 1)], sigma=2.0, kps=2.0, ske=1.0)
-    kps, ske = masks(torch.tensor([[[6.0, 5.0], [14.0, 11.0], [20.0, 20.0]]]), (24, 26))
+    masks = Masks(Codec("udp", (26, 24), 1, sigma=2.0), kps=2.0, ske=1.0)
+    kps, ske = masks(torch.tensor([[[6.0, 5.0], [14.0, 11.0], [20.0, 20.0]]]), [(0, 1)])
     for y in range(24):
         for x in range(26):
             q = np.array([x, y], float)
@@ -103,9 +103,9 @@ def test_masks_are_disks_and_capsules():
 
 
 def test_soft_masks_are_maxima_of_gaussians():
-    masks = Masks([(0, 1)], sigma=1.0, form="soft", kps=2.0, ske=1.5)
+    masks = Masks(Codec("udp", (12, 8), 1, sigma=1.0), form="soft", kps=2.0, ske=1.5)
     points = torch.tensor([[[3.0, 3.0], [9.0, 3.0]]])
-    kps, ske = masks(points, (8, 12))
+    kps, ske = masks(points, [(0, 1)])
     assert kps[0, 0, 3, 3] == 1
     assert ske[0, 0, 3, 6] == 1
     assert float(kps[0, 0, 3, 6]) == pytest.approx(math.exp(-9 / 8))
@@ -113,12 +113,12 @@ def test_soft_masks_are_maxima_of_gaussians():
 
 
 def test_joints_that_are_not_present_are_in_no_mask_nor_are_their_bones():
-    masks = Masks([(0, 1), (1, 2)], sigma=1.0, kps=1.5)
+    masks, bones = Masks(Codec("udp", (12, 12), 1, sigma=1.0), kps=1.5), [(0, 1), (1, 2)]
     points = torch.tensor([[[2.0, 2.0], [8.0, 2.0], [8.0, 9.0]]])
-    kps, ske = masks(points, (12, 12), torch.tensor([[False, True, True]]))
+    kps, ske = masks(points, bones, torch.tensor([[False, True, True]]))
     assert kps[0, 0, 2, 2] == ske[0, 0, 2, 2] == ske[0, 0, 2, 5] == 0
     assert kps[0, 0, 2, 8] == ske[0, 0, 6, 8] == 1
-    kps, ske = masks(points, (12, 12), torch.zeros(1, 3, dtype=torch.bool))
+    kps, ske = masks(points, bones, torch.zeros(1, 3, dtype=torch.bool))
     assert not kps.any()
     assert not ske.any()
 
@@ -126,8 +126,8 @@ def test_joints_that_are_not_present_are_in_no_mask_nor_are_their_bones():
 def test_masks_of_a_mirrored_state_are_mirrored_without_a_swap():
     head = image2d()
     x = head.target(people())
-    seen = head.masks(head.space.drawn(x), (32, 24))
-    mirrored = head.masks(head.space.drawn(head.mirror(x)), (32, 24))
+    seen = head.masks(head.space.drawn(x), BONES.edges)
+    mirrored = head.masks(head.space.drawn(head.mirror(x)), BONES.edges)
     for a, b in zip(seen, mirrored, strict=True):
         assert (a.flip(-1) != b).float().mean() < 0.01  # pixels right on a border
         assert 0.05 < a.mean() < 0.95
@@ -135,16 +135,16 @@ def test_masks_of_a_mirrored_state_are_mirrored_without_a_swap():
 
 def test_masks_that_are_not_refreshed_are_those_of_the_coarse_pose():
     sample = people()
-    head = image2d(masks={"refresh": False})
+    head = image2d(refresh=False)
     with torch.no_grad():
         context = head.encode(sample)
         points = head.space.drawn(head.start(context))
         projected = head.guide.project(head.coarse.features(sample))
-        once = head.guide(projected, head.masks(points, (32, 24)))
+        once = head.guide(projected, head.masks(points, BONES.edges))
         assert torch.allclose(context["guide"], once)
         assert "features" not in context
         assert "guide" not in head.train().encode(sample)
-        head.masks = None  # not asked again
+        head.masks = None  # not used again
         head.denoise(torch.randn(3, J, 2), torch.tensor([9, 9, 9]), context)
 
 
@@ -154,9 +154,12 @@ def test_the_condition_is_what_was_asked_for(condition):
     assert bool(head.guide.attention) == (len(condition) == 2)
     assert head.sgdd.stem.in_channels == J + (32 if condition else 0)
     context = head.encode(sample)
-    x, t = torch.randn(3, J, 2), torch.tensor([9, 9, 9])
-    points = head.space.drawn(x)
-    if len(condition) == 1:
-        mask = getattr(head.masks(points, (32, 24)), condition[0])
-        assert torch.equal(head._guide(points, context), context["features"] * mask)
+    x, t, seen = torch.randn(3, J, 2), torch.tensor([9, 9, 9]), []
+    head.sgdd.register_forward_pre_hook(lambda decoder, inputs: seen.extend(inputs))
     assert head.denoise(x, t, context).evidence.shape == (3, J, 32, 24)
+    _, guide, stem, _ = seen
+    assert stem is context["stem"]
+    assert (guide is None) == (not condition)
+    if len(condition) == 1:
+        mask = getattr(head.masks(head.space.drawn(x), BONES.edges), condition[0])
+        assert torch.equal(guide, context["features"] * mask)

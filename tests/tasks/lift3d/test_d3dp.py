@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from posediff.diffusion import DDIMSampler, DiffusionModel, FlipTest, Noise, Process
+from posediff.diffusion import (
+    DDIMSampler,
+    DiffusionModel,
+    FlipTest,
+    Hypotheses,
+    Noise,
+    Process,
+)
+from posediff.diffusion.model import repeated
 from posediff.diffusion.schedule import cosine
 from posediff.pose.camera import denormalise
 from posediff.tasks.lift3d import D3DP
@@ -56,13 +64,11 @@ class Recorded(Noise):
 
 
 def steps(golden, model, dtype):
-    """x before each step and what it said, (B, K steps, H, F, J, 3)."""
-    context = {
-        k: x.repeat_interleave(2, 0) for k, x in model.head.encode(sample_of(golden, dtype)).items()
-    }
+    """Timesteps; x before each step and its x_0, both (B, steps, H, F, J, 3)."""
+    context = repeated(model.head.encode(sample_of(golden, dtype)), 2)
     noise = Recorded(golden["noise"].to(dtype).flatten(1, 2))
     prior = model.head.prior(context, noise)
-    x = prior.noise(noise)  # the draw itself, where ours is sigma[999] = 1 - 1.2e-9 of it
+    x = prior.noise(noise)  # as released; our start is sigma[999] = 1 - 1.2e-9 of it
     with torch.no_grad():
         walk = model.sampler(
             model.process, lambda x, t: model.head.denoise(x, t, context), x, prior, noise
@@ -97,13 +103,14 @@ def test_without_the_flip_it_is_the_released_network_alone(golden, weights):
 def test_the_answer_is_the_mean_over_hypotheses_with_the_root_at_zero(golden, weights):
     model = model_of(weights).double().eval()
     _, _, said = steps(golden, model, torch.float64)
-    hypotheses = model._draws(said[:, -1], sample_of(golden, torch.float64))
-    mean = model.aggregate(hypotheses).keypoints
+    answers, rows = model.head.rows(said[:, -1], sample_of(golden, torch.float64))
+    drawn = Hypotheses(answers, lambda x: model.head.decode(x, rows), rows, model.head.skeleton)
+    mean = model.aggregate(drawn).keypoints
     torch.testing.assert_close(mean, golden["p_agg64"].flatten(0, 1), rtol=0, atol=1e-9)
 
 
 def released_walk(golden, model, scale, draws):
-    """Section by section what D3DP's sampler does, in its own unit of `scale` metres."""
+    """The x_0 of every step of D3DP's own sampler, whose unit is `scale` metres."""
     tables, reach = golden["alphas_cumprod"], 1.1 * scale
     x, said = draws[0], []
     for n, (t, s) in enumerate(((999, 499), (499, -1))):

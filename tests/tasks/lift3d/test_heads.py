@@ -1,4 +1,4 @@
-"""Both heads of lift3d: what enters them, where they start, what a mirror does to them."""
+"""Inputs, starts, losses and mirror images of both heads of lift3d, and of the encoder."""
 
 import math
 from dataclasses import replace
@@ -9,6 +9,7 @@ import torch
 from posediff.data.lifting.detector import DetectorNoise
 from posediff.data.lifting.synthetic_people import synthetic
 from posediff.diffusion import (
+    BothViews,
     DDIMSampler,
     DiffusionModel,
     FlipTest,
@@ -20,7 +21,6 @@ from posediff.diffusion import (
 from posediff.diffusion.schedule import cosine, linear
 from posediff.pose.camera import normalise
 from posediff.pose.mirror import mirror_pose, mirror_sample
-from posediff.tasks.flip import BothViews
 from posediff.tasks.lift3d import Encoder, Lift3D, Official, VideoEncoder
 
 LEADING = DDIMSampler(2, start=24, spacing="leading")
@@ -48,7 +48,7 @@ def official():
 
 
 def stirred(model):
-    """Zero-initialised layers are filled, so that every path of the network is open."""
+    """A model whose zero-initialised layers are filled, so that every path has an effect."""
     g = torch.Generator().manual_seed(2)
     for name, p in model.named_parameters():
         if "encoder" not in name and not p.any():
@@ -99,7 +99,7 @@ def test_poses_are_metres_from_the_root(make, sample):
 
 @both
 def test_the_flip_test_of_a_mirrored_input_is_the_mirrored_answer(make, sample):
-    """The prior stays that of the view as seen, so start and prior are known ones here."""
+    """Start and prior are given here, as a flip test has the prior of the sample itself."""
 
     def answer(head, sample, start):
         model, context = make(), head.encode(sample)
@@ -231,7 +231,7 @@ def test_the_released_start_is_what_the_lifter_reads_and_says_without_noise_or_s
 
 def test_target_encoder_and_prior_of_the_released_model_read_the_same_drawn_2d():
     noise = DetectorNoise(swap=0.4, outlier=0.3)
-    data = synthetic("train", "noisy", noise, clips=2, length=10, kernel="sample")
+    data = synthetic("train", "noisy", clips=2, length=10, noise=noise, kernel="sample")
     sample = data.__getitems__(list(range(40)))
     heaviest = sample["mixture"]["loc"][:, :, 0]
     assert (sample["keypoints_2d"] != heaviest).any()

@@ -1,4 +1,4 @@
-"""The lift3d networks against the released ones: golden numbers, and a plain second writing."""
+"""The lift3d networks against the released ones: golden numbers, and a plain implementation."""
 
 import importlib.util
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from posediff.nn.graph import ChebConv, normalised_graph, sinusoid
+from posediff.nn.graph import ChebConv, normalised_graph
+from posediff.nn.time import sinusoid
 from posediff.pose.skeleton import skeleton
 from posediff.prepare.released import DENOISER, LIFTER, Network, convert, translate
 from posediff.tasks.lift3d.network import ContextBlock, ContextDenoiser, GraphLifter, GraphRefiner
@@ -150,7 +151,7 @@ def test_an_answer_depends_neither_on_its_batch_nor_on_its_place_in_it():
 
 
 def moved(network: nn.Module) -> nn.Module:
-    """Away from the zeros and ones that a network begins with."""
+    """The network with other weights than the zeros and ones that it begins with."""
     with torch.no_grad():
         for p in network.parameters():
             p += 0.1 * torch.randn_like(p)

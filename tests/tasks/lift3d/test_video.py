@@ -52,7 +52,7 @@ diffusion = pytest.mark.parametrize("make", DIFFUSION.values(), ids=DIFFUSION)
 
 
 def made(make):
-    """Seeded, with no weight left at zero."""
+    """A seeded model with no weight at zero."""
     torch.manual_seed(0)
     model = make()
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_every_frame_that_counts_is_a_row_in_order(make, sample):
 @every
 def test_a_score_of_windows_has_every_frame_once_and_velocities_across_windows(make):
     data = synthetic("validation", "noisy", clips=1, length=20, window=F)
-    metric, model = PoseError3D("h36m17"), made(make)
+    metric, model = PoseError3D(data.truth()), made(make)
     for i in range(len(data)):
         hypotheses = model.sample(data.__getitems__([i]))
         metric.update("mean", model.aggregate(hypotheses), hypotheses.sample)
@@ -120,7 +120,7 @@ def test_padding_counts_in_no_loss(make, sample):
 
 
 def given(model, sample):
-    """What the head's loss is given, with a state that the truth does not enter."""
+    """Arguments of the head's loss; the state does not depend on the truth."""
     if isinstance(model, Regression):
         return model.head(sample), sample
     context, goal = model.head.encode(sample), model.head.target(sample)
@@ -170,7 +170,7 @@ def test_three_hypotheses_are_the_first_of_five(make, sample):
 
 
 def test_the_denoiser_of_the_paper_sees_each_frame_with_its_own_features(sample):
-    """The same as single frames, with the poses and features that the window's encoder said."""
+    """The same answers as single frames, with the poses and features of the window's encoder."""
     head = made(paper).head
     context, x = head.encode(sample), torch.randn(5, F, 17, 5)
     t = torch.tensor([0, 3, 9, 20, 49])
@@ -182,7 +182,7 @@ def test_the_denoiser_of_the_paper_sees_each_frame_with_its_own_features(sample)
 
 
 def test_a_temporal_denoiser_looks_across_the_frames_of_a_window_and_no_further(sample):
-    """Also where a batch is denoised in chunks: 16 windows are 144 frames."""
+    """16 windows are 144 frames, so the batch is denoised in chunks."""
     head = made(temporal).head
     big = changed(sample, [0, 1, 2, 3] * 4)
     context, x, t = head.encode(big), torch.randn(16, F, 17, 5), torch.arange(16)

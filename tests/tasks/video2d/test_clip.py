@@ -7,9 +7,8 @@ import torch
 from helpers.video2d import SIZE, THREE, J, clips, diffusion, plain_head, video2d
 from torch import nn
 
-from posediff.diffusion import FlipTest
+from posediff.diffusion import BothViews, FlipTest, Regression
 from posediff.nn.vit import ViT
-from posediff.tasks.flip import BothViews
 from posediff.tasks.video2d.strl import STRL, ClipFeatures
 from posediff.train import groups
 
@@ -23,7 +22,7 @@ def test_the_order_of_the_neighbours_matters_and_that_of_samples_does_not():
     assert torch.allclose(head.clip(sample["frames"].flip(0))[0].flip(0), Z[0], atol=1e-5)
 
 
-def test_the_mean_of_frames_without_layers_knows_no_order():
+def test_the_mean_of_frames_without_layers_does_not_depend_on_their_order():
     torch.manual_seed(0)
     strl = STRL(16, 4, SIZE, 3, channels=32, depth=0, heads=4, merge="mean")
     nn.init.zeros_(strl.position)
@@ -45,7 +44,7 @@ def test_the_clip_map_has_a_sixteenth_of_the_crop(size, stride, patch):
 
 def test_a_transformer_gives_its_tokens_and_no_deconvolution_is_left():
     backbone = ViT("small", (32, 32))
-    features = ClipFeatures(backbone, (32, 32), THREE, channels=32, strl={"depth": 1}, scales=1)
+    features = ClipFeatures(backbone, (32, 32), THREE, channels=32, depth=1, scales=1)
     assert (backbone.channels, backbone.stride) == (384, 16)
     assert not [name for name in backbone.state_dict() if name.startswith(backbone.optional)]
     assert features(torch.randn(1, 3, 3, 32, 32))[0].shape == (1, 32, 2, 2)
@@ -55,15 +54,15 @@ def test_a_transformer_gives_its_tokens_and_no_deconvolution_is_left():
 
 def test_a_backbone_s_layers_learn_the_slower_the_deeper_they_lie():
     recipe = SimpleNamespace(optimizer=SimpleNamespace(lr=1.0), layer_decay=0.5)
-    features = ClipFeatures(ViT("small", (32, 32)), (32, 32), THREE, channels=32)
-    found = groups(SimpleNamespace(trainer=recipe), features)
+    head = plain_head(size=(32, 32), backbone=ViT("small", (32, 32)))
+    found = groups(SimpleNamespace(trainer=recipe), Regression(head))
     rate = {id(p): group["lr"] for group in found for p in group["params"]}
-    backbone = features.backbone
+    backbone = head.clip.backbone
     assert rate[id(backbone.pos_embed)] == 0.5**13
     assert rate[id(backbone.blocks[0].norm1.weight)] == 0.5**12
     assert rate[id(backbone.blocks[11].norm1.weight)] == 0.5
-    assert rate[id(backbone.last_norm.weight)] == rate[id(features.strl.position)] == 1
-    assert len(rate) == len(list(features.parameters()))
+    assert rate[id(backbone.last_norm.weight)] == rate[id(head.clip.strl.position)] == 1
+    assert len(rate) == len(list(head.parameters()))
 
 
 def test_interpolation_can_take_the_place_of_deconvolutions():
@@ -76,7 +75,7 @@ def test_weights_of_the_clip_serve_every_decoder_and_the_baseline():
         return {k: x.shape for k, x in head.clip.state_dict().items()}
 
     plain = plain_head()
-    for options in ({}, {"lookup": {"width": 32}}, {"scales": [1]}):
+    for options in ({}, {"width": 32}, {"scales": [1]}):
         assert names(video2d(**options)) == names(plain)
 
 

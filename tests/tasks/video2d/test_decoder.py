@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.video2d import J, clips, diffusion, video2d
+from helpers.video2d import NAME, J, clips, diffusion, video2d
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,7 +21,7 @@ def test_parts_of_a_convolution_are_the_convolution_of_the_concatenation():
 
 @pytest.mark.parametrize("mode", ["lookup", "direct", "none"])
 def test_the_noisy_heatmap_is_seen_through_the_mask_alone(mode, monkeypatch):
-    head, sample = video2d(lookup={"width": 16, "mode": mode}), clips()
+    head, sample = video2d(mode=mode), clips()
     context, t = head.encode(sample), torch.full((3,), 700)
     x, y = torch.randn(2, 3, J, *head.codec.shape)
 
@@ -36,7 +36,7 @@ def test_the_noisy_heatmap_is_seen_through_the_mask_alone(mode, monkeypatch):
 @pytest.mark.parametrize("t", [10, 500, 990])
 def test_masks_are_not_saturated_at_the_beginning(t):
     torch.manual_seed(0)
-    decoder = PoseDecoder(J)
+    decoder = PoseDecoder(NAME)
     for x in (torch.randn(4, J, 64, 48), torch.full((1, J, 64, 48), -1.0)):
         for j, state in decoder.states(x, torch.full((len(x),), t)).items():
             A = decoder.interact[str(j)].mask(state)
@@ -50,13 +50,16 @@ def test_any_scales_can_take_part(scales):
     head, sample = video2d(scales=scales), clips()
     poses = diffusion(head, 2).predict(sample)
     assert poses.keypoints.shape == (3, J, 2)
-    assert len(head.encode(sample)) == 2 * len(scales)
+    assert {key: {*x} for key, x in head.encode(sample).items()} == {
+        "fused": {*scales},
+        "Z": {*scales},
+    }
     assert {*map(int, head.decoder.interact)} == {*scales}
 
 
-def test_time_scales_the_state_and_shifts_it_if_so_told():
+def test_time_scales_the_state_and_shifts_it_if_shift_is_set():
     for shift in (True, False):
-        decoder = video2d(time={"shift": shift}).decoder
+        decoder = video2d(shift=shift).decoder
         zero = torch.zeros(1, J, 16, 12)
         nn.init.zeros_(decoder.enter.bias)  # so that e is 0
         moved = decoder.states(zero, torch.tensor([500]))[3].abs().max()
@@ -66,9 +69,8 @@ def test_time_scales_the_state_and_shifts_it_if_so_told():
 
 
 def test_depths_of_refining_and_fusing_are_free():
-    def count(**lookup):
-        decoder = video2d(lookup={"width": 16, **lookup}).decoder
-        return sum(p.numel() for p in decoder.parameters())
+    def count(**depths):
+        return sum(p.numel() for p in video2d(**depths).decoder.parameters())
 
     assert count(refine=0) < count() < count(refine=2)
     assert count(fuse=1) < count() < count(fuse=3)
@@ -76,7 +78,7 @@ def test_depths_of_refining_and_fusing_are_free():
 
 @pytest.mark.parametrize(("width", "bar"), [(64, 1.2), (128, 2.1)])
 def test_a_step_costs_little_and_reads_the_clip_no_more(width, bar):
-    decoder = PoseDecoder(15, width=width)
+    decoder = PoseDecoder("posetrack15", width=width)
     Z = [torch.zeros(1, 256, 16 * n, 12 * n) for n in (1, 2, 4)]
     with torch.no_grad():
         context = decoder.prepare(Z)

@@ -12,7 +12,7 @@ from posediff.pose.affine import invert, transform
 
 
 class Oracle(nn.Module):
-    """In the place of the decoder: the heatmaps of the truth, for all hypotheses."""
+    """A decoder that returns the heatmaps of the truth for every hypothesis."""
 
     def __init__(self, head, sample):
         super().__init__()
@@ -47,7 +47,7 @@ def test_steps_end_at_the_clean_end_and_begin_at_the_last(steps, grid):
 
 @pytest.mark.parametrize("range", ["symmetric", "unit01"])
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])
-def test_an_oracle_is_believed_whatever_the_number_of_steps(steps, range):
+def test_the_heatmaps_of_an_oracle_are_the_answer_at_any_number_of_steps(steps, range):
     head, sample = video2d(range=range, codec="udp"), clips()
     head.decoder = oracle = Oracle(head, sample)
     drawn = diffusion(head, steps, K=2).sample(sample)

@@ -1,24 +1,13 @@
-"""video2d: states, loss, and what is learned of hidden joints."""
+"""video2d: states, the loss, options, and the learning of hidden joints."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from helpers.video2d import (
-    LIGHT,
-    SIZE,
-    THREE,
-    J,
-    Tiny,
-    clips,
-    diffusion,
-    plain_head,
-    video2d,
-)
+from helpers.video2d import SIZE, THREE, J, clips, diffusion, plain_head, untrained, video2d
 
 from posediff.diffusion import Regression
 from posediff.diffusion.aggregate import mean
-from posediff.tasks.video2d import Video2D
 
 
 @pytest.mark.parametrize(
@@ -50,8 +39,9 @@ def test_the_loss_is_the_squared_error_of_heatmaps_whatever_the_range():
 
 @pytest.mark.parametrize("make", ["full", "plain"])
 def test_joints_without_a_label_get_no_gradient_unless_asked(make):
-    for mask, silent in (("visible", True), ("none", False)):
-        head = video2d(mask=mask) if make == "full" else plain_head(mask=mask)
+    for joint_weight, silent in (("linear", True), ("squared", True), ("none", False)):
+        make_head = video2d if make == "full" else plain_head
+        head = make_head(joint_weight=joint_weight)
         sample = clips()
         sample["visible"][:, 4] = 0
         model = diffusion(head) if make == "full" else Regression(head)
@@ -62,7 +52,7 @@ def test_joints_without_a_label_get_no_gradient_unless_asked(make):
 
 
 def figures(n, frames, seed):
-    """A bar of two joints that moves evenly; what stands in the middle frame hides the second."""
+    """A bar of two joints that moves evenly; the second is hidden in the middle frame."""
     g = torch.Generator().manual_seed(seed)
     W, H = SIZE
     at = torch.rand(n, 1, 2, generator=g) * 16 + torch.tensor([8.0, 16.0])
@@ -93,9 +83,7 @@ def figures(n, frames, seed):
 
 
 def learned(offsets, steps):
-    torch.manual_seed(0)
-    head = Video2D("crowdpose14", Tiny(), "udp", SIZE, **{**LIGHT, "offsets": offsets})
-    model = diffusion(head).train()
+    model = diffusion(untrained(codec="udp", offsets=offsets)).train()
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for i in range(steps):
         torch.manual_seed(i)
@@ -109,7 +97,7 @@ def learned(offsets, steps):
 
 
 @pytest.mark.slow
-def test_neighbours_tell_where_a_hidden_joint_is():
+def test_neighbours_help_to_find_a_hidden_joint():
     hidden = {}
     for offsets in ((0,), THREE):
         model, sample = learned(offsets, 500), figures(64, offsets, 10_000)
@@ -127,14 +115,14 @@ def test_neighbours_tell_where_a_hidden_joint_is():
 def test_options_that_cannot_be_are_refused_in_one_line():
     for options, word in (
         ({"range": "zero"}, "head.range"),
-        ({"mask": "all"}, "loss.mask"),
-        ({"merge": "sum"}, "head.merge"),
-        ({"up": "nearest"}, "head.up"),
-        ({"scales": [4]}, "head.scales"),
-        ({"lookup": {"mode": "both"}}, "lookup.mode"),
-        ({"lookup": {"width": 12}}, "lookup.width"),
-        ({"lookup": {"fuse": 0}}, "lookup.fuse"),
-        ({"channels": 30}, "head.channels"),
+        ({"joint_weight": "all"}, "task.joint_weight"),
+        ({"merge": "sum"}, "clip_features.merge"),
+        ({"up": "nearest"}, "clip_features.up"),
+        ({"scales": [4]}, "decoder.scales"),
+        ({"mode": "both"}, "decoder.mode"),
+        ({"width": 12}, "decoder.width"),
+        ({"fuse": 0}, "decoder.fuse"),
+        ({"channels": 30}, "clip_features.channels"),
         ({"size": (52, 64)}, "multiples of"),
     ):
         with pytest.raises(ValueError, match=word):

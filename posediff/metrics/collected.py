@@ -1,4 +1,4 @@
-"""What a metric remembers of the samples it was shown."""
+"""The answers that a metric has collected."""
 
 import re
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from torch import Tensor
 from posediff.sample import cat, take
 
 
-class Rows:
-    """Columns by aggregation rule. A table has every sample once and sorted by its id (7/box9
+class Collected:
+    """Columns by aggregation rule. A table has every sample once, sorted by its id (7/box9
     before 7/box10), however the samples came: batched, shuffled, or twice, from a distributed run
     that fills its last batch up.
     """

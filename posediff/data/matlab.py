@@ -36,6 +36,17 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Value]:
         ) from None
 
 
+def read_array(path: Path, name: str, made_by: str) -> NDArray[np.float64]:
+    """The array `name` of a file of the data set `made_by`. Raises as `read_mat`, and ValueError if
+    the file has no such array."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file: look at dataset.root")
+    found = read_mat(path, [name]).get(name)
+    if found is None or isinstance(found, list):
+        raise ValueError(f"{path}: no entry `{name}`: not a file of {made_by}")
+    return found
+
+
 class _Odd(Exception):
     """A file that can be read and holds something else."""
 

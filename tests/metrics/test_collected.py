@@ -1,12 +1,12 @@
-"""What metrics remember."""
+"""Tables of the samples that a metric was given."""
 
 import torch
 
-from posediff.metrics.rows import Rows, rows_by_image
+from posediff.metrics.collected import Collected, rows_by_image
 
 
 def test_a_table_has_every_sample_once_and_by_its_id():
-    rows = Rows()
+    rows = Collected()
     rows.add("mean", id=["7/box10", "7/box9"], image=["b", "a"], x=torch.tensor([[10.0], [9.0]]))
     rows.add("mean", id=["7/box9", "12/1"], image=["a", "c"], x=torch.tensor([[9.0], [12.0]]))
     rows.add("median", id=["1"], image=["d"], x=torch.ones(1, 1))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from posediff.prepare.matlab import read_mat
+from posediff.data.matlab import read_mat
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""What `python -m posediff.predict` asks for, and what reads it.
+
+A task names its reader in `task.input`: a class that takes a `Request`, checks the input before any
+model is loaded, and then predicts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from posediff.diffusion import Model
+
+
+class Request(NamedTuple):
+    """The keys of conf/predict.yaml. A reader leaves alone what its input does not need."""
+
+    input: str
+    output: str
+    seed: int = 0
+    boxes: str | Sequence[float] | None = None
+    heatmaps: bool = False
+    layout: str = "coco17"
+    image_size: Sequence[float] | None = None
+    camera: Sequence[float] | None = None
+
+
+class Reader(Protocol):
+    def __init__(self, request: Request) -> None:
+        """Raises FileNotFoundError or ValueError, with one line, for input that cannot be used."""
+
+    def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
+        """Write the results into the folder of the request, and yield the lines to print.
+
+        about: where the model is from (`checkpoint`, `method`). Raises ValueError at the end if a
+        part of the input could not be used.
+        """
+
+
+def crop_of(model: Model, *keys: str) -> dict[str, Any]:
+    """The crops that a model was trained on, by `keys` of its data set."""
+    return {key: model.trained_on[key] for key in keys}
+
+
+def folder_of(request: Request) -> Path:
+    """The folder of the results, made if it is missing."""
+    folder = Path(request.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

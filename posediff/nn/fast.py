@@ -1,0 +1,116 @@
+"""Quicker forms of operations of nn/graph.py, with the same results up to rounding.
+
+Every function has its plain form here, too, which is what it computes. The plain form runs where
+the quicker one does not pay: mostly off the CPU, and always while a network is compiled or
+exported, so that a graph holds standard operations alone.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+EPS = 1e-6  # of the layer norm of GraFormer
+
+
+class _Own:
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, module: nn.Module, owner: type) -> Tensor:
+        try:
+            return module._parameters[self.name]  # type: ignore[return-value]
+        except KeyError:
+            raise AttributeError(self.name) from None
+
+
+def own() -> Any:
+    """A parameter, as a field of a layer's class. The plain form is to declare none: nn.Module
+    then searches all kinds of attributes, which takes as long as a small product.
+    """
+    return _Own()
+
+
+def on_cpu(x: Tensor) -> bool:
+    return x.is_cpu and not torch.compiler.is_compiling()
+
+
+def plain_layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """w (x - mean) / (std + 1e-6) + b over the last axis; std has n - 1 below."""
+    mean, std = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
+    return weight * (x - mean) / (std + EPS) + bias
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`plain_layer_norm` by the fused kernel, which divides by the biased std: sqrt(n / (n - 1)) /
+    rstd + 1e-6 puts that right. The gradient takes rstd as a constant and so misses a share of
+    1e-6 / std.
+    """
+    if torch.compiler.is_compiling():
+        return plain_layer_norm(x, weight, bias)
+    n = x.shape[-1]
+    y, _, rstd = torch.native_layer_norm(x, [n], weight, None, 1e-30)
+    return torch.addcdiv(bias, y, torch.add(unbiased(n), rstd, alpha=EPS))
+
+
+@cache
+def unbiased(n: int) -> Tensor:
+    """The std of n numbers with n - 1 below, over that with n below."""
+    return torch.tensor(math.sqrt(n / (n - 1)), dtype=torch.float64, device="cpu")
+
+
+def dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """Entries dropped with probability p, to the nearest 1/256, and the others scaled up.
+
+    One random byte decides an entry, which is several times quicker than torch's dropout.
+    """
+    if not training:
+        return x
+    kept = round(256 * (1 - p))
+    if not on_cpu(x) or not 0 < kept < 256:
+        return functional.dropout(x, p)
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    decisive = words.view(torch.uint8)[: x.numel()].view(x.shape)
+    return x * (decisive < kept).to(x.dtype).mul_(256 / kept)
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -> Tensor:
+    """softmax(d^-1/2 q k^T) v of tensors (B, heads, tokens, d), its weights dropped in training."""
+    return functional.scaled_dot_product_attention(q, k, v, dropout_p=p if training else 0.0)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -> Tensor:
+    """`plain_attention`, spelled out where its gradient is wanted: on a CPU the gradient of the
+    fused kernel takes longer than all of this.
+    """
+    if not on_cpu(q) or not torch.is_grad_enabled():
+        return plain_attention(q, k, v, p, training)
+    q, k = (q * q.shape[-1] ** -0.5).flatten(0, 1), k.flatten(0, 1)
+    weights = dropout(torch.bmm(q, k.transpose(1, 2)).softmax(-1), p, training)
+    return torch.bmm(weights, v.flatten(0, 1)).view_as(v)
+
+
+def one_of_equal(t: Tensor) -> Tensor:
+    """t (B,), or in sampling t[:1] (1,) if all entries are the same: an embedding of one timestep
+    serves the whole batch.
+    """
+    sampling = len(t) > 1 and on_cpu(t) and not torch.is_grad_enabled()
+    return t[:1] if sampling and bool((t == t[0]).all()) else t
+
+
+def in_chunks(
+    network: Callable[..., tuple[Tensor, ...]], *inputs: Tensor, rows: int = 128, together: int = 1
+) -> tuple[Tensor, ...]:
+    """network(*inputs), on a CPU so few rows at a time that what passes between layers stays in
+    cache: a third of the time of a large batch, more than a tenth of it with gradients. So many
+    rows as belong `together` are never parted.
+    """
+    rows = together * max(1, rows // together)
+    if not on_cpu(inputs[0]) or len(inputs[0]) <= rows:
+        return network(*inputs)
+    parts = [network(*part) for part in zip(*(torch.split(x, rows) for x in inputs), strict=True)]
+    return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
