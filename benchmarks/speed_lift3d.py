@@ -144,7 +144,7 @@ def models() -> Iterator[tuple[str, Any, int]]:
     official = Official(VideoEncoder("h36m17", WINDOW), uv_scale=0.5)
     one = DDIMSampler(1, 6, "leading")
     yield "official_video", DiffusionModel(official, released, one), WINDOW
-    process, sampler = Process(cosine(1000), clip=1.1), DDIMSampler(5, eta=1.0)
+    process, sampler = Process(cosine(1000), bound=1.1), DDIMSampler(5, eta=1.0)
     d3dp = D3DP("h36m17", WINDOW)
     yield "d3dp", DiffusionModel(d3dp, process, sampler, hypotheses=5), WINDOW
     flipped = DiffusionModel(FlipTest(d3dp), process, sampler, hypotheses=5)

@@ -49,7 +49,7 @@ def save(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def whole(folder: Path | str) -> Path:
+def existing(folder: Path | str) -> Path:
     """The folder, or its predecessor where the moment of exchange was cut off."""
     folder = Path(folder)
     old = folder.with_name(folder.name + ".old")
@@ -57,7 +57,7 @@ def whole(folder: Path | str) -> Path:
 
 
 def read_config(folder: Path | str) -> dict[str, Any]:
-    path = whole(folder) / "config.json"
+    path = existing(folder) / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; a model folder holds it and {WEIGHTS}")
     try:
@@ -75,11 +75,11 @@ def read_config(folder: Path | str) -> dict[str, Any]:
 
 def write_config(folder: Path | str, config: Mapping[str, Any]) -> None:
     """Another config.json for a model folder, whose weights stay as they are."""
-    write_json(whole(folder) / "config.json", dict(config), indent=1)
+    write_json(existing(folder) / "config.json", dict(config), indent=1)
 
 
 def read_weights(folder: Path | str) -> dict[str, Tensor]:
-    path = whole(folder) / WEIGHTS
+    path = existing(folder) / WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; a model folder holds it and config.json")
     try:
@@ -89,7 +89,7 @@ def read_weights(folder: Path | str) -> dict[str, Tensor]:
 
 
 def read_trainer(folder: Path | str) -> dict[str, Any]:
-    path = whole(folder) / "trainer.pt"
+    path = existing(folder) / "trainer.pt"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, so there is no training to go on with")
     try:
@@ -133,7 +133,7 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
     return model.eval()
 
 
-def expand(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
+def insert_encoders(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
     """Put a network in the place of every model folder that `encoder:` names, in place.
 
     Yields where it stands in the model and the folder that holds its weights.
@@ -144,7 +144,7 @@ def expand(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
             tree[key] = read_config(node)["model"]["head"]
             yield here, Path(node)
         elif isinstance(node, dict):
-            yield from expand(node, here)
+            yield from insert_encoders(node, here)
 
 
 def load_part(model: nn.Module, at: str, folder: Path, source: str = "head") -> None:

@@ -17,12 +17,16 @@ from posediff.diffusion.model import Rule
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "rules", "backbone")
 # what a model folder says of the data that its model was made for
 DATA_KEYS = (
-    *("name", "keypoints", "scale", "window", "noise"),
+    *("name", "keypoints", "annotation", "window", "noise"),
     *("size", "codec", "mean", "std", "offsets"),
 )
 # what the network was built for; an evaluation cannot choose it
 FIXED_KEYS = ("window", "size", "codec", "mean", "std", "offsets")
-KIND_KEYS = ("keypoints", "scale", "window")  # models that differ in these are of different kinds
+KIND_KEYS = (
+    "keypoints",
+    "annotation",
+    "window",
+)  # models that differ in these are of different kinds
 
 
 def compose(primary: str, overrides: Sequence[str]) -> Any:
@@ -54,7 +58,7 @@ def build_model(model: dict[str, Any]) -> Model:
 
     In the tree their networks take the place of the folders that held them.
     """
-    parts = list(checkpoint.expand(model))
+    parts = list(checkpoint.insert_encoders(model))
     made: Model = tree.build(model)
     for at, folder in parts:
         checkpoint.load_part(made, at, folder)

@@ -66,7 +66,7 @@ class Recipe:
     epochs: int
     batch_size: int
     epoch_samples: int | None = None
-    clip: float | None = 1.0  # largest norm of the gradient
+    max_norm: float | None = 1.0  # largest norm of the gradient
     ema: float = 0.999  # of the weights that are scored and kept
     precision: Literal["float32", "bfloat16"] = "float32"
     workers: int = 0
@@ -164,8 +164,8 @@ def train_one_epoch(
             raise ValueError(f"the loss is {value} at step {step}: lower trainer.optimizer.lr")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        if recipe.max_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.max_norm)
         optimizer.step()
         average.update_parameters(model)
         total += value

@@ -67,7 +67,7 @@ def fits(cfg: Any, saved: dict[str, Any], folder: Path) -> None:
             f"{folder}: trained on the joints of {saved['skeleton']}, {cfg.dataset.name} has those "
             f"of {cfg.dataset.skeleton}; use a data set of the same skeleton"
         )
-    for key, what in (("keypoints", "2D of "), ("scale", "3D of scale ")):
+    for key, what in (("keypoints", "2D of "), ("annotation", "3D of ")):
         trained_on, seen = saved["dataset"].get(key), cfg.dataset.get(key)
         if trained_on != seen:
             print(f"warning: trained on {what}'{trained_on}', scored on '{seen}'")

@@ -71,7 +71,7 @@ class Head(nn.Module, ABC):
     def mirrored(self) -> "Head":
         """This head averaged over a sample and its mirror image (the flip test)."""
 
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+    def single_frames(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         """Estimates (B, K, ...) and their sample as they are aggregated and scored: one row a pose.
         A head over windows returns the N frames that count, (N, K, ...)."""
         return estimates, sample
@@ -209,8 +209,8 @@ class FlipTest(TaskHead):
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return self.head.decode(estimates, sample)
 
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
-        return self.head.rows(estimates, sample)
+    def single_frames(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return self.head.single_frames(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:
         return self.head.mirror(x)
@@ -238,8 +238,8 @@ class BothViews(RegressionHead):
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return self.head.decode(estimates, sample)
 
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
-        return self.head.rows(estimates, sample)
+    def single_frames(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+        return self.head.single_frames(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:
         return self.head.mirror(x)

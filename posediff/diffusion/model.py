@@ -69,9 +69,9 @@ class Model(nn.Module, ABC):
     def calibrate(self, samples: Iterable[Sample]) -> None:
         """After training: what held-out samples tell about the errors. Nothing, by default."""
 
-    def _draws(self, estimates: Tensor, sample: Sample) -> Hypotheses:
+    def _hypotheses(self, estimates: Tensor, sample: Sample) -> Hypotheses:
         head = self.head
-        estimates, rows = head.rows(estimates, sample)
+        estimates, rows = head.single_frames(estimates, sample)
         return Hypotheses(estimates, lambda x: head.decode(x, rows), rows, head.skeleton)
 
 
@@ -141,7 +141,7 @@ class DiffusionModel(Model):
         for n, step in enumerate(self.trajectory(sample, hypotheses, steps, seed), 1):
             total = total + step.estimate if self.every_step else step.estimate
             answer = total / n if self.every_step else total
-            yield self._draws(rearrange(answer, "(b k) ... -> b k ...", k=hypotheses), sample)
+            yield self._hypotheses(rearrange(answer, "(b k) ... -> b k ...", k=hypotheses), sample)
 
     @torch.no_grad()
     def stages(self, sample: Sample, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
@@ -168,7 +168,7 @@ class Regression(Model):
     ) -> Iterator[Hypotheses]:
         if hypotheses != 1:
             raise ValueError(f"a regression gives one answer, not {hypotheses}: set hypotheses 1")
-        yield self._draws(self.head(sample).unsqueeze(1), sample)
+        yield self._hypotheses(self.head(sample).unsqueeze(1), sample)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         self.head.calibrate(samples)

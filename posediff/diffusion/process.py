@@ -25,13 +25,13 @@ class Process(nn.Module):
         self,
         schedule: NoiseSchedule,
         predicts: Literal["x_0", "noise"] = "x_0",
-        clip: float | None = None,
+        bound: float | None = None,
         antithetic: bool = False,
         train_t: int | None = None,
     ) -> None:
         super().__init__()
         one_of("task.predicts", predicts, ("x_0", "noise"))
-        self.schedule, self.predicts, self.clip = schedule, predicts, clip
+        self.schedule, self.predicts, self.bound = schedule, predicts, bound
         self.antithetic, self.train_t = antithetic, train_t
         if train_t is not None and not 0 <= train_t < len(schedule):
             raise ValueError(f"train_t must lie in 0 .. {len(schedule) - 1}, got {train_t}")
@@ -53,8 +53,8 @@ class Process(nn.Module):
         alpha, sigma = self.schedule.at(t, x_t)
         centred = x_t - prior.loc
         clean = value - prior.loc if self.predicts == "x_0" else (centred - sigma * value) / alpha
-        if self.clip is not None:
-            clean = clean.clamp(-self.clip, self.clip)
+        if self.bound is not None:
+            clean = clean.clamp(-self.bound, self.bound)
         elif self.predicts == "noise":
             return prior.loc + clean, value
         return prior.loc + clean, (centred - alpha * clean) / sigma

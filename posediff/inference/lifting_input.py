@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from posediff.data.lifting.detector import FLOOR, DetectorNoise, kernel, point_mixture
+from posediff.data.lifting.detector import DetectorNoise, chosen, point_mixture
 from posediff.pose.heatmap import Codec
 from posediff.pose.layout import Converted, convert, taken_over
-from posediff.pose.mixture import from_heatmaps, moments
+from posediff.pose.mixture import FLOOR, from_heatmaps, moments
 from posediff.pose.skeleton import skeleton as named
 from posediff.sample import where
 
@@ -89,7 +89,7 @@ def _sample(
     """What lifters read of every person."""
     return {
         "id": list(ids or map(str, range(len(size)))),
-        **kernel(mixture),
+        **chosen(mixture),
         "scores": found.scores,
         "visible": found.visible,
         "mixture": mixture,

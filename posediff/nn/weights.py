@@ -9,9 +9,6 @@
 Every layout is a list of other names for the same tensors, so reading one is renaming. Two tensors
 also change their shape: queries, keys and values are one here, and the positions and patches of a
 ViT depend on the size of its crops.
-
-Nothing is unpickled but tensors and plain Python values. The NumPy arrays among the metadata of
-mmpose's files are read as nothing at all.
 """
 
 import re
@@ -23,6 +20,7 @@ from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
@@ -30,6 +28,7 @@ from torch.nn import functional
 from posediff.nn.backbone import Backbone
 from posediff.nn.efficientnet import EfficientNetLite0, imagenet_file
 from posediff.nn.vit import ViT
+from posediff.torch_files import read_torch
 
 NAMES = [
     (re.compile(pattern), ours)
@@ -63,13 +62,6 @@ NAMES = [
     )
 ]
 STACKED = ("query", "key", "value")
-NUMPY = [
-    f"numpy.{name}"
-    for name in (
-        *("ndarray", "dtype", "core.multiarray._reconstruct", "core.multiarray.scalar"),
-        *("_core.multiarray._reconstruct", "_core.multiarray.scalar"),
-    )
-]
 
 
 class Report(NamedTuple):
@@ -134,36 +126,16 @@ def complaint(name: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tenso
     return f"the entry {name} has shape {shapes[0]}, wanted is {shapes[1]}"
 
 
-class Nothing:
-    """Stands for whatever of NumPy a file wants to build."""
-
-    def __init__(self, *args: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a weight file by its own names. Raises as `load` does."""
+    if path.suffix != ".safetensors":
+        return tensors(read_torch(path), path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weight file")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals([(Nothing, name) for name in NUMPY]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as e:  # damaged files make torch.load fail in every way there is
-        other = re.search(r"GLOBAL ([\w.]+)", str(e))
-        if other:
-            raise ValueError(
-                f"{path}: holds {other[1]} beside its weights, which posediff does not unpickle: "
-                "save the state dict alone"
-            ) from None
+        return load_file(path)
+    except SafetensorError:
         raise ValueError(f"{path}: damaged or no weight file; download it again") from None
-    return tensors(content, path)
 
 
 def tensors(content: Any, path: Path) -> dict[str, Tensor]:

@@ -22,6 +22,8 @@ from torch import Tensor
 from posediff.pose.skeleton import Skeleton
 
 Rule = Mapping[str, float]  # joint -> weight
+DETECTED = 0.005  # standard deviation of a detected joint, in image widths: 5 pixels at 1000
+MISSING = 1 / 40  # and of a joint that was not detected
 Rules = Mapping[str, Sequence[Rule]]  # joint -> rules; the first whose joints exist holds
 
 
@@ -67,9 +69,9 @@ def convert(
     """Points (..., J_in, 2), scores (..., J_in) in the joints of another skeleton.
 
     A source joint is missing where its point is not finite or its score is 0. `scale` (..., J_in)
-    is its standard deviation, by default 5 pixels at an image width of 1000; `width` is the
-    image's. Raises ValueError where the number of joints is not the source's, or where no joint
-    of the target can be derived.
+    is its standard deviation, by default DETECTED; `width` is the image's.
+    Raises ValueError if the number of joints is not the source's, or if no joint of the target can
+    be derived.
     """
     if points.shape[-2] != len(source.joints):
         raise ValueError(
@@ -77,7 +79,7 @@ def convert(
         )
     given = points.isfinite().all(-1) & (scores > 0)
     points = torch.where(given[..., None], points, 0.0)
-    scale = torch.full_like(scores, 0.005 * width) if scale is None else scale
+    scale = torch.full_like(scores, DETECTED * width) if scale is None else scale
     scale = torch.where(given, scale, 0.0)
 
     weights, guessed = (x.to(points.device) for x in _weights(source, target))
@@ -194,7 +196,7 @@ def _neighbour_pairs(skeleton: Skeleton) -> tuple[list[int], list[int], list[int
 
 def _vague(span: Tensor, width: float) -> Tensor:
     """The scale of a joint put between others that lie this far apart."""
-    return (span / 2).clamp(min=width / 40)
+    return (span / 2).clamp(min=MISSING * width)
 
 
 SPELLINGS = {

@@ -303,7 +303,7 @@ def test_figures_stay_if_a_result_file_cannot_be_written(lifters, capsys, monkey
         ("trainer.recipe.precision=fp16", "float32, bfloat16"),
         ("eval.better=bigger", "lower, higher"),
         ("dataset.keypoints=exact", "gt, noisy"),
-        ("dataset.kernel=best", "heaviest, sample"),
+        ("dataset.component=best", "heaviest, sample"),
     ],
 )
 def test_a_misspelt_choice_is_one_line_with_those_that_exist(capsys, override, allowed):

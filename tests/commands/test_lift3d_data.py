@@ -87,8 +87,8 @@ def test_mixtures_that_are_none_are_one_line_of_the_command(home, capsys, compon
 def test_mpi_inf_3dhp_is_scored_by_its_own_protocol(capsys):
     command("train", "experiment=[lift3d_encoder,lift3d_3dhp]", *ENCODER)
     found, _ = report(capsys, "experiment=[lift3d_encoder,lift3d_3dhp]")
-    assert (found["protocol"], found["scale"], found["frames"]) == ("3dhp", "univ_annot3", 96)
-    assert found["trained_on"]["scale"] == "univ_annot3"
+    assert (found["protocol"], found["annotation"], found["frames"]) == ("3dhp", "univ_annot3", 96)
+    assert found["trained_on"]["annotation"] == "univ_annot3"
     figures, tables = found["metrics"], found["tables"]["mean"]
     rows = [figures[f"pck150/mean:TS{n}"] for n in range(1, 7)]
     assert figures["pck150/mean"] == pytest.approx(sum(rows) / 6)
@@ -99,17 +99,17 @@ def test_mpi_inf_3dhp_is_scored_by_its_own_protocol(capsys):
     folder = found["checkpoint"]
     _, said = report(
         capsys, "experiment=[lift3d_encoder,lift3d_3dhp]", f"checkpoint={folder}",
-        "dataset.scale=annot3",
+        "dataset.annotation=annot3",
     )  # fmt: skip
-    assert "warning: trained on 3D of scale 'univ_annot3', scored on 'annot3'" in said
+    assert "warning: trained on 3D of 'univ_annot3', scored on 'annot3'" in said
 
 
-def test_a_model_of_another_scale_is_not_taken_unasked(capsys):
+def test_a_model_of_another_annotation_is_not_taken_unasked(capsys):
     with pytest.raises(SystemExit):
-        command("eval", "experiment=[lift3d_encoder,lift3d_3dhp]", "dataset.scale=annot3")
+        command("eval", "experiment=[lift3d_encoder,lift3d_3dhp]", "dataset.annotation=annot3")
     line = capsys.readouterr().err
     assert "no trained model (encoder) of lift3d for mpi_inf_3dhp with keypoints gt and" in line
-    assert "scale annot3" in line
+    assert "annotation annot3" in line
 
 
 @pytest.mark.parametrize(

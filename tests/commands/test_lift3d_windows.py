@@ -139,8 +139,8 @@ def test_the_middle_frames_alone_are_trained_and_scored(runs, capsys):
 
 def test_what_the_video_presets_say_is_what_was_released():
     model = posediff.build("lift3d", "synthetic", ["preset=d3dp", "task.head.depth=1"])
-    assert model.head.scale == 1.0
-    assert (len(model.process.schedule), model.process.clip) == (1000, 1.1)
+    assert model.head.signal_scale == 1.0
+    assert (len(model.process.schedule), model.process.bound) == (1000, 1.1)
     assert model.sampler.grid(1000) == [999, 799, 599, 399, 199, -1]
     assert (model.sampler.eta, model.squared) == (1.0, True)
     assert model.head.denoiser.Temporal_pos_embed.shape == (1, 243, 512)

@@ -39,7 +39,7 @@ def head(*overrides):
         ("task.head.decoder.channels=16", lambda h: h.sgdd.stem.out_channels == 16),
         ("task.head.decoder.blocks=2", lambda h: len(h.sgdd.down[0]) == 2),
         ("task.head.decoder.multipliers=[1,2,2]", lambda h: len(h.sgdd.down) == 3),
-        ("task.head.space.scale=5", lambda h: h.space.scale == 5),
+        ("task.head.space.signal_scale=5", lambda h: h.space.signal_scale == 5),
         ("task.head.space.normalise=edges", lambda h: h.space.normalise == "edges"),
         ("task.head.space.draw=rounded", lambda h: h.space.draw == "rounded"),
         ("task.head.space.readout=global", lambda h: h.space.readout == "global"),
@@ -65,7 +65,7 @@ def test_a_key_turns_its_switch(override, seen):
     [
         ("model.process.train_t=249", lambda m: m.process.train_t == 249),
         ("task.hypotheses=5", lambda m: m.hypotheses == 5),
-        ("task.head.space.scale=5", lambda m: m.process.clip == 5),
+        ("task.head.space.signal_scale=5", lambda m: m.process.bound == 5),
         ("sampler=repeat", lambda m: type(m.sampler).__name__ == "RepeatSampler"),
         ("sampler.steps=8", lambda m: m.sampler.steps == 8),
         ("sampler.eta=1", lambda m: m.sampler.eta == 1),

@@ -20,7 +20,7 @@ def weights(module):
 KEYS = (
     {
         "task.head.range=unit01": lambda h: not h.symmetric,
-        "task.head.scale=2.0": lambda h: h.scale == 2,
+        "task.head.signal_scale=2.0": lambda h: h.signal_scale == 2,
         "task.head.decoder.shift=false": lambda h: not h.decoder.shift,
         "task.clip_features.channels=32": lambda h: h.clip.channels == 32,
         "task.head.decoder.state_channels=16": lambda h: h.decoder.enter.out_channels == 16,
@@ -53,12 +53,12 @@ def test_every_choice_of_the_head_is_one_key(keys):
 
 
 def test_choices_of_the_process_are_keys_too():
-    given = ["model.process.train_t=500", "task.head.scale=2.0", "model.every_step=true"]
+    given = ["model.process.train_t=500", "task.head.signal_scale=2.0", "model.every_step=true"]
     model = posediff.build(
         "video2d", "custom_video", [*OVERRIDES, "dataset.skeleton=jhmdb15", *given]
     )
     assert model.process.train_t == 500
-    assert model.process.clip == 2
+    assert model.process.bound == 2
     assert model.every_step
     assert model.hypotheses == 4
 

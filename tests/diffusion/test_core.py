@@ -155,7 +155,7 @@ def test_clean_and_noise_come_back_from_what_the_network_says(predicts):
 
 
 def test_a_clipped_estimate_stays_near_loc_and_its_noise_follows():
-    process, t = Process(cosine(50), clip=1.0), torch.tensor([20])
+    process, t = Process(cosine(50), bound=1.0), torch.tensor([20])
     x_t = torch.tensor([[4.0, 4.0, 4.0]])
     x_0, e = process.estimate(torch.full((1, 3), 9.0), x_t, t, PRIOR)
     assert torch.allclose(x_0, PRIOR.loc + 1)

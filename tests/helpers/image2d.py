@@ -79,7 +79,7 @@ def image2d(**options):
 
 
 def diffusion(head, sampler=WARM, K=1):
-    return DiffusionModel(head, Process(cosine(1000), clip=2.0), sampler, hypotheses=K)
+    return DiffusionModel(head, Process(cosine(1000), bound=2.0), sampler, hypotheses=K)
 
 
 def people(n=3, size=SIZE, seed=0):

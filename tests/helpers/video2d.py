@@ -84,7 +84,7 @@ def plain_head(**options):
 
 def diffusion(head, steps=4, K=1, **options):
     return DiffusionModel(
-        head, Process(cosine(1000), clip=1.0), DDIMSampler(steps), hypotheses=K, **options
+        head, Process(cosine(1000), bound=1.0), DDIMSampler(steps), hypotheses=K, **options
     )
 
 

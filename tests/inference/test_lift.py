@@ -27,7 +27,7 @@ class Flat(torch.nn.Module):
         flat = points - points[..., :1, :]
         return torch.cat([flat, torch.zeros_like(flat[..., :1])], -1)
 
-    def rows(self, estimates, sample):
+    def single_frames(self, estimates, sample):
         if "frames_valid" not in sample:
             return estimates, sample
         at = sample["frames_valid"].nonzero()

@@ -50,19 +50,19 @@ def fails(capsys, folder, *options):
     return str(e.value)
 
 
-@pytest.mark.parametrize("scale", ["annot3", "univ_annot3"])
-def test_training_samples_are_the_17_joints_of_the_files_in_metres(mini, root, scale):
-    data = mpi_inf_3dhp(root, "train", scale=scale)
+@pytest.mark.parametrize("annotation", ["annot3", "univ_annot3"])
+def test_training_samples_are_the_17_joints_of_the_files_in_metres(mini, root, annotation):
+    data = mpi_inf_3dhp(root, "train", annotation=annotation)
     assert len(data) == 7 * 2 * 8 * 20
-    assert data.summary()["scale"] == scale
+    assert data.summary()["annotation"] == annotation
     assert data.summary()["subjects"] == [f"S{n}" for n in range(1, 8)]
     assert {label["camera"] for label in data.labels} == set("01245678")
-    data = mpi_inf_3dhp(root, "validation", scale=scale)
+    data = mpi_inf_3dhp(root, "validation", annotation=annotation)
     for i in range(0, len(data), 31):
         sample = data[i]
         subject, sequence, camera, frame = sample["id"].split("/")
         raw = loadmat(mini / subject / sequence / "annot.mat")
-        poses = raw[scale][int(camera), 0][int(frame)].reshape(28, 3)[list(JOINTS)]
+        poses = raw[annotation][int(camera), 0][int(frame)].reshape(28, 3)[list(JOINTS)]
         np.testing.assert_allclose(sample["keypoints"], poses / 1000, atol=1e-5)
         pixels = raw["annot2"][int(camera), 0][int(frame)].reshape(28, 2)[list(JOINTS)]
         for key in ("keypoints_2d", "target_2d"):
@@ -72,7 +72,7 @@ def test_training_samples_are_the_17_joints_of_the_files_in_metres(mini, root, s
 
 
 def test_test_samples_are_the_valid_frames_with_their_activity(mini, root):
-    data = mpi_inf_3dhp(root, "test", scale="annot3")
+    data = mpi_inf_3dhp(root, "test", annotation="annot3")
     assert [label["subject"] for label in data.labels] == list(VALID)
     assert len(data) == 6 * 16
     assert data.left_out == 0
@@ -118,7 +118,7 @@ def test_the_published_lenses_in_pixels():
 def test_people_of_the_mini_files_stand_upright_in_every_picture(root):
     names = skeleton("3dhp17").joints
     for split in ("train", "test"):
-        data = mpi_inf_3dhp(root, split, scale="annot3")
+        data = mpi_inf_3dhp(root, split, annotation="annot3")
         rows = data.__getitems__(list(range(0, len(data), 7)))
         assert rows["visible"].all()
         height = rows["keypoints_2d"][..., 1]  # downwards
@@ -162,14 +162,15 @@ def test_npz_files_of_the_field_give_the_same_samples(root, tmp_path, capsys):
     lens = as_npz(tmp_path, root)
     assert "add --scale" in fails(capsys, tmp_path)
     run(script("prepare_mpi_inf_3dhp").main, tmp_path, "--scale", "annot3", "--out", tmp_path / "o")
-    mine = mpi_inf_3dhp(tmp_path / "o", "train", scale="annot3", validation=None)[100]
+    mine = mpi_inf_3dhp(tmp_path / "o", "train", annotation="annot3", validation=None)[100]
     theirs = {
-        x["id"]: x for x in map(mpi_inf_3dhp(root, "train", scale="annot3").__getitem__, range(200))
+        x["id"]: x
+        for x in map(mpi_inf_3dhp(root, "train", annotation="annot3").__getitem__, range(200))
     }
     for key in ("keypoints", "keypoints_2d", "image_size"):
         torch.testing.assert_close(mine[key], theirs[mine["id"]][key], atol=1e-4, rtol=1e-6)
     np.testing.assert_allclose(mine["camera"], lens, atol=0.5)  # fitted, not read
-    test = mpi_inf_3dhp(tmp_path / "o", "test", scale="annot3")
+    test = mpi_inf_3dhp(tmp_path / "o", "test", annotation="annot3")
     assert len(test) == 16
     assert test[0]["meta"]["action"] == "Seq1"
     with pytest.raises(ValueError, match=r"no univ_annot3 of TS5/Seq1/0, only annot3: set dataset"):
@@ -251,8 +252,8 @@ def test_an_empty_folder_and_a_missing_file_name_the_command_that_helps(tmp_path
     assert "make_mini.py 3dhp" in fails(capsys, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"prepare_mpi_inf_3dhp.*make_mini\.py 3dhp"):
         mpi_inf_3dhp(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"dataset\.scale must be one of annot3, univ_annot3"):
-        mpi_inf_3dhp(tmp_path, scale="mm")
+    with pytest.raises(ValueError, match=r"dataset\.annotation must be one of annot3, univ_annot3"):
+        mpi_inf_3dhp(tmp_path, annotation="mm")
     (tmp_path / "mpi_inf_3dhp.h5").write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"mpi_inf_3dhp\.h5: cannot be read, prepare it again"):
         mpi_inf_3dhp(tmp_path)

@@ -28,11 +28,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.data.random import normal, uniform
+from posediff.diffusion.prior import component
+from posediff.pose.mixture import COMPONENTS, Mixture
 from posediff.pose.skeleton import Skeleton
-
-COMPONENTS = 5  # M of a mixture; weight 0 is padding
-FLOOR = 0.5  # pixels: no 2D point is surer than half a pixel
-Mixture = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -115,11 +113,8 @@ def point_mixture(points: Tensor, scale: Tensor | float) -> Mixture:
     return {"weights": weights, "loc": loc, "scale": scale[..., None, None].expand_as(loc).clone()}
 
 
-def kernel(mixture: Mixture, u: Tensor | None = None) -> dict[str, Tensor]:
-    """One Gaussian of a mixture as the 2D of a sample: the heaviest, or by u (B, J) in [0, 1) one
-    drawn by weight. keypoints_2d and keypoints_2d_scale, both (B, J, 2) px."""
-    cdf = mixture["weights"].double().cumsum(-1)  # double, so that weight 0 is never drawn
-    chosen = torch.zeros_like(cdf) if u is None else (cdf <= u[..., None] * cdf[..., -1:]).double()
-    m = chosen.sum(-1).long()[..., None, None].expand(*cdf.shape[:-1], 1, 2)
-    loc, scale = (mixture[k].gather(-2, m).squeeze(-2) for k in ("loc", "scale"))
-    return {"keypoints_2d": loc, "keypoints_2d_scale": scale}
+def chosen(mixture: Mixture, u: Tensor | None = None) -> dict[str, Tensor]:
+    """One Gaussian of a mixture as the 2D of a sample: the heaviest, or one drawn by weight with
+    u (B, J) in [0, 1). keypoints_2d and keypoints_2d_scale, both (B, J, 2) px."""
+    drawn = component(**mixture, u=torch.zeros_like(mixture["weights"][..., 0]) if u is None else u)
+    return {"keypoints_2d": drawn.loc, "keypoints_2d_scale": drawn.scale}

@@ -26,17 +26,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from posediff.data import random
-from posediff.data.lifting.detector import FLOOR, DetectorNoise, kernel, point_mixture
+from posediff.data.lifting.detector import DetectorNoise, chosen, point_mixture
 from posediff.data.lifting.views import Clip, Source, View, actions_of, check, counted, view_of
 from posediff.data.lifting.windows import Windows
 from posediff.diffusion.choices import one_of
+from posediff.pose.layout import DETECTED, MISSING
 from posediff.pose.mirror import mirror_sample
+from posediff.pose.mixture import FLOOR
 from posediff.pose.skeleton import skeleton as skeleton_named
 from posediff.sample import fold, take, where
 from posediff.truth import Truth
-
-DETECTED = 0.005  # deviation of a detector that tells none, in picture widths: 5 px at 1000
-MISSING = 1 / 40  # and of a joint that nobody saw
 
 
 class LiftingOptions(TypedDict, total=False):
@@ -46,7 +45,7 @@ class LiftingOptions(TypedDict, total=False):
     noise: DetectorNoise | None
     seed: int
     mirror: bool
-    kernel: Literal["heaviest", "sample"]
+    component: Literal["heaviest", "sample"]
     window: int
     answers: Literal["all", "centre"]
     count_overlap: bool
@@ -60,7 +59,7 @@ class LiftingDataset(Dataset[dict[str, Any]]):
     seed         of the noise, the mirrored samples and the places of windows, with id and epoch
     mirror       show every other training sample in a mirror
     minimum_visible   camera-frames with fewer visible joints are left out, counted in `left_out`
-    kernel       the 2D is the heaviest component of the mixture, the detection, or (the released
+    component    the 2D is the heaviest component of the mixture, the detection, or (the released
                  lift3d) one drawn by weight
     window       frames of a sample; 1 is a single frame, without a leading F. A window keeps the
                  camera-frames that single frames leave out, but they are not valid in it
@@ -82,7 +81,7 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         training: bool = False,
         mirror: bool = False,
         minimum_visible: int = 9,
-        kernel: Literal["heaviest", "sample"] = "heaviest",
+        component: Literal["heaviest", "sample"] = "heaviest",
         label: str | None = None,
         window: int = 1,
         answers: Literal["all", "centre"] = "all",
@@ -90,14 +89,14 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         name: str = "",
         about: Mapping[str, Any] | None = None,
     ) -> None:
-        one_of("dataset.kernel", kernel, ("heaviest", "sample"))
+        one_of("dataset.component", component, ("heaviest", "sample"))
         one_of("dataset.keypoints", keypoints, get_args(Source))
         one_of("dataset.answers", answers, ("all", "centre"))
         self.name = name
         self.skeleton = skeleton_named(skeleton)
         self.source, self.label, self.about = keypoints, label or keypoints, dict(about or {})
         self.noise = noise or DetectorNoise()
-        self.seed, self.training, self.mirror, self.kernel = seed, training, mirror, kernel
+        self.seed, self.training, self.mirror, self.component = seed, training, mirror, component
         self.epoch, self.count_overlap = 0, count_overlap
 
         if not clips:
@@ -216,9 +215,9 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         if not visible.all():
             mixture = where(visible, mixture, point_mixture(points, MISSING * width[:, None]))
         u = None
-        if self.kernel == "sample":
+        if self.component == "sample":
             u = torch.from_numpy(random.uniform(random.keys(2, keys), points.shape[1]))
-        return {**kernel(mixture, u), "scores": scores, "mixture": mixture}
+        return {**chosen(mixture, u), "scores": scores, "mixture": mixture}
 
     def set_epoch(self, epoch: int) -> None:
         """Before a loader's workers start: they hold a copy."""

@@ -63,7 +63,7 @@ class Shot:
 def mpi_inf_3dhp(
     root: str | Path,
     split: Literal["train", "validation", "test"] = "train",
-    scale: str = "univ_annot3",
+    annotation: str = "univ_annot3",
     keypoints: Literal["gt", "noisy"] = "gt",
     validation: str | None = "S8",
     skeleton: str = "3dhp17",
@@ -72,20 +72,20 @@ def mpi_inf_3dhp(
     """The samples of a split: train S1 .. S8 without `validation`, which is one of them to select
     models on (None: train on all), test the valid frames of TS1 .. TS6.
 
-    scale: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy.
+    annotation: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy.
     skeleton: 3dhp17. Windows show all frames, of which the valid ones are scored.
     """
     path, people = Path(root) / "mpi_inf_3dhp.h5", subjects(split, validation, TRAIN, tuple(VALID))
     one_of("dataset.skeleton", skeleton, ["3dhp17"])
-    one_of("dataset.scale", scale, SCALES)
+    one_of("dataset.annotation", annotation, SCALES)
     one_of("dataset.keypoints", keypoints, ("gt", "noisy"))
     return LiftingDataset(
-        [_clip(shot, scale) for shot in read(path, people, scale)],
+        [_clip(shot, annotation) for shot in read(path, people, annotation)],
         skeleton=skeleton,
         keypoints=keypoints,
         training=split == "train",
         minimum_visible=0,
-        about={"scale": scale},
+        about={"annotation": annotation},
         **options,
     )
 
@@ -98,8 +98,8 @@ def lens(subject: str) -> tuple[NDArray[np.float64], tuple[int, int]]:
     return np.concatenate([focal * per_mm, middle, np.zeros(5)]), size
 
 
-def read(path: Path, people: Iterable[str], scale: str) -> Iterator[Shot]:
-    """What the file has of these people. ValueError where that is nothing, or of another scale."""
+def read(path: Path, people: Iterable[str], annotation: str) -> Iterator[Shot]:
+    """The shots of these people. Raises ValueError if the file has none, or not this annotation."""
     with opened(path, FORMAT, "prepare_mpi_inf_3dhp.py", SOURCE, "3dhp") as file:
         present = [subject for subject in people if subject in file]
         if not present:
@@ -107,12 +107,12 @@ def read(path: Path, people: Iterable[str], scale: str) -> Iterator[Shot]:
         for subject in present:
             for sequence, cameras in file[subject].items():
                 for camera, view in cameras.items():
-                    if scale not in view:
+                    if annotation not in view:
                         known = ", ".join(s for s in SCALES if s in view)
                         raise ValueError(
-                            f"{path}: no {scale} of {subject}/{sequence}/{camera}, only {known}: "
-                            f"set dataset.scale={known}, or prepare the original .mat files, which "
-                            "hold both"
+                            f"{path}: no {annotation} of {subject}/{sequence}/{camera}, only "
+                            f"{known}: set dataset.annotation={known}, or prepare the original "
+                            ".mat files, which hold both"
                         )
                     flags = {k: view[k][()] for k in ("valid", "activity") if k in view}
                     yield Shot(
@@ -122,7 +122,7 @@ def read(path: Path, people: Iterable[str], scale: str) -> Iterator[Shot]:
                         view.attrs["intrinsics"],
                         tuple(view.attrs["size"]),
                         view["keypoints_2d"][()],
-                        {scale: view[scale][()]},
+                        {annotation: view[annotation][()]},
                         flags,
                     )
 
@@ -141,7 +141,7 @@ def write(path: Path, shots: Iterable[Shot]) -> None:
                 group.create_dataset(name, data=flag, dtype="u1")
 
 
-def _clip(shot: Shot, scale: str) -> Clip:
+def _clip(shot: Shot, annotation: str) -> Clip:
     """Every camera has its own annotations, so every shot is a clip, in the camera's own axes."""
     camera = Camera(
         rotation=torch.eye(3),
@@ -156,7 +156,7 @@ def _clip(shot: Shot, scale: str) -> Clip:
         name=shot.sequence,
         subject=shot.subject,
         action=action,
-        world=shot.poses[scale],
+        world=shot.poses[annotation],
         cameras=[camera],
         camera_names=[shot.camera],
         annotated=[shot.keypoints_2d],

@@ -26,14 +26,14 @@ from posediff.pose.skeleton import Skeleton
 class Space:
     """Crop pixels <-> states <-> heatmaps.
 
-    scale      zeta: a joint in the crop lies within +-zeta, the noise has deviation 1
+    signal_scale   zeta: a joint in the crop lies within +-zeta, the noise has deviation 1
     normalise  what u = 0 and 1 are: the middle of the first and last pixel, or their outer edges
     draw       at the point itself, or in the middle of its pixel
     readout    the codec's point, or the centre of mass, which a second mode drags along
     """
 
     codec: Codec
-    scale: float = 2.0
+    signal_scale: float = 2.0
     normalise: Literal["corners", "edges"] = "corners"
     draw: Literal["exact", "rounded"] = "exact"
     readout: Literal["local", "global"] = "local"
@@ -49,7 +49,7 @@ class Space:
 
     def drawn(self, x: Tensor) -> Tensor:
         """Where a state is drawn, in map pixels: what lies beyond +-zeta is drawn at the border."""
-        points = self.on_map(x.clamp(-self.scale, self.scale))
+        points = self.on_map(x.clamp(-self.signal_scale, self.signal_scale))
         return points if self.draw == "exact" else (points + 0.5).floor()
 
     def render(self, points: Tensor) -> Tensor:
@@ -74,12 +74,12 @@ class Space:
 
     def _state(self, points: Tensor) -> Tensor:
         low, extent = self._frame(points)
-        return self.scale * (2 * (points - low) / extent - 1)
+        return self.signal_scale * (2 * (points - low) / extent - 1)
 
     def on_map(self, x: Tensor) -> Tensor:
         """x -> map pixels (..., J, 2), not bounded."""
         low, extent = self._frame(x)
-        return low + (x / self.scale + 1) / 2 * extent
+        return low + (x / self.signal_scale + 1) / 2 * extent
 
     def _frame(self, like: Tensor) -> tuple[float, Tensor]:
         """The map pixel where u is 0, and how many lie between u = 0 and 1 in x and y."""

@@ -4,7 +4,7 @@
     x_t = alpha[t] x_0 + sigma[t] eps,   eps ~ N(0, 1 / scale^2)
 
 The reverse process begins with a draw. The network, a MixSTE that is told t, reads the 2D beside
-x_t clamped to +-1.1 m, and says x_0. The process clamps that alike (`task.clip`): a joint further
+x_t clamped to +-1.1 m, and says x_0. The process clamps that alike (`task.bound`): a joint further
 from the root cannot be said. The released code multiplies poses by `scale` before the noise comes;
 here the noise is so much smaller instead, which is the same, and states and answers are metres.
 
@@ -36,12 +36,12 @@ class D3DP(TaskHead):
         depth: int = 8,
         heads: int = 8,
         drop_path: float = 0.1,
-        scale: float = 1.0,
+        signal_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        if scale <= 0:
-            raise ValueError(f"task.head.scale must be above 0, got {scale}")
-        self.scale, self.window = scale, Window(window)
+        if signal_scale <= 0:
+            raise ValueError(f"task.head.signal_scale must be above 0, got {signal_scale}")
+        self.signal_scale, self.window = signal_scale, Window(window)
         self.skeleton, self.bones = skeleton, named(skeleton)
         joints = len(self.bones.joints)
         self.denoiser = MixSTE(
@@ -54,7 +54,7 @@ class D3DP(TaskHead):
     def prior(self, context: Context, noise: Noise) -> Prior:
         uv = context["uv"]
         loc = uv.new_zeros(*uv.shape[:-1], 3)
-        return Prior(loc, torch.full_like(loc, 1 / self.scale))
+        return Prior(loc, torch.full_like(loc, 1 / self.signal_scale))
 
     def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
         seen = torch.cat([context["uv"], x_t.clamp(-REACH, REACH)], -1)
@@ -76,7 +76,7 @@ class D3DP(TaskHead):
         others[self.bones.root] = 0
         return units.decode(estimates * others, sample, self.bones)
 
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+    def single_frames(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return units.by_frame(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class Lifter(RegressionHead):
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
         return units.decode(estimates, sample, self.bones)
 
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+    def single_frames(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return units.by_frame(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class Lifter(RegressionHead):
     def calibrate(self, samples: Iterable[Sample]) -> None:
         errors = []
         for sample in samples:
-            lifted, frames = self.rows(self(sample)[:, None], sample)
+            lifted, frames = self.single_frames(self(sample)[:, None], sample)
             errors.append(lifted[:, 0] - self.bones.rooted(frames["keypoints"]))
         self.residual.copy_(torch.cat(errors).square().mean(0).sqrt())
 

@@ -78,7 +78,7 @@ class Official(TaskHead):
     def baselines(self) -> dict[str, RegressionHead]:
         return {"encoder": self.encoder}
 
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+    def single_frames(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return units.by_frame(estimates, sample)
 
     def mirror(self, x: Tensor) -> Tensor:

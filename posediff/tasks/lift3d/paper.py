@@ -129,7 +129,7 @@ class Lift3D(TaskHead):
     def baselines(self) -> dict[str, RegressionHead]:
         return {"encoder": self.encoder}
 
-    def rows(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
+    def single_frames(self, estimates: Tensor, sample: Sample) -> tuple[Tensor, Sample]:
         return units.by_frame(estimates, self.answered(sample))
 
     def mirror(self, x: Tensor) -> Tensor:

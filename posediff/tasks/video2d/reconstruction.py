@@ -28,7 +28,7 @@ from posediff.tasks.video2d.strl import ClipFeatures
 
 class Video2D(TaskHead):
     """clip           makes `ClipFeatures` around the backbone, as far as the decoder reads them
-    range          x_0 is s (2 H - 1), or s H (unit01); `scale` is s
+    range          x_0 is s (2 H - 1), or s H (unit01); `signal_scale` is s
     joint_weight   of a joint in the loss, see `heatmap_errors`
     """
 
@@ -40,14 +40,18 @@ class Video2D(TaskHead):
         decoder: PoseDecoder,
         clip: Callable[..., ClipFeatures],
         range: Literal["symmetric", "unit01"] = "symmetric",
-        scale: float = 1.0,
+        signal_scale: float = 1.0,
         joint_weight: Literal["linear", "squared", "none"] = "linear",
     ) -> None:
         super().__init__()
         one_of("task.head.range", range, ("symmetric", "unit01"))
         one_of("task.joint_weight", joint_weight, JOINT_WEIGHTS)
         self.skeleton, self.bones, self.codec = skeleton, named(skeleton), codec
-        self.symmetric, self.scale, self.joint_weight = range == "symmetric", scale, joint_weight
+        self.symmetric, self.signal_scale, self.joint_weight = (
+            range == "symmetric",
+            signal_scale,
+            joint_weight,
+        )
         self.decoder, self.clip = decoder, clip(backbone, scales=max(decoder.scales))
 
     @property
@@ -80,10 +84,10 @@ class Video2D(TaskHead):
         return read_heatmaps(self.heatmaps(estimates), self.codec, sample["affine"])
 
     def state(self, maps: Tensor) -> Tensor:
-        return self.scale * (2 * maps - 1 if self.symmetric else maps)
+        return self.signal_scale * (2 * maps - 1 if self.symmetric else maps)
 
     def heatmaps(self, state: Tensor) -> Tensor:
-        maps = state / self.scale
+        maps = state / self.signal_scale
         return (maps + 1) / 2 if self.symmetric else maps
 
     def mirror(self, x: Tensor) -> Tensor:

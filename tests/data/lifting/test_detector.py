@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from posediff.data import random
-from posediff.data.lifting.detector import FLOOR, DetectorNoise, kernel, point_mixture
+from posediff.data.lifting.detector import DetectorNoise, chosen, point_mixture
+from posediff.pose.mixture import FLOOR
 from posediff.pose.skeleton import skeleton
 
 BODY = skeleton("mocap17")
@@ -166,8 +167,8 @@ def test_a_kernel_is_drawn_by_weight_and_is_the_heaviest_unless_drawn():
         "loc": torch.arange(5.0)[:, None].expand(1, 10_000, 5, 2),
         "scale": 10 * torch.arange(5.0)[:, None].expand(1, 10_000, 5, 2),
     }
-    assert (kernel(mixture)["keypoints_2d"] == 0).all()
-    drawn = kernel(mixture, torch.rand(1, 10_000, generator=torch.Generator().manual_seed(0)))
+    assert (chosen(mixture)["keypoints_2d"] == 0).all()
+    drawn = chosen(mixture, torch.rand(1, 10_000, generator=torch.Generator().manual_seed(0)))
     assert torch.equal(drawn["keypoints_2d_scale"], 10 * drawn["keypoints_2d"])
     shares = drawn["keypoints_2d"][0, :, 0].long().bincount(minlength=5) / 10_000
     assert torch.allclose(shares, torch.tensor([0.5, 0.3, 0.2, 0.0, 0.0]), atol=0.015)

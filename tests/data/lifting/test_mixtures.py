@@ -174,7 +174,7 @@ def test_a_sample_s_2d_is_the_heaviest_component_of_its_mixture_or_one_drawn_by_
     torch.testing.assert_close(sample["keypoints_2d"][0], truth[:, 0, 1:3])
     assert (sample["visible"] == 1).all()
     assert not torch.allclose(sample["target_2d"], sample["keypoints_2d"])
-    drawn = LiftingDataset(clips, "h36m17", "mixture", minimum_visible=0, kernel="sample")
+    drawn = LiftingDataset(clips, "h36m17", "mixture", minimum_visible=0, component="sample")
     other = drawn.__getitems__([7])["keypoints_2d"][0]
     among = (other[:, None] == truth[:, :3, 1:3]).all(-1)
     assert among.any(-1).all()

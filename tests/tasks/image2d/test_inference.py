@@ -165,8 +165,8 @@ def test_views_that_see_a_joint_in_two_places_are_counted():
 
 
 def test_every_estimate_lies_within_the_clip():
-    head, sample = image2d(init="noise", normalise="edges", scale=2.0), people()
-    head.space = replace(head.space, scale=3.0)  # so that the network oversteps
+    head, sample = image2d(init="noise", normalise="edges", signal_scale=2.0), people()
+    head.space = replace(head.space, signal_scale=3.0)  # so that the network oversteps
     for step in diffusion(FlipTest(head), DDIMSampler(3)).trajectory(sample, 2):
         assert step.x_0.abs().max() <= 2.0
 

@@ -34,14 +34,14 @@ def test_a_state_is_read_back_from_the_heatmap_it_is_drawn_as(codec, tolerance, 
 def test_corners_and_edges_of_the_map_are_the_ends_of_a_state():
     codec = Codec("udp", SIZE)
     ends = torch.tensor([[[0.0, 0.0], [95.0, 127.0]]])
-    state = Space(codec, scale=2.0).state(ends)
+    state = Space(codec, signal_scale=2.0).state(ends)
     assert torch.allclose(state, torch.tensor([[[-2.0, -2.0], [2.0, 2.0]]]))
-    state = Space(codec, scale=2.0, normalise="edges").state(ends)
+    state = Space(codec, signal_scale=2.0, normalise="edges").state(ends)
     assert torch.allclose(state[0, 1], 2 * (1 - 1 / torch.tensor([24.0, 32.0])))
 
 
 def test_drawing_clamps_and_may_round_but_the_state_stays():
-    space = Space(Codec("udp", SIZE), scale=2.0)
+    space = Space(Codec("udp", SIZE), signal_scale=2.0)
     x = torch.tensor([[[-9.0, 0.1], [1.0, 9.0]]])
     kept = x.clone()
     drawn = space.drawn(x)

@@ -34,7 +34,7 @@ def weights(lift3d_recipe):
 def model_of(weights, flip=True, squared=False):
     head = D3DP("h36m17", window=5, width=32, depth=2, drop_path=0)
     head.denoiser.load_state_dict(weights)
-    process = Process(cosine(1000), "x_0", clip=1.1)
+    process = Process(cosine(1000), "x_0", bound=1.1)
     sampler = DDIMSampler(2, eta=1.0)
     return DiffusionModel(
         FlipTest(head) if flip else head, process, sampler, hypotheses=2, squared=squared
@@ -103,7 +103,7 @@ def test_without_the_flip_it_is_the_released_network_alone(golden, weights):
 def test_the_answer_is_the_mean_over_hypotheses_with_the_root_at_zero(golden, weights):
     model = model_of(weights).double().eval()
     _, _, said = steps(golden, model, torch.float64)
-    answers, rows = model.head.rows(said[:, -1], sample_of(golden, torch.float64))
+    answers, rows = model.head.single_frames(said[:, -1], sample_of(golden, torch.float64))
     drawn = Hypotheses(answers, lambda x: model.head.decode(x, rows), rows, model.head.skeleton)
     mean = model.aggregate(drawn).keypoints
     torch.testing.assert_close(mean, golden["p_agg64"].flatten(0, 1), rtol=0, atol=1e-9)
@@ -132,7 +132,7 @@ def released_walk(golden, model, scale, draws):
 @torch.no_grad()
 def test_a_scale_walks_as_the_released_code_with_its_answers_in_metres(golden, weights, scale):
     model = model_of(weights, flip=False).double().eval()
-    model.head.scale = scale
+    model.head.signal_scale = scale
     draws = torch.randn(2, 1, 5, 17, 3, generator=torch.Generator().manual_seed(0)).double()
     context = {k: v[[0]] for k, v in model.head.encode(sample_of(golden, torch.float64)).items()}
     noise = Recorded(draws)

@@ -15,7 +15,7 @@ from posediff.diffusion.aggregate import mean
     [("symmetric", 1.0, (-1, 1)), ("symmetric", 2.0, (-2, 2)), ("unit01", 1.0, (0, 1))],
 )
 def test_states_are_heatmaps_in_another_range(range, scale, ends):
-    head, sample = video2d(range=range, scale=scale), clips()
+    head, sample = video2d(range=range, signal_scale=scale), clips()
     x = head.target(sample)
     assert (float(x.min()), float(x.max())) == pytest.approx(ends, abs=1e-6)
     maps, _ = head.codec.encode(sample["keypoints"], sample["visible"])
@@ -25,7 +25,7 @@ def test_states_are_heatmaps_in_another_range(range, scale, ends):
 
 def test_the_loss_is_the_squared_error_of_heatmaps_whatever_the_range():
     sample, errors = clips(), []
-    for options in ({"range": "unit01"}, {"scale": 2.0}):
+    for options in ({"range": "unit01"}, {"signal_scale": 2.0}):
         head = video2d(**options)
         context, goal, t = head.encode(sample), head.target(sample), torch.tensor([3, 500, 990])
         x_t = torch.randn(goal.shape, generator=torch.Generator().manual_seed(0))
