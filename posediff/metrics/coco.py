@@ -156,20 +156,19 @@ class CocoAP(Metric):
 
     def compute(self) -> dict[str, float]:
         """Every figure by its key, `<metric>/<rule>`; the headline is the first."""
-        figures: dict[str, float] = {}
-        for name in self.collected.batches:
-            table = self.collected.table(name)
-            found = self._kept(table)
-            seen = set(found.images)  # of an image that was seen the best person always stays
-            images = [x["id"] for x in self.truth["images"] if self.whole or x["id"] in seen]
-            own = self.evaluator.figures(self.truth, found, self.sigmas, images)
-            scored = {f"{self.evaluator.prefix}{key}": x for key, x in own.items()}
-            labelled = table["spread"][table["labelled"] > 0]
-            if len(labelled):
-                scored["spread"] = float(labelled.mean())
-            scored |= {"people": len(table["id"]), "people_kept": len(found.scores)}
-            figures |= {f"{key}/{name}": float(x) for key, x in scored.items()}
-        return figures
+        return self.collected.figures(self._figures)
+
+    def _figures(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        found = self._kept(table)
+        seen = set(found.images)  # of an image that was seen the best person always stays
+        images = [x["id"] for x in self.truth["images"] if self.whole or x["id"] in seen]
+        own = self.evaluator.figures(self.truth, found, self.sigmas, images)
+        return {
+            **{f"{self.evaluator.prefix}{key}": x for key, x in own.items()},
+            "spread": table["spread"][table["labelled"] > 0].mean(),
+            "people": len(table["id"]),
+            "people_kept": len(found.scores),
+        }
 
     def result_files(self, folder: Path) -> Iterator[Path]:
         """Write the people of every rule as the benchmark takes them; return the paths."""

@@ -1,7 +1,7 @@
 """The answers that a metric has collected."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -33,6 +33,18 @@ class Collected:
         row = {key: i for i, key in enumerate(whole["id"])}
         found: dict[str, Any] = take(whole, [row[key] for key in sorted(row, key=_natural)])
         return found
+
+    def figures(
+        self, score: Callable[[Mapping[str, Any]], Mapping[str, Any]], prefix: str = ""
+    ) -> dict[str, float]:
+        """The figures that `score` gives of the table of every rule, without those that are NaN.
+        `<metric>[:part]` becomes `<prefix><metric>/<rule>[:part]`."""
+        found: dict[str, float] = {}
+        for name in self.batches:
+            for key, x in score(self.table(name)).items():
+                metric, colon, part = key.partition(":")
+                found[f"{prefix}{metric}/{name}{colon}{part}"] = float(x)
+        return {key: x for key, x in found.items() if x == x}
 
 
 def rows_by_image(images: Sequence[Any]) -> dict[Any, list[int]]:

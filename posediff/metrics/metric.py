@@ -46,9 +46,3 @@ def check_rows(
             raise ValueError(f"no image {image}, that of sample {key}, in the annotations")
         if not finite:
             raise ValueError(f"the pose of {key} is not finite: check the weights")
-
-
-def with_rule(key: str, name: str) -> str:
-    """The key of a figure by a rule: `<metric>/<rule>`, `<metric>/<rule>:<part>`."""
-    metric, colon, part = key.partition(":")
-    return f"{metric}/{name}{colon}{part}"

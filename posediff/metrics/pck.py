@@ -15,7 +15,7 @@ is not labelled is left out of what needs it, and counted. An answer that is not
 and wrong in every joint. Shares are in percent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -24,7 +24,7 @@ from torch import Tensor
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
 from posediff.metrics.collected import Collected
-from posediff.metrics.metric import Metric, check_skeleton, with_rule
+from posediff.metrics.metric import Metric, check_skeleton
 from posediff.pose.skeleton import Skeleton
 from posediff.pose.skeleton import skeleton as named_skeleton
 from posediff.truth import Truth
@@ -94,11 +94,8 @@ class _Answers:
 
     def __init__(self, truth: Truth, metric: str, *further: str) -> None:
         truth.require(2, f"eval={metric}")
-        self.skeleton, self.collected, self.further = (
-            named_skeleton(truth.skeleton),
-            Collected(),
-            further,
-        )
+        self.skeleton, self.further = named_skeleton(truth.skeleton), further
+        self.collected = Collected()
 
     def add(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
         check_skeleton(poses, self.skeleton.name)
@@ -112,10 +109,13 @@ class _Answers:
             **{key: sample[key] for key in self.further},
         )
 
-    def tables(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        for name in self.collected.batches:
-            table = self.collected.table(name)
-            yield name, table | {"labelled": table["visible"] > 0}
+    def figures(
+        self, score: Callable[[dict[str, Tensor]], Mapping[str, Any]], prefix: str = ""
+    ) -> dict[str, float]:
+        """As `Collected.figures`; a table also has `labelled`."""
+        return self.collected.figures(
+            lambda table: score({**table, "labelled": table["visible"] > 0}), prefix
+        )
 
 
 class TorsoPCK(Metric):
@@ -144,11 +144,7 @@ class TorsoPCK(Metric):
 
     def compute(self) -> dict[str, float]:
         """Every figure by its key; `:<part>` is the mean of that part's joints."""
-        figures: dict[str, float] = {}
-        for name, table in self.answers.tables():
-            for key, x in self._figures(table).items():
-                figures[with_rule(f"{self.dataset}/{key}", name)] = float(x)
-        return {key: x for key, x in figures.items() if x == x}  # nothing of nothing
+        return self.answers.figures(self._figures, f"{self.dataset}/")
 
     def _figures(self, table: Mapping[str, Tensor]) -> dict[str, Tensor | float]:
         pred, truth, labelled = table["pred"], table["truth"], table["labelled"]
@@ -221,23 +217,23 @@ class PersonPCK(Metric):
 
     def compute(self) -> dict[str, float]:
         """Every figure by its key, `<dataset>/<metric>/<rule>`; the headline is the first."""
+        return self.answers.figures(self._figures, f"{self.dataset}/")
+
+    def _figures(self, table: Mapping[str, Tensor]) -> dict[str, Tensor | float]:
+        pred, truth, labelled = table["pred"], table["truth"], table["labelled"]
+        box = table["box"]
+        sizes = {
+            "pck_person": (box[:, 2:] - box[:, :2]).amax(1),
+            "pck": self._torso(pred, truth, labelled),
+        }
         figures: dict[str, Tensor | float] = {}
-        for name, table in self.answers.tables():
-            pred, truth, labelled = table["pred"], table["truth"], table["labelled"]
-            box = table["box"]
-            sizes = {
-                "pck_person": (box[:, 2:] - box[:, :2]).amax(1),
-                "pck": self._torso(pred, truth, labelled),
-            }
-            for metric, size in sizes.items():
-                error = errors(pred, truth, size)
-                for t in (0.2, 0.1, 0.05):
-                    for part, x in self._shares(error, labelled, t).items():
-                        figures[f"{self.dataset}/{metric}@{t}/{name}{part}"] = x
-            figures[f"{self.dataset}/spread/{name}"] = table["spread"][labelled].nanmean()
-            figures[f"{self.dataset}/people/{name}"] = len(pred)
-            figures[f"{self.dataset}/joints/{name}"] = labelled.sum()
-        return {key: float(x) for key, x in figures.items() if x == x}
+        for metric, size in sizes.items():
+            error = errors(pred, truth, size)
+            for t in (0.2, 0.1, 0.05):
+                shares = self._shares(error, labelled, t)
+                figures |= {f"{metric}@{t}{part}": x for part, x in shares.items()}
+        figures["spread"] = table["spread"][labelled].nanmean()
+        return figures | {"people": len(pred), "joints": labelled.sum()}
 
     def _shares(self, error: Tensor, labelled: Tensor, t: float) -> dict[str, Tensor]:
         joints = pck(error, labelled, t, self.strict)
@@ -294,22 +290,24 @@ class PCKh(Metric):
 
     def compute(self) -> dict[str, float]:
         """pckh@0.5/<rule>, pckh@0.1/<rule>, and by part with `:<part>`."""
-        figures: dict[str, Tensor | float] = {}
+        return self.answers.figures(self._figures)
+
+    def _figures(self, table: Mapping[str, Tensor]) -> dict[str, Tensor | float]:
         strict, small = self.rule == "mmpose", 0.1 if self.rule == "mmpose" else 0.11
-        for name, table in self.answers.tables():
-            box, labelled = table["head_box"], table["labelled"]
-            diagonal = (box[:, 2:] - box[:, :2]).norm(dim=-1)
-            error = errors(table["pred"], table["truth"], 0.6 * diagonal)
-            for t, used in ((0.5, 0.5), (0.1, small)):
-                joints, some = pck(error, labelled, used, strict), self.scored
-                key = f"pckh@{t}/{name}"
-                figures[key] = pooled_pck(error[:, some], labelled[:, some], used, strict)
-                parts = {part: joints[rows].nanmean() for part, rows in self.columns.items()}
-                figures |= {f"{key}:{part}": x for part, x in parts.items()}
-            figures[f"spread/{name}"] = table["spread"][labelled].nanmean()
-            figures[f"people/{name}"] = len(labelled)
-            figures[f"people_without_head_box/{name}"] = diagonal.isnan().sum()
-        return {key: float(x) for key, x in figures.items() if x == x}
+        box, labelled, some = table["head_box"], table["labelled"], self.scored
+        diagonal = (box[:, 2:] - box[:, :2]).norm(dim=-1)
+        error = errors(table["pred"], table["truth"], 0.6 * diagonal)
+        figures: dict[str, Tensor | float] = {}
+        for t, used in ((0.5, 0.5), (0.1, small)):
+            joints = pck(error, labelled, used, strict)
+            figures[f"pckh@{t}"] = pooled_pck(error[:, some], labelled[:, some], used, strict)
+            parts = {part: joints[rows].nanmean() for part, rows in self.columns.items()}
+            figures |= {f"pckh@{t}:{part}": x for part, x in parts.items()}
+        figures["spread"] = table["spread"][labelled].nanmean()
+        return figures | {
+            "people": len(labelled),
+            "people_without_head_box": diagonal.isnan().sum(),
+        }
 
     def summary(self) -> dict[str, Any]:
         """What a report must say about these figures."""

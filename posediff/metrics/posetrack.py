@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
 from posediff.metrics.collected import Collected, rows_by_image
-from posediff.metrics.metric import Metric, check_rows, check_skeleton, with_rule
+from posediff.metrics.metric import Metric, check_rows, check_skeleton
 from posediff.metrics.posetrack_files import (
     Flags,
     FramePeople,
@@ -240,23 +240,20 @@ class PoseTrackAP(Metric):
 
     def compute(self) -> dict[str, float]:
         """Every figure by its key, `<metric>/<rule>`; the headline is the first."""
-        given: dict[str, float] = {}
-        for name in self.collected.batches:
-            table = self.collected.table(name)
-            people = self._kept(table)
-            frame = np.array([self.place[file] for file in people.images], np.int64)
-            found = FramePeople(
-                frame,
-                people.keypoints.numpy(),
-                np.ones(people.joint_scores.shape, np.bool_),
-                people.joint_scores.numpy(),
-            ).at(np.argsort(frame, kind="stable"))
-            precision = average_precision(self._seen(frame), found, self.evaluator)
-            scored = figures(named_skeleton(SKELETON).joints, precision)
-            scored |= {"spread": float(table["spread"].nanmean()), "people": len(people.images)}
-            for key, x in scored.items():
-                given[with_rule(key, name)] = float(x)
-        return {key: x for key, x in given.items() if x == x}
+        return self.collected.figures(self._figures)
+
+    def _figures(self, table: Mapping[str, Any]) -> dict[str, float]:
+        people = self._kept(table)
+        frame = np.array([self.place[file] for file in people.images], np.int64)
+        found = FramePeople(
+            frame,
+            people.keypoints.numpy(),
+            np.ones(people.joint_scores.shape, np.bool_),
+            people.joint_scores.numpy(),
+        ).at(np.argsort(frame, kind="stable"))
+        precision = average_precision(self._seen(frame), found, self.evaluator)
+        scored = figures(named_skeleton(SKELETON).joints, precision)
+        return {**scored, "spread": table["spread"].nanmean(), "people": len(people.images)}
 
     def _seen(self, frames: NDArray[np.int64]) -> Labels:
         """The annotations that count."""
