@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--poseval", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rng, own = np.random.default_rng(0), skeleton("posetrack15")
+    rng = np.random.default_rng(0)
     truth = {f"{n:06d}_mpii_test.json": drawn(rng, n) for n in range(1, VIDEOS + 1)}
     found = answers(rng, truth)
     with tempfile.TemporaryDirectory() as folder:
@@ -114,13 +114,13 @@ def main() -> None:
 
         def everything() -> dict[str, float]:
             write_posetrack(results, truth, found)
-            known = read_truth(annotated, own)
-            people = read_results(results, known, own)
-            return figures(own.joints, average_precision(known, people))
+            known = read_truth(annotated)
+            people = read_results(results, known)
+            return figures(average_precision(known, people))
 
         whole = best(everything, given.repeat)
-        known = read_truth(annotated, own)
-        people = read_results(results, known, own)
+        known = read_truth(annotated)
+        people = read_results(results, known)
         loaded = best(lambda: average_precision(known, people), given.repeat)
         total = everything()["mAP"]
         print(f"{len(known.frames)} frames, {len(people.frame)} poses, mAP {total:.2f}")

@@ -3,8 +3,8 @@
     <run>/checkpoints/best/    model.safetensors  config.json
     <run>/checkpoints/last/    the same, and trainer.pt: what a stopped training goes on from
 
-A folder is written beside and renamed, so it is whole or absent. Nothing is ever unpickled, and a
-config.json never imports what it likes: it may name the classes of `tree.KNOWN` alone.
+A folder is written beside and renamed, so it is complete or absent. Nothing is unpickled, and a
+config.json may only name classes of posediff (`tree.build_known`).
 """
 
 import json
@@ -50,7 +50,7 @@ def save(
 
 
 def existing(folder: Path | str) -> Path:
-    """The folder, or its predecessor where the moment of exchange was cut off."""
+    """The folder, or its predecessor if the exchange of the two was interrupted."""
     folder = Path(folder)
     old = folder.with_name(folder.name + ".old")
     return old if old.is_dir() and not folder.is_dir() else folder
@@ -74,7 +74,7 @@ def read_config(folder: Path | str) -> dict[str, Any]:
 
 
 def write_config(folder: Path | str, config: Mapping[str, Any]) -> None:
-    """Another config.json for a model folder, whose weights stay as they are."""
+    """Replace the config.json of a model folder; its weights stay."""
     write_json(existing(folder) / "config.json", dict(config), indent=1)
 
 
@@ -103,7 +103,10 @@ def read_trainer(folder: Path | str) -> dict[str, Any]:
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path | str) -> None:
-    """Strict: the first entry that is missing, unknown or of another shape is an error."""
+    """Load weights strictly.
+
+    Raises ValueError for the first entry that is missing, unknown or of another shape.
+    """
     wanted = module.state_dict()
     for name in [*wanted, *weights]:
         if name not in weights:
@@ -111,7 +114,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path 
         if name not in wanted:
             raise ValueError(f"{source}: the weights have an entry {name} that the model lacks")
         if weights[name].shape != wanted[name].shape:
-            shapes = f"{tuple(weights[name].shape)}, the model wants {tuple(wanted[name].shape)}"
+            shapes = f"{tuple(weights[name].shape)}, the model has {tuple(wanted[name].shape)}"
             raise ValueError(f"{source}: the entry {name} has shape {shapes}")
     module.load_state_dict(dict(weights))
 
@@ -119,7 +122,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path 
 def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
     """The model of a folder, in evaluation mode, on the CPU.
 
-    Its sampler, K and aggregation rule are those of its training; every call may say otherwise.
+    Its sampler, K and aggregation rule are those of its training; a call may set others.
     `classes` maps further dotted names, of your own heads, to the classes themselves.
 
     Raises:
@@ -134,9 +137,9 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
 
 
 def insert_encoders(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
-    """Put a network in the place of every model folder that `encoder:` names, in place.
+    """Replace every model folder that `encoder:` names by the tree of its network, in place.
 
-    Yields where it stands in the model and the folder that holds its weights.
+    Yields the path of the part in the model, and the folder with its weights.
     """
     for key, node in tree.items():
         here = f"{at}.{key}".lstrip(".")
@@ -157,8 +160,8 @@ def load_part(model: nn.Module, at: str, folder: Path, source: str = "head") -> 
 def newest(
     runs: Path | str, task: str, dataset: str, method: str, kind: Mapping[str, Any]
 ) -> Path | None:
-    """The youngest best model of that kind among the run folders; `kind` is what it was told of its
-    data, such as the `keypoints`. A model that was told no `window` is one of single frames.
+    """The newest best model among the run folders, or None. `kind` are options of the data that it
+    was trained on, such as `keypoints`; a model without `window` is one of single frames.
     """
     wanted = {"name": dataset, "window": 1, **kind}
     best = sorted(
@@ -167,7 +170,7 @@ def newest(
     )
     for folder in (path.parent for path in reversed(best)):
         config = read_config(folder)
-        told = {"window": 1, **config["dataset"]}
-        if config["method"] == method and wanted.items() <= told.items():
+        trained_on = {"window": 1, **config["dataset"]}
+        if config["method"] == method and wanted.items() <= trained_on.items():
             return folder
     return None

@@ -1,4 +1,4 @@
-"""What makes a function of a configuration a command: where conf/ is, and messages of one line."""
+"""Commands of a configuration: the place of conf/, and errors of one line."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
-    """What a person can mend: their input, their files, their overrides."""
+    """Errors that a user can correct: in the input, the files or the overrides."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -48,7 +48,7 @@ def expected_errors() -> tuple[type[Exception], ...]:
 
 
 def one_line(error: BaseException) -> str:
-    """The message that says most, on one line: Hydra wraps the real error into its own."""
+    """The message of the original error, on one line: Hydra wraps it into its own."""
     from hydra.errors import InstantiationException
 
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
@@ -59,9 +59,9 @@ def one_line(error: BaseException) -> str:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What a person can mend ends in one line and exit code 1; HYDRA_FULL_ERROR=1 shows it all.
+    """End expected errors in one line and exit code 1; HYDRA_FULL_ERROR=1 shows the traceback.
 
-    A warning is one line too, without the place in the code that gave it.
+    A warning is one line, too, without its place in the code.
     """
     before = warnings.formatwarning
     if not FULL_ERRORS:
@@ -75,7 +75,8 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(1)
     except KeyboardInterrupt:
         print(
-            "\nstopped. Training goes on with name=<of the run folder> resume=true", file=sys.stderr
+            "\nstopped. Training continues with name=<of the run folder> resume=true",
+            file=sys.stderr,
         )
         sys.exit(130)
     finally:

@@ -1,6 +1,6 @@
-"""The door to Hydra: composing conf/, and building what a configuration says.
+"""Configurations: composed from conf/ by Hydra, and built.
 
-Importers use `build` and never see Hydra; it is imported here inside the functions that need it.
+Importers use `build` and do not load Hydra: the functions that need it import it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from posediff.diffusion import Model, Regression
 from posediff.diffusion.model import Rule
 
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "rules", "backbone")
-# what a model folder says of the data that its model was made for
+# the options of the data set that a model folder records
 DATA_KEYS = (
     *("name", "keypoints", "annotation", "window", "noise"),
     *("size", "codec", "mean", "std", "offsets"),
@@ -66,7 +66,7 @@ def build_model(model: dict[str, Any]) -> Model:
 
 
 def model_tree(cfg: Any) -> dict[str, Any]:
-    """cfg.model as plain data, its encoder found where none is named."""
+    """cfg.model as plain data, with the newest encoder if none is named."""
     refuse_truth(cfg)
     model: dict[str, Any] = plain(cfg.model)
     head = model["head"]
@@ -96,7 +96,7 @@ def find(cfg: Any, method: str, key: str, how: str) -> Path:
 
 
 def model_config(cfg: Any, model: dict[str, Any]) -> dict[str, Any]:
-    """What config.json of a model folder says: the network, and what it was trained for."""
+    """The content of config.json of a model folder: the network, and its training data."""
     return {
         "task": cfg.task.name,
         "method": cfg.task.method,
@@ -122,7 +122,7 @@ def group_of(override: str) -> str:
 
 
 def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
-    """The checkpoint that a configuration names or means, as trained unless overridden now.
+    """The model of a configuration, as trained unless overridden now.
 
     Returns the configuration composed again with what was set at training, the model in evaluation
     mode on its device, and its folder.
@@ -153,8 +153,8 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
 
 
 def _as_trained(primary: str, saved: Mapping[str, Any], given: Sequence[str], folder: Path) -> Any:
-    """The configuration with the overrides of the training that are not given anew, and with the
-    data as the network was built for."""
+    """The configuration with the overrides of the training, those given now, and the data that the
+    network was built for. Raises ValueError for an override that the network cannot follow."""
     keys = {key_of(o) for o in given}
     cfg = compose(primary, [o for o in saved["overrides"] if key_of(o) not in keys] + [*given])
     for key in FIXED_KEYS:
@@ -170,13 +170,12 @@ def _as_trained(primary: str, saved: Mapping[str, Any], given: Sequence[str], fo
 
 
 def refuse_other_network(cfg: Any, saved: Mapping[str, Any], folder: Path) -> None:
-    """Raises ValueError if the configuration asks for another network than that of the folder: its
-    head, or what it says."""
+    """Raise ValueError if the configuration describes another network than that of the folder."""
     asked, own = plain(cfg.model), saved["model"]
     found = tree.differences(asked["head"], own["head"], "model.head", {"encoder"})
     if "process" in asked and "process" in own:
-        says = asked["process"]["predicts"], own["process"]["predicts"]
-        found += tree.differences(*says, "task.predicts", set())
+        targets = asked["process"]["predicts"], own["process"]["predicts"]
+        found += tree.differences(*targets, "task.predicts", set())
     for key, wanted, there in found:
         raise ValueError(
             f"{folder} has {key}={there}, and {wanted} was asked for: leave out what sets it, or "
@@ -195,9 +194,9 @@ def dataset(cfg: Any, split: str) -> Any:
 
 
 def rules(cfg: Any, model: Model) -> dict[str, Rule]:
-    """The rules that score, by the names of their figures: jpma@estimated_root, p_best@oracle.
+    """The rules to score, by the names of their figures: jpma@estimated_root, p_best@oracle.
 
-    Beside a rule that projects there is always the plain mean.
+    The plain mean is always scored beside a rule that projects.
     """
     known, oracles, found = plain(cfg.rules), plain(cfg.eval.oracles), dict[str, Rule]()
     for name in cfg.eval.aggregates:
@@ -216,7 +215,7 @@ def rules(cfg: Any, model: Model) -> dict[str, Rule]:
 
 
 def refuse_truth(cfg: Any) -> None:
-    """Raises ValueError if the rule that makes the answer would read the truth."""
+    """Raise ValueError if the rule that makes the answer would read the truth."""
     name = cfg.task.aggregate
     rooted = "root" in cfg.rules.get(name, {})
     if name in cfg.eval.oracles or (rooted and cfg.eval.root == "oracle"):

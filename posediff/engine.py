@@ -1,8 +1,8 @@
 """Training and evaluation as plain functions over plain objects.
 
-The engine knows `model.loss`, `model.sample` and `model.calibrate` only; it reads no configuration
-and knows no task. Randomness is set anew at every step by (seed, step), and the order of the data
-is a function of (seed, position), so that a run that was stopped ends as if it had not been.
+The engine uses `model.loss`, `model.sample` and `model.calibrate` only; it reads no configuration
+and depends on no task. The random state of a step is set by (seed, step), and the order of the data
+is a function of (seed, position), so a resumed run ends with the weights of an unbroken one.
 """
 
 import json
@@ -30,7 +30,7 @@ Figures = dict[str, float]
 
 
 class Samples(Protocol):
-    """A map-style data set that yields whole batches, and redraws its randomness every epoch."""
+    """A map-style data set of whole batches, whose randomness is drawn again every epoch."""
 
     def __len__(self) -> int: ...
     def __getitems__(self, rows: list[int]) -> dict[str, Any]: ...
@@ -38,7 +38,7 @@ class Samples(Protocol):
 
 
 class Subset:
-    """`count` samples of a data set, evenly spaced; all of them where it has no more."""
+    """`count` samples of a data set, evenly spaced; all of them if it has no more."""
 
     def __init__(self, data: Samples, count: int) -> None:
         self.data, n = data, min(count, len(data))
@@ -55,13 +55,13 @@ class Subset:
 
 
 def samples_of(frames: int, model: Model) -> int:
-    """How many samples of a model hold so many frames, at least one."""
+    """Number of a model's samples that contain so many frames, at least 1."""
     return max(1, frames // model.head.window.frames)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An epoch is `epoch_samples` samples, or one pass over the data where that is None."""
+    """An epoch is `epoch_samples` samples, or one pass over the data if that is None."""
 
     epochs: int
     batch_size: int
@@ -95,16 +95,16 @@ def fit(
 ) -> Figures:
     """Train, and keep the best averaged weights by `monitor` on held-out data.
 
-    Writes log.jsonl and checkpoints/{last,best} in `folder`; gives the figures of the best epoch.
+    Writes log.jsonl and checkpoints/{last,best} in `folder`; returns the figures of the best epoch.
     `rate` maps the part of training done, 0 .. 1, to a factor of the optimiser's learning rate.
     """
     one_of("eval.better", better, ("lower", "higher"))
     average = AveragedModel(model, multi_avg_fn=averaging(recipe.ema))
-    begin, best = 0, Figures()
+    first, best = 0, Figures()
     if resume:
-        begin, best = restore(folder / "checkpoints/last", model, average, optimizer)
+        first, best = restore(folder / "checkpoints/last", model, average, optimizer)
     base = [group["lr"] for group in optimizer.param_groups]
-    for epoch in range(begin, recipe.epochs):
+    for epoch in range(first, recipe.epochs):
         started = time.monotonic()
         loss = train_one_epoch(model, average, data, optimizer, base, rate, recipe, folder, epoch)
         figures = {"loss": loss, **score(cast(Model, average.module))}
@@ -186,8 +186,8 @@ def evaluate(
     label: str = "scoring",
     hypotheses: int | None = None,
 ) -> Figures:
-    """Score every aggregation rule on the same draws of every sample. hypotheses: K, as the model
-    has it unless given."""
+    """Score every aggregation rule on the same draws of every sample. hypotheses: K, by default
+    that of the model."""
     device = next(model.parameters()).device
     model.eval()
     for sample in in_order(data, batch_size, workers, label):
@@ -220,9 +220,8 @@ def restore(
 
 
 def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
-    """The exponential mean of weights; its memory grows with training up to 1 / (1 - decay).
-
-    So that a short run is not the mean of its own beginning: decay at step n is (1 + n) / (10 + n).
+    """The exponential mean of weights, with the decay (1 + n) / (10 + n) at step n, at most
+    `decay`: a short run is not the mean of its own first steps.
     """
 
     @torch.no_grad()
@@ -250,7 +249,7 @@ def batches(length: int, size: int, seed: int, first: int, steps: int) -> Iterat
 
 
 def in_order(data: Samples, size: int, workers: int = 0, label: str = "") -> Iterator[Any]:
-    """The batches of one pass, first to last; progress is shown where it has a label."""
+    """The batches of one pass, first to last; progress is shown if it has a label."""
     rows = [list(range(i, min(i + size, len(data)))) for i in range(0, len(data), size)]
     batches = iter(loader(data, rows, workers))
     return progress(batches, len(rows), label, {}) if label else batches
@@ -259,8 +258,8 @@ def in_order(data: Samples, size: int, workers: int = 0, label: str = "") -> Ite
 def loader(data: Samples, rows: list[list[int]], workers: int) -> Iterator[Any]:
     """The batches of these rows.
 
-    Bad input is the same error wherever it is met: of what a worker raises PyTorch would make the
-    text of a traceback, so it comes over in a batch's place.
+    A worker returns an error of the input in place of a batch, and it is raised here: PyTorch would
+    turn it into the text of a traceback.
     """
     guarded: Dataset[Any] = _Guarded(data)  # type: ignore[assignment]
     for batch in DataLoader(guarded, batch_sampler=rows, collate_fn=_whole, num_workers=workers):
@@ -290,7 +289,7 @@ def log(folder: Path, figures: Mapping[str, Any]) -> None:
 
 
 def exponential(done: float, last: float) -> float:
-    """An even decay down to the part `last`: that of r per epoch, over n epochs, is r ** n."""
+    """An exponential decay to the part `last`: r ** n for the factor r per epoch, over n epochs."""
     return math.pow(last, done)
 
 

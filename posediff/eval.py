@@ -21,12 +21,12 @@ def main(cfg: Any) -> None:
     fits(cfg, saved, folder)
     data = config.dataset(cfg, cfg.eval.split)
     rules = config.rules(cfg, model)
-    spread = recalibrated(cfg, model, folder)
-    metric = metric_of(cfg, data.truth(whole=cfg.eval.split != "validation"), spread)
+    scaling = recalibrated(cfg, model, folder)
+    metric = metric_of(cfg, data.truth(whole=cfg.eval.split != "validation"), scaling)
     size = engine.samples_of(cfg.eval.batch_size, model)
-    begin = time.perf_counter()
+    start = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
-    seconds = time.perf_counter() - begin
+    seconds = time.perf_counter() - start
     report.show(figures)
     path = write_json(run / "metrics.json", {"metrics": figures}, indent=1)  # if the rest fails
     about = {
@@ -41,7 +41,7 @@ def main(cfg: Any) -> None:
         "steps": model.steps,
         "K": model.hypotheses,
         "aggregates": list(rules),
-        **({"recalibration": spread} if spread else {}),
+        **({"recalibration": scaling} if scaling else {}),
         **model.head.summary(),
         "seed": cfg.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -54,14 +54,14 @@ def main(cfg: Any) -> None:
     print("\n".join(map(str, files)))
 
 
-def metric_of(cfg: Any, truth: Truth, spread: dict[str, Any] | None = None) -> Any:
-    """The configured metric; it also scores recalibrated hypotheses if their factor is known."""
-    factor = {"factor": spread["factor"]} if spread else {}
+def metric_of(cfg: Any, truth: Truth, scaling: dict[str, Any] | None = None) -> Any:
+    """The configured metric; it also scores recalibrated hypotheses if a factor is given."""
+    factor = {"factor": scaling["factor"]} if scaling else {}
     return tree.build(config.plain(cfg.eval.metric), truth=truth, **factor)
 
 
 def fits(cfg: Any, saved: dict[str, Any], folder: Path) -> None:
-    """Raises ValueError for a model of other joints; warns if it learned from other input."""
+    """Raise ValueError for a model of other joints; warn if it was trained on other input."""
     if saved["skeleton"] != cfg.dataset.skeleton:
         raise ValueError(
             f"{folder}: trained on the joints of {saved['skeleton']}, {cfg.dataset.name} has those "
@@ -74,7 +74,7 @@ def fits(cfg: Any, saved: dict[str, Any], folder: Path) -> None:
 
 
 def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
-    """What the model folder knows of its spread; found on validation data if that is asked for."""
+    """The recalibration of the model folder; fitted on validation data if `eval.recalibrate`."""
     found: dict[str, Any] | None = checkpoint.read_config(folder).get(recalibration.KEY)
     if cfg.eval.recalibrate:
         data = config.dataset(cfg, "validation")
@@ -84,7 +84,7 @@ def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
         found = recalibration.fit(model, held_out, metric, size, cfg.seed)
         recalibration.keep(folder, found)
         print(
-            f"hypotheses lie {found['factor']:.2f} times as far from their mean once recalibrated"
+            f"hypotheses are {found['factor']:.2f} times as far from their mean once recalibrated"
         )
     elif found and found["steps"] != model.steps:
         print(

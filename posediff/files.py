@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then renamed."""
+"""Files that are complete or absent: written beside their place, then renamed."""
 
 import json
 import math
@@ -40,5 +40,6 @@ def plain(content: Any) -> Any:
 
 
 def safe_name(name: str) -> str:
-    """A name as that of a file: what is no letter, digit, `-`, `_` or `.` becomes `_`."""
+    """A name that is safe as a file name: other characters than letters, digits, -, _ and . become
+    _."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)

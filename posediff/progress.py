@@ -1,4 +1,4 @@
-"""A bar on a terminal, plain lines elsewhere: how far, how fast, how long still."""
+"""Progress: a bar on a terminal, plain lines elsewhere, with the rate and the time left."""
 
 import sys
 import time
@@ -11,9 +11,9 @@ T = TypeVar("T")
 def progress(
     items: Iterable[T], total: int, label: str, notes: dict[str, str], every: float = 10.0
 ) -> Iterator[T]:
-    """Pass `items` on. `notes` is shown beside the count and may change between items.
+    """The same items. `notes` are shown beside the count and may change between items.
 
-    Without a terminal a line is printed after every `every` seconds, none for what takes less.
+    Without a terminal a line is printed every `every` seconds.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -23,19 +23,19 @@ def progress(
             yield item
             bar.set_postfix(notes, refresh=False)
         return
-    begin = last = time.monotonic()
+    start = last = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
         if now - last >= every and done < total:
-            last, rate = now, done / (now - begin)
+            last, rate = now, done / (now - start)
             shown = "".join(f"  {k} {v}" for k, v in notes.items())
             left = (total - done) / rate
             print(f"{label}: {done}/{total}  {rate:.3g}/s  {clock(left)} left{shown}", flush=True)
 
 
 def clock(seconds: float) -> str:
-    """Seconds as people read them: 42s, 3m05s, 2h07m."""
+    """A duration in seconds as text: 42s, 3m05s, 2h07m."""
     s = round(seconds)
     if s < 60:
         return f"{s}s"

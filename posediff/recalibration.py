@@ -1,7 +1,7 @@
-"""One factor by which a model's hypotheses lie too near together, or too far apart.
+"""One factor that brings the hypotheses of a model nearer to their mean, or farther from it.
 
-It is found on validation data with 50 hypotheses, never on what it is scored on, and stands in the
-model folder's config.json with the steps that it was found at, since spread depends on those.
+It is found on validation data with 50 hypotheses, never on the data that is scored. The config.json
+of the model folder contains it, with the sampler's steps, on which the spread depends.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ KEY = "recalibration"
 def fit(
     model: Model, data: engine.Samples, metric: Any, batch_size: int, seed: int = 0
 ) -> dict[str, Any]:
-    """The factor and how it was found. `data` is held out from training and from the score.
+    """The factor and how it was found. `data` is used neither in training nor in the score.
 
-    Raises ValueError for a model that cannot draw, or whose draws are all alike.
+    Raises ValueError if the model cannot draw several hypotheses, or if all its draws are equal.
     """
     rules = {"mean": mean}
     engine.evaluate(
@@ -37,5 +37,5 @@ def fit(
 
 
 def keep(folder: Path, found: Mapping[str, Any]) -> None:
-    """In the model folder, in place of an older one."""
+    """Write the result of `fit` to the model folder; replaces an older one."""
     checkpoint.write_config(folder, checkpoint.read_config(folder) | {KEY: dict(found)})

@@ -1,4 +1,4 @@
-"""What an evaluation shows: figures on the screen, and a picture of the reliability."""
+"""The output of an evaluation: figures on the screen, and the reliability diagram."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,26 +10,26 @@ from posediff.visual.reliability import draw_reliability
 
 
 def show(figures: Figures) -> None:
-    """Print the headline figures and what they say of the spread."""
+    """Print the headline figures and, if coverage was measured, its verdict."""
     print(table(figures))
-    if reliability(figures):
-        print(verdict(figures))
+    if line := verdict(figures):
+        print(line)
 
 
 def table(figures: Figures) -> str:
-    """The headline figures, one a line; metrics.json has the others, too."""
+    """The headline figures, one a line; metrics.json also contains the others."""
     shown = {k: x for k, x in figures.items() if ":" not in k}
     width = max(map(len, shown), default=0)
     return "\n".join(f"{k:{width}}  {x:10.{digits(x)}f}" for k, x in shown.items())
 
 
 def digits(x: float) -> int:
-    """Digits behind the point: none of a count, two of millimetres and percent, four of a share."""
+    """Decimal places: none of a count, two of millimetres and percent, four of a share."""
     return 0 if x == int(x) else 2 if abs(x) > 1 else 4
 
 
 def reliability_picture(figures: Figures, folder: Path) -> Iterator[Path]:
-    """Write the reliability diagram, if coverage was measured; return its path."""
+    """Write the reliability diagram, if coverage was measured; yields its path."""
     if curves := reliability(figures):
         path = folder / "reliability.png"
         write_picture(path, draw_reliability(LEVELS, curves))

@@ -11,10 +11,10 @@ frames puts F behind B. All functions here return a new nest and leave their inp
                             (B, [F,] J, 3)   3D: camera metres, x right, y down, z forward
     visible                 (B, [F,] J)      2D: 1 if labelled; 3D: 1 if its 2D is known
 
-  people in pictures and video
+  people in images and video
     image                   (B, 3, H, W)     crop, (RGB 0..255 - mean) / std of the backbone
     frames                  (B, F, 3, H, W)  the same of a clip's frames, instead of image
-    frames_valid            (B, F)           0 if another frame stands in for a missing one
+    frames_valid            (B, F)           0 if another frame replaces a missing one
     offsets                 (B, F)           frames from the key frame
     track_id                (B,)             who it is; -1 for boxes of a detector
     affine                  (B, 2, 3)        annotation pixels -> crop pixels
@@ -35,7 +35,7 @@ frames puts F behind B. All functions here return a new nest and leave their inp
     image_size              (B, [F,] 2)      pixels, width and height
     frames_valid            (B, F)           0 if a frame counts in neither loss nor score
 
-Data sets without annotations, and one's own input, lack what only a label tells.
+Data sets without annotations, and your own input, have no entries that need labels.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,8 +62,8 @@ def take(tree: Any, rows: Index) -> Any:
 
 def parts(tree: Sample, size: int) -> Iterator[Any]:
     """A batch in parts of at most `size` rows."""
-    for begin in range(0, len(tree["id"]), size):
-        yield take(tree, slice(begin, begin + size))
+    for start in range(0, len(tree["id"]), size):
+        yield take(tree, slice(start, start + size))
 
 
 def cat(trees: Sequence[Any]) -> Any:

@@ -1,7 +1,7 @@
-"""The weight files of others, as torch.save writes them: tensors and plain Python values.
+"""Weight files of other projects, as torch.save writes them: tensors and plain Python values.
 
-Nothing else in them is built or run. NumPy's objects beside the weights (a random state, a score)
-are read as an `Inert` in their place.
+No other object is built and no code is run. NumPy's objects beside the weights (a random state, a
+score) are read as an `Inert`.
 """
 
 import re
@@ -23,7 +23,7 @@ NUMPY = [
 
 
 class Inert:
-    """Takes the place of an object that is not built, and ignores all that the file gives it."""
+    """Replaces an object that is not built, and ignores its content."""
 
     def __init__(self, *_: object) -> None: ...
     def __setstate__(self, state: object) -> None: ...
@@ -34,7 +34,7 @@ def read_torch(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, or an object that is not of NumPy beside the weights.
+        ValueError: the file is damaged, or contains an object that is not NumPy's.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weight file")
@@ -47,7 +47,7 @@ def read_torch(path: Path) -> Any:
         other = re.search(r"GLOBAL ([\w.]+)", str(error))
         if other:
             raise ValueError(
-                f"{path}: holds {other[1]} beside its weights, which posediff does not unpickle: "
-                "save the state dict alone"
+                f"{path}: contains {other[1]} beside its weights, which posediff does not "
+                "unpickle: save the state dict alone"
             ) from None
         raise ValueError(f"{path}: damaged or no weight file; download it again") from None

@@ -17,7 +17,7 @@ def main(cfg: Any) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if not cfg.resume and (folder / "checkpoints").exists():
         raise ValueError(
-            f"{folder} holds a run already: resume=true goes on with it, name= renames"
+            f"{folder} holds a run already: resume=true continues it, name= starts another"
         )
     torch.manual_seed(cfg.seed)
     data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
@@ -30,7 +30,7 @@ def main(cfg: Any) -> None:
     model = config.build_model(model_tree).to(config.device(cfg.device))
     size = engine.samples_of(cfg.eval.batch_size, model)
     if not cfg.resume:
-        begin(cfg, model)
+        initialise(cfg, model)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(
         f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
@@ -61,8 +61,8 @@ def main(cfg: Any) -> None:
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
 
 
-def begin(cfg: Any, model: Model) -> None:
-    """Load the weights of others that training begins with, where the configuration names some."""
+def initialise(cfg: Any, model: Model) -> None:
+    """Load the weights that training starts from, if the configuration names any."""
     backbone = model.head.pretrained
     if backbone is not None and cfg.backbone.weights is not None:
         print(weights.load(backbone, cfg.backbone.weights))
@@ -72,8 +72,8 @@ def begin(cfg: Any, model: Model) -> None:
 
 
 def groups(cfg: Any, model: Model) -> list[dict[str, Any]]:
-    """The parameters to learn, by rate: a backbone's layers learn the slower the deeper they
-    lie."""
+    """Parameter groups with their learning rates: a backbone's layers learn more slowly the deeper
+    they are."""
     backbone, above = model.head.pretrained, dict[int, int]()
     if backbone is not None:
         above = {id(p): backbone.layers_above(name) for name, p in backbone.named_parameters()}
@@ -86,7 +86,7 @@ def groups(cfg: Any, model: Model) -> list[dict[str, Any]]:
 
 
 def calibrate(cfg: Any, folder: Path, held_out: engine.Samples, batch_size: int) -> None:
-    """Let the best model measure its errors on held-out samples, and keep what it found."""
+    """Let the best model measure its errors on held-out samples, and save it again."""
     model = checkpoint.load(folder, config.classes(cfg)).to(config.device(cfg.device))
     engine.calibrate(model, held_out, batch_size)
     checkpoint.save(folder, model.state_dict(), checkpoint.read_config(folder))

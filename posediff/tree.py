@@ -3,11 +3,12 @@
     {_target_: package.module.name, key: value, ...}      name(key=value, ...)
     {_target_: ..., _partial_: true, key: value, ...}     the same, to be called later
 
-Lists, plain values, and objects that are built already, stay as they are. A configuration that its
-user wrote may name anything that can be imported. A tree from a file, such as the config.json of a
-model folder, may name the classes and functions of `KNOWN` alone, and those that the caller gives.
+Lists, plain values and built objects stay as they are. A configuration that its user wrote may name
+anything that can be imported. A tree from a file, such as the config.json of a model folder, may
+only name the classes of posediff.tasks, the names of `KNOWN`, and those that the caller passes.
 """
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
@@ -34,22 +35,8 @@ KNOWN = {
     "posediff.pose.rules.max_score",
     "posediff.pose.rules.medoid",
     "posediff.pose.rules.mode",
-    "posediff.tasks.image2d.Coarse",
-    "posediff.tasks.image2d.Guide",
-    "posediff.tasks.image2d.Image2D",
-    "posediff.tasks.image2d.Masks",
-    "posediff.tasks.image2d.SGDD",
-    "posediff.tasks.image2d.Space",
-    "posediff.tasks.lift3d.D3DP",
-    "posediff.tasks.lift3d.Encoder",
-    "posediff.tasks.lift3d.Lift3D",
-    "posediff.tasks.lift3d.Official",
-    "posediff.tasks.lift3d.VideoEncoder",
-    "posediff.tasks.video2d.ClipFeatures",
-    "posediff.tasks.video2d.Plain",
-    "posediff.tasks.video2d.PoseDecoder",
-    "posediff.tasks.video2d.Video2D",
 }
+HEADS = r"posediff\.tasks\.\w+\.[A-Z]\w+"  # the classes that a task exports
 
 
 def build(tree: Any, **more: Any) -> Any:
@@ -70,7 +57,7 @@ def build_known(tree: Any, source: str, classes: Mapping[str, Any] | None = None
     def known(name: str) -> Any:
         if name in own:
             return own[name]
-        if name in KNOWN:
+        if name in KNOWN or re.fullmatch(HEADS, name):
             return imported(name)
         raise ValueError(f"{source}: {name} is no class of posediff; pass it as classes={{...}}")
 

@@ -7,8 +7,8 @@
     mixste_cpn_243f.bin                                 the lifter alone
     h36m_best_epoch.bin                                 d3dp
 
-in any order. Only tensors are read from the files, nothing in them is run. Prints what became of
-every key, and fails at the first that is missing, unknown or of another shape. The released
+in any order. Only tensors are read from the files, no code in them is run. Prints the new name of
+every key, and fails at the first key that is missing, unknown or of another shape. The released
 evaluation uses the model weights, not the EMA.
 """
 
@@ -28,7 +28,7 @@ from posediff.prepare.released import (
     LIFTER,
     WIDTH,
     convert,
-    video_size,
+    mixste_size,
 )
 
 LIFTERS = "head.encoder.network."
@@ -70,50 +70,47 @@ def write(files: list[Path], out: Path, weights: str) -> None:
 def model_of(
     state: dict[str, Tensor], files: list[Path]
 ) -> tuple[str, int, dict[str, Tensor], list[str]]:
-    """Method, window, weights and command line of the model that the files make."""
+    """Method, window, weights and overrides of the model that the files make together."""
     refines, denoises, lifts = (
         any(name.startswith(prefix) for name in state)
         for prefix in (DENOISER.prefix, "head.denoiser.", LIFTERS)
     )
-    data = ["dataset=h36m"]
     if denoises:
         if refines or lifts:
             raise ValueError(f"D3DP needs no other file beside it: give {files[0]} alone")
-        size = sizes(state, "head.denoiser.")
-        chosen = [f"task.head.{k}={size[k]}" for k in ("width", "depth")]
-        window = f"dataset.window={size['window']}"
-        return "d3dp", size["window"], state, ["task=lift3d", "preset=d3dp", *data, window, *chosen]
+        size = mixste_size(state, "head.denoiser.")
+        chosen = ["task=lift3d", "preset=d3dp", *settings("task.head", **size)]
+        return "d3dp", size["window"], state, chosen
     if VIDEO in state and not refines:
         state = {name.replace("head.encoder.", "head."): x for name, x in state.items()}
         state["head.residual"] = torch.zeros(JOINTS, 3)
-        size = sizes(state, "head.network.")
-        chosen = [f"model.head.{k}={size[k]}" for k in ("width", "depth")]
-        chosen += [f"dataset.window={size['window']}"]
-        return "encoder", size["window"], state, ["experiment=lift3d_video_encoder", *data, *chosen]
+        size = mixste_size(state, "head.network.")
+        chosen = ["experiment=lift3d_video_encoder", *settings("model.head", **size)]
+        return "encoder", size["window"], state, chosen
     for present, (network, kind) in (
         (refines, (DENOISER, "denoiser")),
         (lifts, (LIFTER, "lifter")),
     ):
         if not present:
-            raise ValueError(f"no file holds the {kind} {network.name}: give it beside {files[0]}")
-    # our encoder's residual; no released file has it, and the released method reads none
+            raise ValueError(f"no file has the {kind} {network.name}: give it beside {files[0]}")
+    # the residual of our encoder: no released file has it, and the released method reads none
     state["head.encoder.residual"] = torch.zeros(JOINTS, 3)
     method = "official_video" if VIDEO in state else "official_frame"
-    window = sizes(state, LIFTERS)["window"] if VIDEO in state else 1
-    chosen = [f"task.head.width={WIDTH}", f"task.head.depth={DEPTH}", f"dataset.window={window}"]
-    return method, window, state, ["task=lift3d", f"preset={method}", *data, *chosen]
+    window = mixste_size(state, LIFTERS)["window"] if VIDEO in state else 1
+    chosen = ["task=lift3d", f"preset={method}", *settings("task.head", window, WIDTH, DEPTH)]
+    return method, window, state, chosen
 
 
-def sizes(state: dict[str, Tensor], prefix: str) -> dict[str, int]:
-    size = video_size(state, prefix)
-    assert size is not None  # the weights were checked
-    return size
+def settings(head: str, window: int, width: int, depth: int) -> list[str]:
+    """Overrides for the size of a head."""
+    size = [f"{head}.width={width}", f"{head}.depth={depth}"]
+    return ["dataset=h36m", f"dataset.window={window}", *size]
 
 
 def lifter(state: dict[str, Tensor]) -> dict[str, Any]:
     """The node of a model tree for the lifter of an Official head."""
     if VIDEO in state:
-        size = sizes(state, LIFTERS)
+        size = mixste_size(state, LIFTERS)
         return {"_target_": "posediff.tasks.lift3d.VideoEncoder", "skeleton": "h36m17", **size}
     size = {"width": WIDTH, "depth": DEPTH}
     return {"_target_": "posediff.tasks.lift3d.Encoder", "skeleton": "h36m17", **size}

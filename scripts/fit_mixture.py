@@ -1,24 +1,25 @@
-"""2D evidence -> a file of mixtures, which dataset.keypoints may name.
+"""2D evidence -> a file of mixtures, for dataset.keypoints.
 
     python scripts/fit_mixture.py EVIDENCE OUT.h5 [--calibrate residuals.npz]
 
-EVIDENCE is HDF5, with one group per view of a clip, /<subject>/<clip>/<camera>/, that holds one of
+EVIDENCE is HDF5, with one group per view of a clip, /<subject>/<clip>/<camera>/, that contains one
+of
 
-    heatmaps (F, J, h, w), affine (F, 2, 3)   picture -> crop pixels; EM on the cells of the maps
+    heatmaps (F, J, h, w), affine (F, 2, 3)   image -> crop pixels; EM on the cells of the maps
     samples (F, K, J, 2)                      pixels, such as hypotheses of image2d; EM
     keypoints (F, J, 2)                       pixels, detections; one Gaussian each
 
 and the attributes skeleton, image_size (width, height) and, of heatmaps, codec and size (of the
-crop); attributes of a group go before those of the file. Or it is data_2d_h36m_<name>.npz, the
-detections of VideoPose3D. See posediff/data/lifting/mixtures.py for what is written.
+crop); attributes of a group override those of the file. Or it is data_2d_h36m_<name>.npz, the
+detections of VideoPose3D. posediff/data/lifting/mixtures.py describes the output.
 
-The width of a heatmap tells how its network was trained, not how far off it is. So fit held-out
+The width of a heatmap depends on how its network was trained, not on its error. So fit held-out
 frames first, with `target` (F, J, 2), the true 2D, in every group:
 
     python scripts/fit_mixture.py VALIDATION.h5 validation_mixtures.h5 --residuals residuals.npz
 
-and --calibrate multiplies the scales of each joint so that these residuals have unit variance. Of
-detections that makes the scale their RMS residual.
+and --calibrate multiplies the scales of each joint so that these residuals have unit variance. The
+scale of detections is then their RMS residual.
 """
 
 import argparse
@@ -45,7 +46,7 @@ from posediff.pose.skeleton import skeleton
 
 CHUNK = 64  # frames that are fitted at once
 KINDS = ("heatmaps", "samples", "keypoints")
-View = Mapping[str, Any]  # arrays by name, and `about`: the attributes that hold for them
+View = Mapping[str, Any]  # arrays by name, and `about`: their attributes
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ def main() -> None:
     parser.add_argument("evidence", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--components", type=int, default=COMPONENTS, choices=range(1, 6))
-    parser.add_argument("--samples", type=int, help="fit so many draws from a heatmap, not itself")
+    parser.add_argument("--samples", type=int, help="fit this many draws of a heatmap, not the map")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--residuals", type=Path, help="write the residuals of `target` here")
-    parser.add_argument("--calibrate", type=Path, help="residuals to calibrate scales with")
+    parser.add_argument("--calibrate", type=Path, help="residuals that calibrate the scales")
     args = parser.parse_args()
     try:
         settings = Settings(args.components, args.samples, args.seed)
@@ -108,20 +109,23 @@ def fit(where: str, view: View, joints: int, settings: Settings) -> NDArray[np.f
     """The mixtures of a view, (F, J, M, 5)."""
     kind = next((kind for kind in KINDS if kind in view), None)
     if kind is None:
-        raise ValueError(f"{where}: holds none of {', '.join(KINDS)}")
-    fitter = {"heatmaps": of_heatmaps, "samples": of_samples, "keypoints": of_keypoints}[kind]
+        raise ValueError(f"{where}: none of {', '.join(KINDS)} in it")
     J = view[kind].shape[2 if kind == "samples" else 1]
     if joints != J:
         raise ValueError(f"{where}: {kind} of {J} joints, but the skeleton has {joints}")
     size = torch.tensor(attribute(where, view, "image_size"), dtype=torch.float64)
     parts = []
     for first in range(0, len(view[kind]), CHUNK):
-        chunk = {k: x if k == "about" else x[first : first + CHUNK] for k, x in view.items()}
-        evidence = torch.from_numpy(np.array(chunk[kind]))
+        evidence = torch.from_numpy(np.array(view[kind][first : first + CHUNK]))
         if not evidence.isfinite().all():
             frame = first + int((~evidence.isfinite()).flatten(1).any(1).nonzero()[0])
             raise ValueError(f"{where}: {kind} of frame {frame} are not finite")
-        mixture = fitter(where, evidence, chunk, size, settings)
+        if kind == "heatmaps":
+            mixture = of_heatmaps(where, evidence, view, first, size, settings)
+        elif kind == "samples":
+            mixture = from_samples(evidence, settings.components, seed=settings.seed)
+        else:
+            mixture = point_mixture(evidence.double(), float(DETECTED * size[0]))
         weights = mixture["weights"].unsqueeze(-1)
         parts.append(torch.cat([weights, mixture["loc"], mixture["scale"]], -1).double().numpy())
     if not parts:
@@ -129,26 +133,19 @@ def fit(where: str, view: View, joints: int, settings: Settings) -> NDArray[np.f
     return np.concatenate(parts)
 
 
-def of_heatmaps(where: str, maps: Tensor, view: View, size: Tensor, settings: Settings) -> Mixture:
-    crop = tuple(int(n) for n in attribute(where, view, "size"))
-    codec = Codec(
-        str(attribute(where, view, "codec")), (crop[0], crop[1]), crop[0] // maps.shape[3]
-    )
+def of_heatmaps(
+    where: str, maps: Tensor, view: View, first: int, size: Tensor, settings: Settings
+) -> Mixture:
+    """The mixtures of some maps of a view, from frame `first` on."""
+    width, height = (int(n) for n in attribute(where, view, "size"))
+    codec = Codec(str(attribute(where, view, "codec")), (width, height), width // maps.shape[3])
     if "affine" not in view:
-        raise ValueError(f"{where}: heatmaps need affine (F, 2, 3), from picture to crop pixels")
-    affine = torch.from_numpy(np.array(view["affine"], dtype=np.float64))
-    sizes = size.expand(len(maps), 2)
+        raise ValueError(f"{where}: heatmaps need affine (F, 2, 3), from image to crop pixels")
+    matrix = np.array(view["affine"][first : first + len(maps)], dtype=np.float64)
+    affine, sizes = torch.from_numpy(matrix), size.expand(len(maps), 2)
     return from_heatmaps(
         maps, codec, affine, sizes, settings.components, settings.samples, settings.seed
     )[0]
-
-
-def of_samples(where: str, x: Tensor, view: View, size: Tensor, settings: Settings) -> Mixture:
-    return from_samples(x, settings.components, seed=settings.seed)
-
-
-def of_keypoints(where: str, x: Tensor, view: View, size: Tensor, settings: Settings) -> Mixture:
-    return point_mixture(x.double(), float(DETECTED * size[0]))
 
 
 def read(path: Path) -> tuple[str, Iterator[tuple[str, View]]]:
@@ -192,30 +189,30 @@ def videopose3d(path: Path) -> Iterator[tuple[str, View]]:
 
 def attribute(where: str, view: View, name: str) -> Any:
     if name not in view["about"]:
-        raise ValueError(f"{where}: the attribute {name} is missing, of the group or of the file")
+        raise ValueError(f"{where}: the attribute {name} is missing in the group and in the file")
     return view["about"][name]
 
 
 def standardised(where: str, view: View, mixture: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many deviations of its heaviest component the truth lies off each joint, (F, J, 2)."""
+    """Error of the heaviest component in units of its scale, (F, J, 2)."""
     if "target" not in view:
-        raise ValueError(f"{where}: no target (F, J, 2), the true 2D, which --residuals asks for")
+        raise ValueError(f"{where}: no target (F, J, 2), the true 2D, which --residuals needs")
     heaviest = mixture[..., :1].argmax(-2, keepdims=True)
     best = np.take_along_axis(mixture, heaviest, -2)[..., 0, :]
     return (np.asarray(view["target"], dtype=np.float64) - best[..., 1:3]) / best[..., 3:]
 
 
 def factors(path: Path, joints: int) -> NDArray[np.float64]:
-    """RMS of standardised residuals, (J, 2)."""
+    """RMS of the standardised residuals in a file, (J, 2)."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of residuals; --residuals writes one")
     z = read_npz(path).get("standardised")
     if not isinstance(z, np.ndarray) or z.ndim != 3 or z.shape[1:] != (joints, 2) or not len(z):
         raise ValueError(
-            f"{path}: `standardised` must be (N, {joints}, 2): write it by --residuals"
+            f"{path}: `standardised` must be (N, {joints}, 2): write it with --residuals"
         )
     if not np.isfinite(z).all():
-        raise ValueError(f"{path}: `standardised` holds numbers that are not finite")
+        raise ValueError(f"{path}: `standardised` has numbers that are not finite")
     return np.sqrt(np.square(z.astype(np.float64)).mean(0)).clip(1e-6)
 
 

@@ -1,13 +1,13 @@
 """Small synthetic data sets in the real file formats, to try out commands and readers.
 
-    python scripts/make_mini.py h36m FOLDER         Human3.6M as VideoPose3D's npz files hold it
+    python scripts/make_mini.py h36m FOLDER         Human3.6M in VideoPose3D's npz files
     python scripts/make_mini.py h36m_cdf FOLDER     Human3.6M as it is distributed
     python scripts/make_mini.py 3dhp FOLDER         MPI-INF-3DHP as it is distributed
-    python scripts/make_mini.py keypoints FOLDER    2D detections in pictures of 1000 x 1000
-    python scripts/make_mini.py coco FOLDER         pictures with people; crowdpose, aic, lsp, lspet
+    python scripts/make_mini.py keypoints FOLDER    2D detections in images of 1000 x 1000
+    python scripts/make_mini.py coco FOLDER         images with people; crowdpose, aic, lsp, lspet
 
-The poses are those of the synthetic body, the pictures are drawn; nobody's data is in them, and no
-result on them counts.
+The poses are those of the synthetic body, and the images are rendered; they contain no real data,
+and results on them do not count.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from posediff.data.lifting.h36m import BROKEN, KEPT, TEST, TRAIN
 from posediff.data.lifting.h36m_cameras import cameras
 from posediff.data.lifting.synthetic_people import synthetic
+from posediff.data.pictures.lsp import EXTENDED, OWN
 from posediff.data.pictures.lsp import JOINTS as LSP_JOINTS
 from posediff.data.pictures.synthetic_pictures import TINY
 from posediff.files import replacing, write_json
@@ -37,7 +38,7 @@ sys.path.append(str(Path(__file__).parent))
 from mini_lift3d import h36m_cdf, mpi_inf_3dhp
 
 FRAMES = 50
-CLIPS = {  # of Human3.6M, and what the body does in them
+CLIPS = {  # of Human3.6M: motion of the synthetic body
     "Directions": "talking",
     "Greeting 1": "waving",
     "Photo": "lifting",
@@ -46,33 +47,36 @@ CLIPS = {  # of Human3.6M, and what the body does in them
     "Walking": "walking",
     "Walking 1": "walking",
 }
-NAMES = {"keypoints": "keypoints_2d", "scores": "scores"}  # in the file: in a sample
+NAMES = {"keypoints": "keypoints_2d", "scores": "scores"}  # key in the file: key in a sample
 CPN_ERROR = 5.0  # pixels per axis
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    makers = {
-        "h36m": h36m,
-        "h36m_cdf": h36m_cdf,
-        "3dhp": mpi_inf_3dhp,
-        "keypoints": keypoints,
+    makers = {"h36m": h36m, "h36m_cdf": h36m_cdf, "3dhp": mpi_inf_3dhp, "keypoints": keypoints}
+    painters = {
+        "coco": (coco, "COCO"),
+        "crowdpose": (crowdpose, "CrowdPose"),
+        "aic": (aic, "AI Challenger"),
+        "lsp": (lsp, "LSP"),
+        "lspet": (lspet, "LSP-extended"),
     }
-    drawers = {"coco": coco, "crowdpose": crowdpose, "aic": aic, "lsp": lsp, "lspet": lspet}
-    parser.add_argument("dataset", choices=[*makers, *drawers])
+    parser.add_argument("dataset", choices=[*makers, *painters])
     parser.add_argument("folder", type=Path)
-    help = "to train on, of a data set of pictures; half as many to test on (default %(default)s)"
+    help = "number of training images; half as many are for the test (default %(default)s)"
     parser.add_argument("--pictures", type=int, default=24, help=help)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     if args.dataset in makers:
         makers[args.dataset](args.folder)
     else:
-        drawers[args.dataset](args.folder, args.pictures)
+        paint, title = painters[args.dataset]
+        count = paint(args.folder, args.pictures)
+        print(f"wrote {args.folder}: {title} in small, {count} rendered images")
 
 
 def h36m(folder: Path) -> None:
-    """The three files of VideoPose3D: seven people, the real cameras, 32 joints, 2D of 17."""
+    """The three files of VideoPose3D: seven people, the real cameras, 3D of 32 joints, 2D of 17."""
     rng = np.random.default_rng(36)
     poses: dict[str, Any] = {}
     seen: dict[str, Any] = {}
@@ -82,12 +86,12 @@ def h36m(folder: Path) -> None:
         poses[subject], seen[subject], guessed[subject] = {}, {}, {}
         for name, kind in CLIPS.items():
             world = torch.from_numpy(motion(kind, body, FRAMES + 2, rng)).float()
-            world[..., :2] -= world[:, 0, :2].mean(0)  # amid the room, in all four pictures
+            world[..., :2] -= world[:, 0, :2].mean(0)  # in the middle, visible to all cameras
             views = [
                 project(world_to_camera(world, camera), camera.intrinsics).numpy()
                 for camera in cameras(subject)
             ]
-            # real detections, too, are sometimes a few frames longer than the motion capture
+            # real detections are also sometimes a few frames longer than the motion capture
             noisy = [view + rng.normal(0, CPN_ERROR, view.shape) for view in views]
             guessed[subject][name] = [view.astype(np.float32) for view in noisy]
             if (subject, name) != BROKEN:
@@ -104,24 +108,26 @@ def h36m(folder: Path) -> None:
 
 
 def keypoints(folder: Path) -> None:
-    """One frame of every motion of somebody nobody trained on, in the layout h36m17."""
+    """One frame of every motion, of a person of the test part, in the layout h36m17."""
     data = synthetic("test", clips=len(KINDS))
     seen = data.__getitems__(list(range(len(data))))
     square = (seen["image_size"] == 1000).all(-1).nonzero().flatten()
     chosen = square[:: len(square) // len(KINDS)][: len(KINDS)]
-    content = {k: seen[name][chosen].tolist() for k, name in NAMES.items()}
-    path = folder / "keypoints.json"
-    write_json(path, content)
+    content = {key: seen[name][chosen].tolist() for key, name in NAMES.items()}
+    path = write_json(folder / "keypoints.json", content)
     print(f"wrote {path}: 2D keypoints of {len(chosen)} frames")
 
 
 def _all_32(joints: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(F, 17, 3) -> (F, 32, 3): what nobody reads, hands, toes and copies, lies on its limb."""
+    """(F, 17, 3) -> (F, 32, 3); joints that are never read (hands, toes) repeat the one before."""
     return joints[:, np.searchsorted(KEPT, range(32), side="right") - 1]
 
 
-def coco(folder: Path, count: int) -> None:
-    """COCO 2017's layout: {train,val}2017/ and annotations/, and boxes as of a detector."""
+def coco(folder: Path, count: int) -> int:
+    """COCO 2017's files: {train,val}2017/ and annotations/, and boxes like those of a detector.
+
+    Returns the number of images, as the functions below.
+    """
     for part, number in ("train", count), ("val", count // 2):
         images, people = [], []
         for n, (shot, _) in enumerate(_scenes(f"coco {part}", number, most=4), start=1):
@@ -135,11 +141,11 @@ def coco(folder: Path, count: int) -> None:
     rng = np.random.default_rng(17)
     boxes = [_detection(rng, person) for person in people for _ in range(rng.integers(1, 3))]
     write_json(folder / "detections_val2017.json", boxes)
-    _report(folder, "COCO", count + count // 2)
+    return count + count // 2
 
 
-def crowdpose(folder: Path, count: int) -> None:
-    """CrowdPose's layout: images/ and json/; no area, num_keypoints of the limbs, crowdIndex."""
+def crowdpose(folder: Path, count: int) -> int:
+    """CrowdPose's files: images/ and json/; no area, num_keypoints of the limbs, crowdIndex."""
     files: dict[str, dict[str, Any]] = {}
     for part, number in ("train", count), ("val", count // 2), ("test", count // 2):
         images: list[dict[str, Any]] = []
@@ -157,14 +163,14 @@ def crowdpose(folder: Path, count: int) -> None:
     for part, data in files.items():
         people = _numbered(data["annotations"])
         write_json(folder / f"json/crowdpose_{part}.json", data | {"annotations": people})
-    _report(folder, "CrowdPose", count + count // 2 * 2)
+    return count + count // 2 * 2
 
 
-def aic(folder: Path, count: int) -> None:
-    """AI Challenger's layout, and beside it the COCO-like files that mmpose converts it to."""
+def aic(folder: Path, count: int) -> int:
+    """AI Challenger's files, and the files in COCO's form that mmpose makes of them."""
     parts = ("train", "20170902", "train", count), ("validation", "20170911", "val", count // 2)
-    spoken = {joint: joint.replace("_", " ").title() for joint in skeleton("aic14").joints}
-    spoken |= {"head_top": "Head top", "upper_neck": "Neck"}
+    names = {joint: joint.replace("_", " ").title() for joint in skeleton("aic14").joints}
+    names |= {"head_top": "Head top", "upper_neck": "Neck"}
     for name, date, short, number in parts:
         home = folder / f"ai_challenger_keypoint_{name}_{date}"
         images: list[dict[str, Any]] = []
@@ -177,32 +183,31 @@ def aic(folder: Path, count: int) -> None:
             people += _people(shot, n, "aic14")
             raw.append(_aic_entry(image, [p for p in people if p["image_id"] == n]))
         write_json(home / f"keypoint_{name}_annotations_{date}.json", raw)
-        about = {"categories": [_category("aic14", **spoken)], "images": images}
+        about = {"categories": [_category("aic14", **names)], "images": images}
         converted = about | {"annotations": _numbered(people)}
         write_json(folder / f"annotations/aic_{short}.json", converted)
-    _report(folder, "AI Challenger", count + count // 2)
+    return count + count // 2
 
 
-def lsp(folder: Path, count: int) -> None:
-    """Leeds Sports Pose: as many to test on as to train on, joints (3, 14, N), 1 = occluded."""
-    _leeds(folder, 2 * count, "im{:04d}.jpg", extended=False)
-    _report(folder, "LSP", 2 * count)
+def lsp(folder: Path, count: int) -> int:
+    """Leeds Sports Pose: as many test as training images, joints (3, 14, N), 1 = occluded."""
+    return _leeds(folder, 2 * count, extended=False)
 
 
-def lspet(folder: Path, count: int) -> None:
-    """LSP-extended: joints (14, 3, N), 1 = labelled; the last tenth is what we test on."""
-    _leeds(folder, count, "im{:05d}.jpg", extended=True)
-    _report(folder, "LSP-extended", count)
+def lspet(folder: Path, count: int) -> int:
+    """LSP-extended: joints (14, 3, N), 1 = labelled; our test is the last tenth."""
+    return _leeds(folder, count, extended=True)
 
 
-def _leeds(folder: Path, count: int, name: str, extended: bool) -> None:
+def _leeds(folder: Path, count: int, extended: bool) -> int:
     from scipy.io import savemat
 
+    name, *_ = EXTENDED if extended else OWN
+    joints = ["upper_neck" if joint == "neck" else joint for joint in LSP_JOINTS]
     rows = []
     shots = _scenes(name, count, most=1, sides=(130, 200), tall=(0.7, 0.85))
     for n, (shot, _) in enumerate(shots, start=1):
         _photo(folder / "images" / name.format(n), shot)
-        joints = ["upper_neck" if joint == "neck" else joint for joint in LSP_JOINTS]
         points = np.concatenate([shot.points[joint] for joint in joints])
         seen = np.concatenate([shot.visible[joint] for joint in joints])
         if extended:
@@ -211,6 +216,7 @@ def _leeds(folder: Path, count: int, name: str, extended: bool) -> None:
         rows.append(np.concatenate([points, flag[:, None]], 1))
     order = (1, 2, 0) if extended else (2, 1, 0)
     savemat(folder / "joints.mat", {"joints": np.transpose(rows, order)})
+    return count
 
 
 def _scenes(
@@ -221,7 +227,7 @@ def _scenes(
     sides: tuple[int, int] = (240, 400),
     tall: tuple[float, float] = (0.4, 0.9),
 ) -> Iterator[tuple[Scene, np.random.Generator]]:
-    """Pictures of one to `most` people, each from its name and number alone."""
+    """Images of one to `most` people and their generators, seeded by name and number."""
     for n in range(count):
         rng = np.random.default_rng([*name.encode(), n])
         size = int(rng.integers(*sides)), int(rng.integers(*sides))
@@ -231,23 +237,22 @@ def _scenes(
 def _people(
     shot: Scene, image: int, layout: str, limbs: int | None = None, stored_area: bool = False
 ) -> list[dict[str, Any]]:
-    """Annotations without ids of those of whom enough is seen to be annotated."""
+    """Annotations without ids of the people who are visible enough. limbs: number of leading joints
+    that num_keypoints counts; None: all."""
     points, seen = labels(shot, skeleton(layout))
     joints = np.concatenate([points, seen[..., None]], -1)
     people = []
     for n in np.flatnonzero(shot.area > TINY):
         values = [round(float(x), 1) if i % 3 < 2 else int(x) for i, x in enumerate(joints[n].flat)]
         person = {"image_id": image, "category_id": 1, "keypoints": values, "iscrowd": 0}
-        person |= {
-            "bbox": shot.boxes[n].tolist(),
-            "num_keypoints": int((seen[n, :limbs] > 0).sum()),
-        }
+        count = int((seen[n, :limbs] > 0).sum())
+        person |= {"bbox": shot.boxes[n].tolist(), "num_keypoints": count}
         people.append(person | ({"area": float(shot.area[n])} if stored_area else {}))
     return people
 
 
 def _crowding(people: list[dict[str, Any]]) -> float:
-    """CrowdPose's index: the joints of others in a person's box over its own, on the average."""
+    """CrowdPose's index: joints of others in a person's box / own joints there, mean of people."""
     shares = []
     for person in people:
         x, y, w, h = person["bbox"]
@@ -261,7 +266,7 @@ def _crowding(people: list[dict[str, Any]]) -> float:
 
 
 def _aic_entry(image: str, people: list[dict[str, Any]]) -> dict[str, Any]:
-    """The data set's own form: corners of boxes; 1 visible, 2 hidden, 3 absent."""
+    """The data set's own form: corners of boxes; 1 visible, 2 occluded, 3 absent."""
     boxes, joints = {}, {}
     for n, person in enumerate(people, start=1):
         x, y, w, h = map(int, person["bbox"])
@@ -274,23 +279,18 @@ def _aic_entry(image: str, people: list[dict[str, Any]]) -> dict[str, Any]:
 def _detection(rng: np.random.Generator, person: dict[str, Any]) -> dict[str, Any]:
     box = np.array(person["bbox"])
     loose = box + rng.normal(0, 0.05, 4) * np.tile(box[2:], 2)
-    score = float(rng.uniform(0.3, 1))
-    return {
-        "image_id": person["image_id"],
-        "category_id": 1,
-        "bbox": loose.tolist(),
-        "score": score,
-    }
+    about = {"image_id": person["image_id"], "category_id": 1}
+    return about | {"bbox": loose.tolist(), "score": float(rng.uniform(0.3, 1))}
 
 
-def _category(layout: str, **spoken: str) -> dict[str, Any]:
-    """spoken: what the file calls a joint, where that is not our name for it."""
+def _category(layout: str, **names: str) -> dict[str, Any]:
+    """names: of joints in the file, if they differ from ours."""
     known = skeleton(layout)
     return {
         "id": 1,
         "name": "person",
         "supercategory": "person",
-        "keypoints": [spoken.get(joint, joint) for joint in known.joints],
+        "keypoints": [names.get(joint, joint) for joint in known.joints],
         "skeleton": [[a + 1, b + 1] for a, b in known.edges],
     }
 
@@ -309,10 +309,6 @@ def _photo(path: Path, shot: Scene) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), shot.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-
-
-def _report(folder: Path, what: str, pictures: int) -> None:
-    print(f"wrote {folder}: {what} in small, {pictures} drawn pictures")
 
 
 def _save(path: Path, **entries: Any) -> None:

@@ -6,13 +6,12 @@
     python scripts/make_mini_video.py jhmdb FOLDER          frames, .mat files, masks, split lists
     python scripts/make_mini_video.py custom_video FOLDER   video files, one json file for all
 
-The poses are those of the synthetic body, the pictures are drawn; nobody's data is in them, and no
-result on them counts.
+The poses are those of the synthetic body, and the frames are rendered; they contain no real data,
+and results on them do not count.
 """
 
 import argparse
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +41,9 @@ def main() -> None:
     }
     parser.add_argument("dataset", choices=makers)
     parser.add_argument("folder", type=Path)
-    help = "to train on; half as many to test on (default %(default)s)"
+    help = "number of training clips; half as many are for the test (default %(default)s)"
     parser.add_argument("--clips", type=int, default=8, help=help)
-    help = "of a clip (default %(default)s)"
+    help = "number of frames of a clip (default %(default)s)"
     parser.add_argument("--frames", type=int, default=10, help=help)
     args = parser.parse_args()
     makers[args.dataset](args.folder, args.clips, args.frames)
@@ -52,8 +51,14 @@ def main() -> None:
     print(f"wrote {args.folder}: {args.dataset} in small, {count} clips of {args.frames} frames")
 
 
-def posetrack18(folder: Path, count: int, frames: int) -> None:
-    """Frames from 0, 17 slots; every third frame is not labelled; and boxes as of a detector."""
+def posetrack18(
+    folder: Path, count: int, frames: int, home: str = "annotations", person_ids: bool = False
+) -> None:
+    """Frames from 0, 17 joints, every third frame not labelled; and boxes like those of a detector.
+
+    home: the folder of the annotations. person_ids: with PoseTrack21's additions, the id of a
+    person, and a flag of an image, if a person is labelled in it.
+    """
     boxes = []
     rng = np.random.default_rng(18)
     for part, n, shots in drawn(count, frames):
@@ -65,28 +70,21 @@ def posetrack18(folder: Path, count: int, frames: int) -> None:
         for k, person in enumerate(content["annotations"]):
             person["image_id"] += (10**6 + n) * 10**4
             person["id"] = person["image_id"] * 100 + k
+        if person_ids:
+            labelled = {person["image_id"] for person in content["annotations"]}
+            for image in content["images"]:
+                image["has_labeled_person"] = image["id"] in labelled
+            for person in content["annotations"]:
+                person["person_id"] = 1000 + person["track_id"]
         write_frames(folder, content, shots)
-        write_json(folder / f"annotations/{part}/{name}.json", content)
+        write_json(folder / f"{home}/{part}/{name}.json", content)
         if part == "val":
             boxes += [detection(rng, person) for person in content["annotations"]]
     write_json(folder / "detections_val.json", boxes)
 
 
 def posetrack21(folder: Path, count: int, frames: int) -> None:
-    """As PoseTrack18; people have an id, images say whether anybody is labelled."""
-    posetrack18(folder, count, frames)
-    for path in sorted(folder.glob("annotations/*/*.json")):
-        content = json.loads(path.read_text())
-        known = {person["image_id"] for person in content["annotations"]}
-        for image in content["images"]:
-            image["has_labeled_person"] = image["id"] in known
-        for person in content["annotations"]:
-            person["person_id"] = 1000 + person["track_id"]
-        write_json(folder / "posetrack_data" / path.relative_to(folder / "annotations"), content)
-        path.unlink()
-    for part in ("train", "val"):
-        (folder / "annotations" / part).rmdir()
-    (folder / "annotations").rmdir()
+    posetrack18(folder, count, frames, "posetrack_data", person_ids=True)
 
 
 def posetrack17(folder: Path, count: int, frames: int) -> None:
@@ -112,19 +110,17 @@ def posetrack17(folder: Path, count: int, frames: int) -> None:
 
 
 def jhmdb(folder: Path, count: int, frames: int) -> None:
-    """One person in every clip of 320 x 240, joints that count from 1, and a mask of the box."""
+    """One person in every clip of 320 x 240, joints in pixels from 1, and the box as the mask."""
     from scipy.io import savemat
 
     lines = []
     for part, n, shots in drawn(count, frames, size=PICTURE, people=1):
         name = f"film{n}_walk_f_cm_np1_fr_goo_{n}"
-        content = document(name, shots, skeleton("jhmdb15"))
         masks = np.zeros((PICTURE[1], PICTURE[0], frames), np.uint8)
         for t, shot in enumerate(shots):
             x, y, w, h = shot.boxes[0].astype(int)
             masks[y : y + h, x : x + w, t] = 1
-            image = folder / f"Rename_Images/walk/{name}/{t + 1:05d}.png"
-            write_picture(image, shot)
+            write_picture(folder / f"Rename_Images/walk/{name}/{t + 1:05d}.png", shot)
         joints = skeleton("jhmdb15").joints
         points = np.stack([[shot.points[joint][0] for joint in joints] for shot in shots], -1) + 1
         for kind, entry, values in (
@@ -134,7 +130,6 @@ def jhmdb(folder: Path, count: int, frames: int) -> None:
             path = folder / kind / "walk" / name / f"{kind}.mat"
             path.parent.mkdir(parents=True, exist_ok=True)
             savemat(path, {entry: values})
-        assert len(content["images"]) == frames
         lines.append(f"{name}.avi {1 if part == 'train' else 2}\n")
     for place in ("splits/walk_test_split1.txt", "sub_splits/walk_test_split_1.txt"):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +137,7 @@ def jhmdb(folder: Path, count: int, frames: int) -> None:
 
 
 def custom_video(folder: Path, count: int, frames: int) -> None:
-    """Video files, and for train and test one json file in PoseTrack18's form."""
+    """Video files, and one json file each for train and test in PoseTrack18's form."""
     contents: dict[str, Document] = {}
     for part, n, shots in drawn(count, frames):
         content = posetrack(f"clip{n}", f"videos/clip{n}", shots, first=0, digits=6)
@@ -161,19 +156,17 @@ def custom_video(folder: Path, count: int, frames: int) -> None:
 
 def drawn(
     count: int, frames: int, size: tuple[int, int] = SIZE, people: int = 2
-) -> list[tuple[str, int, list[Scene]]]:
-    """Part, number and frames of every clip, which hang on its number alone."""
-    clips = []
+) -> Iterator[tuple[str, int, list[Scene]]]:
+    """Part, number and frames of every clip, which depend on its number alone."""
     for n in range(count + count // 2):
         rng = np.random.default_rng([*b"video", n])
         shots = list(clip(rng, size, int(rng.integers(1, people + 1)), frames=frames))
-        clips.append(("train" if n < count else "val", n, shots))
-    return clips
+        yield "train" if n < count else "val", n, shots
 
 
 def posetrack(name: str, home: str, shots: list[Scene], first: int, digits: int) -> Document:
-    """A clip in PoseTrack18's form, with 17 slots; every third frame is not labelled."""
-    own, slots = skeleton("posetrack15").joints, skeleton("posetrack17").joints
+    """A clip in PoseTrack18's form with 17 joints; every third frame is not labelled."""
+    slots = skeleton("posetrack17").joints
     content = document(name, shots, skeleton("posetrack15"))
     for n, image in enumerate(content["images"]):
         image["file_name"] = f"{home}/{n + first:0{digits}d}.jpg"
@@ -181,7 +174,7 @@ def posetrack(name: str, home: str, shots: list[Scene], first: int, digits: int)
         image |= {"ignore_regions_x": [], "ignore_regions_y": []}
     kept = [person for person in content["annotations"] if person["image_id"] % 3 != 1]
     for person in kept:
-        rows = dict(zip(own, np.reshape(person["keypoints"], (-1, 3)).tolist(), strict=True))
+        rows = by_joint(person, "posetrack15")
         triples = [rows.get(slot, [0, 0, 0]) for slot in slots]
         values = [[x, y, 1] if v else [0, 0, 0] for x, y, v in triples]
         person["keypoints"] = [number for triple in values for number in triple]
@@ -191,17 +184,20 @@ def posetrack(name: str, home: str, shots: list[Scene], first: int, digits: int)
 
 
 def annorect(person: Document) -> Document:
-    slots = skeleton("posetrack17").joints
-    rows = np.reshape(person["keypoints"], (-1, 3)).tolist()
+    rows = by_joint(person, "posetrack17")
     points = [
-        {"id": [i], "x": [rows[slots.index(joint)][0]], "y": [rows[slots.index(joint)][1]]}
-        | {"is_visible": [1]}
+        {"id": [i], "x": [rows[joint][0]], "y": [rows[joint][1]], "is_visible": [1]}
         for i, joint in enumerate(OFFICIAL)
-        if rows[slots.index(joint)][2]
+        if rows[joint][2]
     ]
     x, y, w, h = person["bbox_head"]
     corners = {"x1": [x], "y1": [y], "x2": [x + w], "y2": [y + h]}
     return corners | {"track_id": [person["track_id"]], "annopoints": [{"point": points}]}
+
+
+def by_joint(person: Document, layout: str) -> dict[str, list[float]]:
+    rows = np.reshape(person["keypoints"], (-1, 3)).tolist()
+    return dict(zip(skeleton(layout).joints, rows, strict=True))
 
 
 def detection(rng: np.random.Generator, person: Document) -> Document:

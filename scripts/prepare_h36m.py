@@ -1,16 +1,16 @@
-"""Human3.6M, as it is distributed or as VideoPose3D keeps it, -> one h36m.h5 without pickles.
+"""Human3.6M, as it is distributed or in VideoPose3D's files, -> one h36m.h5 without pickles.
 
     python scripts/prepare_h36m.py FOLDER [--out data/h36m]
 
-FOLDER holds the 3D poses: data_3d_h36m.npz (VideoPose3D), or the data set's own files, by subject
-as S1/MyPoseFeatures/D3_Positions/*.cdf, packed as Poses_D3_Positions_S1.tgz, converted as *.cdf.mat
-or as S1/MyPoses/3D_positions/*.h5. Beside them 2D sources, data_2d_h36m_<name>.npz; a source goes
-by the first word of its name (cpn_ft_h36m_dbb: cpn), and one of COCO's or MPII's joints is
+FOLDER contains the 3D poses: data_3d_h36m.npz (VideoPose3D), or the data set's own files, by
+subject as S1/MyPoseFeatures/D3_Positions/*.cdf, packed as Poses_D3_Positions_S1.tgz, converted as
+*.cdf.mat or as S1/MyPoses/3D_positions/*.h5. Beside them are 2D sources, data_2d_h36m_<name>.npz; a
+source is called by the first word of its name (cpn_ft_h36m_dbb: cpn). COCO's and MPII's joints are
 converted by their names.
 
-Of the 32 joints 17 are kept, 2D that is longer than its 3D is cut. The true 2D is not stored, since
-it is the projection of the 3D; data_2d_h36m_gt.npz is only compared with that. Pickles are read
-without being executed.
+Of the 32 joints 17 are kept; 2D that is longer than its 3D is cut. The true 2D is not stored, since
+it is the projection of the 3D; data_2d_h36m_gt.npz is only compared with that projection. Pickles
+are read without being executed.
 """
 
 import argparse
@@ -37,13 +37,13 @@ Clips = dict[tuple[str, str], NDArray[np.float32]]  # by subject and clip
 LAYOUTS = {("h36m", 17): "h36m17", ("coco", 17): "coco17", ("mpii", 16): "mpii16"}  # of 2D files
 
 FULL = {"training": (TRAIN, 1_559_752), "test": (TEST, 543_344)}  # poses of the whole data set
-ROOM = 20.0  # metres: nobody is further from the world's origin
-EXACT = 1.0  # pixels: what true 2D may differ from the projection
+ROOM = 20.0  # metres: no person is further from the world's origin
+EXACT = 1.0  # pixels: largest difference of true 2D from the projection
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="holds 3D poses and data_2d_h36m_*.npz")
+    parser.add_argument("folder", type=Path, help="contains 3D poses and data_2d_h36m_*.npz")
     home = Path(os.environ.get("POSEDIFF_DATA") or "data") / "h36m"
     parser.add_argument("--out", type=Path, default=home, help="default: %(default)s")
     args = parser.parse_args()
@@ -72,7 +72,7 @@ def prepare(folder: Path, out: Path) -> None:
 
 
 def read_sources(folder: Path, world: Clips) -> dict[str, Clips]:
-    """The 2D files of the folder by source."""
+    """2D source -> the clips of its file."""
     sources: dict[str, Clips] = {}
     for path in sorted(folder.glob("data_2d_h36m_*.npz")):
         source = path.stem.removeprefix("data_2d_h36m_").split("_")[0]
@@ -88,7 +88,7 @@ def read_sources(folder: Path, world: Clips) -> dict[str, Clips]:
         if source == "gt" and worst > EXACT:
             raise ValueError(
                 f"{path}: {'/'.join(clip)} is {worst:.1f} px off the projection of "
-                "data_3d_h36m.npz: the two do not belong together (gt needs no file of its own)"
+                "data_3d_h36m.npz: the two do not belong together (gt needs no file)"
             )
     return sources
 
@@ -111,7 +111,8 @@ def read_3d(folder: Path) -> Clips:
 
 
 def recorded_3d(folder: Path) -> Iterator[tuple[str, str, Any, str]]:
-    """Subject, name, (F, 32, 3) and place of every recording, of VideoPose3D's file if there is."""
+    """Subject, name, poses (F, 32, 3) and place of every recording: those in VideoPose3D's file, if
+    there is one, else those in the data set's own files."""
     path = folder / "data_3d_h36m.npz"
     if path.is_file():
         for subject, recorded, poses in recordings(path, read_npz(path), "positions_3d"):
@@ -123,13 +124,13 @@ def recorded_3d(folder: Path) -> Iterator[tuple[str, str, Any, str]]:
         yield subject, recorded, poses, f"{folder}: {subject}/{recorded}"
     if not count:
         raise FileNotFoundError(
-            f"{path} is missing, and so are S1/MyPoseFeatures/D3_Positions/*.cdf and what else "
-            "FOLDER may hold (--help); `python scripts/make_mini.py h36m FOLDER` writes small ones"
+            f"{path} is missing, and so are S1/MyPoseFeatures/D3_Positions/*.cdf and the other "
+            "forms (--help); `python scripts/make_mini.py h36m FOLDER` writes small files"
         )
     clips = h36m_archives.CLIPS
     few = [f"{subject} {count.get(subject, 0)}" for subject in (*TRAIN, *TEST)]
     if set(count.values()) != {clips} or len(count) < len(few):
-        print(f"{folder}: clips of {', '.join(few)}, where everybody has {clips}")
+        print(f"{folder}: clips of {', '.join(few)}; every subject has {clips}")
 
 
 def read_2d(path: Path, world: Clips) -> Clips | None:
@@ -161,14 +162,14 @@ def cut(
 ) -> NDArray[np.float32]:
     place, joints = f"{path}: {'/'.join(clip)}", len(skeleton(layout).joints)
     if len(views) != len(SIZES):
-        raise ValueError(f"{place} is seen by {len(views)} cameras, expected {len(SIZES)}")
+        raise ValueError(f"{place} has {len(views)} cameras, expected {len(SIZES)}")
     for view in views:
         if np.shape(view) != (len(view), joints, 2):
             raise ValueError(f"{place} has shape {np.shape(view)}, expected (frames, {joints}, 2)")
         if len(view) < frames:
             raise ValueError(f"{place} has 2D of {len(view)} frames for 3D of {frames}")
         if not np.isfinite(view).all():
-            raise ValueError(f"{place} holds 2D that is not finite")
+            raise ValueError(f"{place} has 2D that is not finite")
     return np.stack([view[:frames] for view in views]).astype(np.float32)
 
 
@@ -183,7 +184,7 @@ def recordings(path: Path, content: dict[str, Any], key: str) -> Iterator[tuple[
 
 
 def distances(points: Clips, world: Clips) -> tuple[float, float, tuple[str, str]]:
-    """From the true projection, pixels: root of the mean square, largest, and the latter's clip."""
+    """Distances from the true projection in pixels: RMS, largest, and the clip of the largest."""
     squares = {}
     for clip, poses in world.items():
         seen = [

@@ -2,12 +2,13 @@
 
     python scripts/prepare_mocap.py FOLDER [--out data/mocap17]
 
-FOLDER and the folders in it hold .bvh files, or .amc files and the .asf files whose names begin
-theirs (39.asf for 39_08.amc). Subject and action are read from file names, or from --table:
+FOLDER and its subfolders contain .bvh files, or .amc and .asf files; the names of .amc files begin
+with that of their .asf file (39_08.amc, 39.asf). Subject and action are read from file names, or
+from --table:
 
     HDM_<subject>_<action>_<take>_<frames per second>    as in HDM05
     <subject>_<take>, both numbers                       as in CMU's data, action "cmu"
-    <subject>_<action>, and whatever follows an _        any others
+    <subject>_<action>, perhaps _ and more               any others
 """
 
 import argparse
@@ -41,17 +42,17 @@ CAMERAS = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="holds .asf and .amc, or .bvh files")
+    parser.add_argument("folder", type=Path, help="contains .asf and .amc, or .bvh files")
     home = Path(os.environ.get("POSEDIFF_DATA") or "data") / "mocap17"
     parser.add_argument("--out", type=Path, default=home, help="default: %(default)s")
-    parser.add_argument("--name", help="of the file written; default: FOLDER's")
+    parser.add_argument("--name", help="of the written file; default: FOLDER's")
     parser.add_argument("--split", choices=sorted(SPLITS), default="train", help="of all clips")
     parser.add_argument(
         "--table", type=Path, help="csv: file (no ending), subject, action[, split]"
     )
-    unit = "millimetres per unit; default: what the ASF says, or for BVH what a leg's length says"
+    unit = "millimetres per unit; default: the ASF's, for BVH the usual unit that fits a leg"
     parser.add_argument("--unit", type=positive, help=unit)
-    fps = "frames per second of AMC files whose names do not tell; default: %(default)s"
+    fps = "frames per second of AMC files without a rate in their name; default: %(default)s"
     parser.add_argument("--fps", type=positive, default=120, help=fps)
     args = parser.parse_args(arguments)
     try:
@@ -83,12 +84,12 @@ def prepare(args: argparse.Namespace) -> None:
         whole = centre(resample(mocap17(motion, args.unit), fps))
         parts = cut(whole)
         if not parts:
-            print(f"{path}: left out, no half second of it is free of jumps")
+            print(f"{path}: left out, no half second without jumps in it")
         for n, part in enumerate(parts):
             clip = stem if len(part) == len(whole) else f"{stem}#{n}"
             recordings.append(Recording(clip, **label, native_fps=fps, joints=part))
     if not recordings:
-        raise ValueError(f"{args.folder}: not one clip of half a second")
+        raise ValueError(f"{args.folder}: no clip of at least half a second")
 
     args.out.mkdir(parents=True, exist_ok=True)
     write(args.out / f"{name}.npz", recordings)
@@ -100,9 +101,9 @@ def prepare(args: argparse.Namespace) -> None:
 
 
 def motion_files(folder: Path) -> dict[str, Path]:
-    """All AMC and BVH files under the folder by their names without ending."""
+    """All AMC and BVH files of a folder and its subfolders, by their names without suffix."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder: it must hold .asf and .amc, or .bvh files")
+        raise FileNotFoundError(f"{folder}: no folder; give one with .asf and .amc, or .bvh files")
     paths: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in (".amc", ".bvh"):
@@ -117,16 +118,16 @@ def motion_files(folder: Path) -> dict[str, Path]:
 def read(path: Path, skeletons: Sequence[Path]) -> Motion:
     if path.suffix.lower() == ".bvh":
         return read_bvh(path)
-    end = r"(?![a-zA-Z0-9])"  # of a name: 3.asf is not the skeleton of 39_08.amc
+    end = r"(?![a-zA-Z0-9])"  # 3.asf is not the skeleton of 39_08.amc
     own = [asf for asf in skeletons if re.match(re.escape(asf.stem) + end, path.stem)]
     if not own:
-        raise FileNotFoundError(f"{path}: no .asf file in the folder whose name begins its name")
-    # the longest name, and of copies the one beside the file
+        raise FileNotFoundError(f"{path}: no .asf file in the folder has the start of its name")
+    # the longest name, and of copies the one in the same folder
     return read_amc(path, max(own, key=lambda asf: (len(asf.stem), asf.parent == path.parent)))
 
 
 def label_of(stem: str) -> dict[str, str]:
-    """What a file's name tells: subject, action, source, fps."""
+    """Subject, action, source and fps in the name of a file, as far as it has them."""
     if found := HDM05.fullmatch(stem):
         return {"source": "HDM05", **found.groupdict()}
     if found := CMU.fullmatch(stem):
@@ -144,7 +145,7 @@ def read_table(path: Path, stems: set[str]) -> dict[str, dict[str, str]]:
         if not all(row.get(key) for key in ("file", "subject", "action")):
             raise ValueError(f"{path}: line {n} lacks file, subject or action")
         if row["file"] not in stems:
-            raise ValueError(f"{path}: line {n} names {row['file']}, and there is no such file")
+            raise ValueError(f"{path}: line {n} names {row['file']}, but there is no such file")
         if row.get("split") and row["split"] not in SPLITS:
             raise ValueError(f"{path}: line {n} has split {row['split']}, not train or test")
         table[row["file"]] = {k: row[k] for k in ("subject", "action", "split") if row.get(k)}

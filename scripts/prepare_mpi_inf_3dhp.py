@@ -4,18 +4,19 @@ mpi_inf_3dhp.h5.
     python scripts/prepare_mpi_inf_3dhp.py FOLDER [--out data/mpi_inf_3dhp]
     python scripts/prepare_mpi_inf_3dhp.py FOLDER --scale univ_annot3     (of npz files)
 
-FOLDER holds S1/Seq1/annot.mat and camera.calibration ... S8/Seq2, and mpi_inf_3dhp_test_set/TS1/
-annot_data.mat ... TS6 (or TS1 ... TS6 themselves). Both 3D annotations are kept. What is missing is
-named; the rest is prepared.
+FOLDER contains S1/Seq1/annot.mat and camera.calibration ... S8/Seq2, and mpi_inf_3dhp_test_set/TS1/
+annot_data.mat ... TS6 (or TS1 ... TS6 themselves). Both 3D annotations are kept. Missing parts are
+listed; the rest is prepared.
 
-Or it holds data_train_3dhp.npz and data_test_3dhp.npz, as P-STMO (univ_annot3) and D3DP (annot3)
-use them; they do not say which 3D annotation they hold, so --scale must. Pickles in them are read
-without being executed. They hold no cameras: a lens is fitted to every view of theirs.
+Or it contains data_train_3dhp.npz and data_test_3dhp.npz, as P-STMO (univ_annot3) and D3DP (annot3)
+use them; their 3D annotation is not named in them, so --scale must name it. Pickles in them are
+read without being executed. They have no cameras: a lens is fitted to each of their views.
 """
 
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ from numpy.typing import NDArray
 
 from posediff.data.lifting.mpi_inf_3dhp import (
     ACTIVITIES,
+    ANNOTATIONS,
     CAMERAS,
     JOINTS,
-    SCALES,
     TRAIN,
     VALID,
     Shot,
@@ -42,13 +43,13 @@ from posediff.pose.camera import project
 Numbers = NDArray[np.float64]
 
 NPZ = {"train": "data_train_3dhp.npz", "test": "data_test_3dhp.npz"}
-ROOM = 20_000.0  # mm: nobody is further from a camera
+ROOM = 20_000.0  # mm: no person is further from a camera
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("folder", type=Path, help="holds S1/Seq1/annot.mat ... or the npz files")
-    parser.add_argument("--scale", choices=SCALES, help="the 3D annotation that npz files hold")
+    parser.add_argument("folder", type=Path, help="contains S1/Seq1/annot.mat ... or the npz files")
+    parser.add_argument("--scale", choices=ANNOTATIONS, help="the 3D annotation in npz files")
     home = Path(os.environ.get("POSEDIFF_DATA") or "data") / "mpi_inf_3dhp"
     parser.add_argument("--out", type=Path, default=home, help="default: %(default)s")
     args = parser.parse_args()
@@ -59,13 +60,13 @@ def main() -> None:
 
 
 def prepare(folder: Path, out: Path, scale: str | None = None) -> None:
-    count: dict[str, int] = {}
+    count = Counter[str]()
     misfit: list[float] = []
 
     def counted() -> Iterator[Shot]:
         for shot in shots(folder, scale):
             frames = shot.flags["valid"].sum() if shot.flags else len(shot.keypoints_2d)
-            count[shot.subject] = count.get(shot.subject, 0) + int(frames)
+            count[shot.subject] += int(frames)
             if "annot3" in shot.poses:
                 misfit.append(distance(shot))
             yield shot
@@ -73,7 +74,7 @@ def prepare(folder: Path, out: Path, scale: str | None = None) -> None:
     write(out, counted())
     if misfit:
         print(
-            f"annot3 lies {np.mean(misfit):.1f} px from the 2D by its cameras, {max(misfit):.1f} "
+            f"annot3 is {np.mean(misfit):.1f} px from the 2D by its cameras, {max(misfit):.1f} "
             "in the worst view (RMS)"
         )
     missing = [subject for subject in (*TRAIN, *VALID) if subject not in count]
@@ -84,13 +85,13 @@ def prepare(folder: Path, out: Path, scale: str | None = None) -> None:
         f"{subject} {n} ({VALID[subject]})" for subject, n in tests.items() if n != VALID[subject]
     ]
     if odd:
-        print(f"valid frames, and how many the data set has: {', '.join(odd)}")
+        print(f"valid frames, and their number in the data set: {', '.join(odd)}")
     test = sum(tests.values())
     print(f"wrote {out}: {sum(count.values()) - test:,} poses to train on, {test:,} to test on")
 
 
 def distance(shot: Shot) -> float:
-    """Of the annotated 2D from the projection of annot3, the root of the mean square in pixels."""
+    """RMS distance between the annotated 2D and the projection of annot3, pixels."""
     seen = project(torch.from_numpy(shot.poses["annot3"]).double(), torch.tensor(shot.intrinsics))
     return float(np.sqrt(np.square(seen.numpy() - shot.keypoints_2d).sum(-1).mean()))
 
@@ -100,7 +101,7 @@ def shots(folder: Path, scale: str | None) -> Iterator[Shot]:
     if npz:
         if scale is None:
             raise ValueError(
-                f"{folder}: npz files do not say which 3D annotation they hold: add --scale "
+                f"{folder}: npz files do not name their 3D annotation: add --scale "
                 "univ_annot3 (P-STMO's files) or annot3 (D3DP's)"
             )
         for split, path in npz.items():
@@ -111,9 +112,9 @@ def shots(folder: Path, scale: str | None) -> Iterator[Shot]:
     tests = [p for s in VALID if (p := (home if home.is_dir() else folder) / s).is_dir()]
     if not sequences and not tests:
         raise FileNotFoundError(
-            f"{folder}: holds neither S1/Seq1 ... S8/Seq2 nor mpi_inf_3dhp_test_set/TS1 ... TS6, "
+            f"{folder}: neither S1/Seq1 ... S8/Seq2 nor mpi_inf_3dhp_test_set/TS1 ... TS6 in it, "
             f"nor {' and '.join(NPZ.values())}; `python scripts/make_mini.py 3dhp FOLDER` writes "
-            "a small one"
+            "a small data set"
         )
     for path in sequences:
         yield from train_sequence(path)
@@ -122,9 +123,9 @@ def shots(folder: Path, scale: str | None) -> Iterator[Shot]:
 
 
 def train_sequence(folder: Path) -> Iterator[Shot]:
-    """The eight cameras of S1/Seq1 and so on."""
+    """The eight cameras of a training sequence, such as S1/Seq1."""
     path = folder / "annot.mat"
-    found = read_mat(path, ("annot2", *SCALES))
+    found = read_mat(path, ("annot2", *ANNOTATIONS))
     lenses = calibration(folder / "camera.calibration")
     for camera in CAMERAS:
         if camera not in lenses:
@@ -132,7 +133,7 @@ def train_sequence(folder: Path) -> Iterator[Shot]:
         intrinsics, size = lenses[camera]
         views = {
             name: of_28(path, name, found, camera, 2 if name == "annot2" else 3)
-            for name in ("annot2", *SCALES)
+            for name in ("annot2", *ANNOTATIONS)
         }
         yield shot(path, folder.parent.name, folder.name, str(camera), intrinsics, size, views)
 
@@ -141,8 +142,8 @@ def of_28(path: Path, name: str, found: dict[str, Value], camera: int, axes: int
     """The 17 joints of one camera's cell, (F, 28 axes) -> (F, 17, axes)."""
     cells = found.get(name)
     if not isinstance(cells, list) or len(cells) <= camera:
-        held = "nothing" if cells is None else f"{len(cells)} entries"
-        raise ValueError(f"{path}: {name} must be a cell of 14 cameras, it holds {held}")
+        count = "nothing" if cells is None else f"{len(cells)} entries"
+        raise ValueError(f"{path}: {name} must be a cell of 14 cameras, it has {count}")
     view = cells[camera]
     if view.ndim != 2 or view.shape[1] != 28 * axes or not len(view):
         raise ValueError(
@@ -153,24 +154,24 @@ def of_28(path: Path, name: str, found: dict[str, Value], camera: int, axes: int
 
 
 def test_sequence(folder: Path) -> Shot:
-    """TS1 and so on: one camera."""
+    """The one camera of a test sequence, such as TS1."""
     path = folder / "annot_data.mat"
-    found = read_mat(path, ("annot2", *SCALES, "valid_frame", "activity_annotation"))
+    found = read_mat(path, ("annot2", *ANNOTATIONS, "valid_frame", "activity_annotation"))
     for name in ("annot2", "valid_frame", "activity_annotation"):
         if not isinstance(found.get(name), np.ndarray):
             raise ValueError(f"{path}: no {name} in it: copy the file again")
     views = {}
-    for name in ("annot2", *SCALES):
+    for name in ("annot2", *ANNOTATIONS):
         array, axes = np.asarray(found.get(name, ())), 2 if name == "annot2" else 3
         if array.shape[:2] != (axes, 17) or not array.size:
             raise ValueError(f"{path}: {name} has shape {array.shape}, expected ({axes}, 17, 1, F)")
-        views[name] = array.T.reshape(-1, 17, axes)  # MATLAB counts the first dimension fastest
+        views[name] = array.T.reshape(-1, 17, axes)  # MATLAB's first dimension is the fastest
     flags = {
         "valid": np.asarray(found["valid_frame"]).ravel(),
         "activity": np.asarray(found["activity_annotation"]).ravel(),
     }
     if not set(np.unique(flags["activity"])) <= {*range(1, len(ACTIVITIES) + 1)}:
-        raise ValueError(f"{path}: activity_annotation must hold 1 .. {len(ACTIVITIES)}")
+        raise ValueError(f"{path}: activity_annotation must be 1 .. {len(ACTIVITIES)}")
     intrinsics, size = lens(folder.name)
     return shot(path, folder.name, "Seq1", "0", intrinsics, size, views, flags)
 
@@ -192,7 +193,7 @@ def shot(
             raise ValueError(f"{place}: {name} has {len(array)} frames, annot2 {frames}")
         for frame in np.flatnonzero(~np.isfinite(array.reshape(frames, -1)).all(1))[:1]:
             raise ValueError(f"{place}: {name} of frame {frame} is not finite")
-        if name in SCALES and not np.abs(array).max() < ROOM:
+        if name in ANNOTATIONS and not np.abs(array).max() < ROOM:
             raise ValueError(f"{place}: {name} is beyond {ROOM:g}; millimetres are expected")
     return Shot(
         subject,
@@ -201,15 +202,15 @@ def shot(
         intrinsics,
         size,
         views["annot2"].astype(np.float32),
-        {name: (views[name] / 1000).astype(np.float32) for name in SCALES if name in views},
+        {name: (views[name] / 1000).astype(np.float32) for name in ANNOTATIONS if name in views},
         {name: flag.astype(np.uint8) for name, flag in (flags or {}).items()},
     )
 
 
 def calibration(path: Path) -> dict[int, tuple[Numbers, tuple[int, int]]]:
-    """Intrinsics (9,) and size of every camera of camera.calibration."""
+    """Camera -> intrinsics (9,) and image size."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; it stands beside annot.mat")
+        raise FileNotFoundError(f"{path} is missing; it belongs beside annot.mat")
     entries: dict[int, dict[str, list[float]]] = {}
     lines = path.read_text(errors="replace").splitlines()
     camera = -1
@@ -279,7 +280,7 @@ def views_of(path: Path, name: str, view: Any, scale: str) -> dict[str, Numbers]
 
 
 def fitted(views: dict[str, Numbers], scale: str) -> Numbers:
-    """The lens that comes nearest to both annotations: pixel = f ray + c, per axis."""
+    """The lens that fits both annotations best: pixel = f ray + c, per axis."""
     rays = views[scale][..., :2] / views[scale][..., 2:]
     lines = [
         np.polyfit(rays[..., axis].ravel(), views["annot2"][..., axis].ravel(), 1)

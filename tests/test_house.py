@@ -135,7 +135,7 @@ def test_a_model_folder_may_name_every_class_of_the_model_tree():
     assert len(found) > 5
     for path, name in found:
         if not name.startswith(("torch.optim", "posediff.engine")):
-            assert name in tree.KNOWN, path
+            assert name in tree.KNOWN or re.fullmatch(tree.HEADS, name), path
 
 
 def test_every_known_class_exists():

@@ -1,7 +1,7 @@
-"""MATLAB's files, of version 7.3 (which are HDF5) and the older ones, as plain numpy arrays.
+"""Numbers in MATLAB's files, of version 7.3 (which are HDF5) and older, as numpy arrays.
 
-Numbers come as arrays in MATLAB's shape, cells as lists of them in MATLAB's (column) order. Nothing
-else is read, and nothing is executed.
+An array has MATLAB's shape, a cell is a list of arrays in MATLAB's (column) order. Nothing else is
+read, and nothing is executed.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,15 @@ Value = NDArray[np.float64] | list[NDArray[np.float64]]
 def read_mat(path: Path, names: Sequence[str]) -> dict[str, Value]:
     """The variables of these names that the file has.
 
-    FileNotFoundError, or ValueError with one line that names file and variable.
+    Raises FileNotFoundError if there is no such file, ValueError if it is damaged or a variable is
+    not numeric.
     """
     import h5py
 
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing")
     try:
-        read = _read_hdf5 if h5py.is_hdf5(path) else _read_classic
-        return read(path, names)
-    except _Odd as error:
-        raise ValueError(f"{path}: {error}") from None
+        found = _read_hdf5(path, names) if h5py.is_hdf5(path) else _read_classic(path, names)
     except Exception as error:  # both readers fail in many ways on a broken file
         text = " ".join(str(error).split())
         raise ValueError(
@@ -35,10 +33,23 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Value]:
             "copy it again"
         ) from None
 
+    def numbers(name: str, value: Any) -> NDArray[np.float64]:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{path}: {name} must be numeric, got {array.dtype}")
+        return array.astype(np.float64)
+
+    return {
+        name: [numbers(name, x) for x in value] if isinstance(value, list) else numbers(name, value)
+        for name, value in found.items()
+    }
+
 
 def read_array(path: Path, name: str, made_by: str) -> NDArray[np.float64]:
-    """The array `name` of a file of the data set `made_by`. Raises as `read_mat`, and ValueError if
-    the file has no such array."""
+    """The array `name` of a file of the data set `made_by`.
+
+    Raises as `read_mat`, and ValueError if the file has no such array.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file: look at dataset.root")
     found = read_mat(path, [name]).get(name)
@@ -47,40 +58,20 @@ def read_array(path: Path, name: str, made_by: str) -> NDArray[np.float64]:
     return found
 
 
-class _Odd(Exception):
-    """A file that can be read and holds something else."""
-
-
-def _read_hdf5(path: Path, names: Sequence[str]) -> dict[str, Value]:
+def _read_hdf5(path: Path, names: Sequence[str]) -> dict[str, Any]:
     import h5py
 
-    found: dict[str, Value] = {}
     with h5py.File(path) as file:
-        for name in (n for n in names if n in file):
-            content = file[name][()]
-            if content.dtype == object:  # a cell: references to its entries
-                found[name] = [_numbers(name, file[r][()].T) for r in content.T.ravel(order="F")]
-            else:
-                found[name] = _numbers(name, content.T)
-    return found
+        found = {name: file[name][()].T for name in names if name in file}
+        return {
+            name: [file[r][()].T for r in x.ravel(order="F")] if x.dtype == object else x
+            for name, x in found.items()  # a cell: references to its entries
+        }
 
 
-def _read_classic(path: Path, names: Sequence[str]) -> dict[str, Value]:
+def _read_classic(path: Path, names: Sequence[str]) -> dict[str, Any]:
     from scipy.io import loadmat
 
-    found: dict[str, Value] = {}
     content = loadmat(path, variable_names=list(names))
-    for name in (n for n in names if n in content):
-        value = content[name]
-        if value.dtype == object:
-            found[name] = [_numbers(name, x) for x in value.ravel(order="F")]
-        else:
-            found[name] = _numbers(name, value)
-    return found
-
-
-def _numbers(name: str, value: Any) -> NDArray[np.float64]:
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise _Odd(f"{name} must hold numbers, not {array.dtype}")
-    return array.astype(np.float64)
+    found = {name: content[name] for name in names if name in content}
+    return {name: list(x.ravel(order="F")) if x.dtype == object else x for name, x in found.items()}

@@ -1,11 +1,11 @@
-"""Random numbers that belong to a sample: a draw depends on neither the batch nor the place in it.
+"""Random numbers of a sample, which depend neither on its batch nor on its place there.
 
-A key is 64 well-mixed bits made of whatever names the draw (seed, clip, frame, epoch). The i-th
+A key is 64 well-mixed bits made of what identifies the draw (seed, clip, frame, epoch). The i-th
 number of a key is splitmix64's i-th output from that state (Steele, Lea and Flood, OOPSLA 2014):
 
     bits(key, i) = mix(key + (i + 1) * 0x9E3779B97F4A7C15)          modulo 2^64
 
-so that any rows can be drawn at once, in any order, without a generator to carry along.
+so that any rows can be drawn at once, in any order, without the state of a generator.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-NORMAL = 1 << 32  # where a key's normal numbers begin: no uniform draw ever gets that far
+NORMAL = 1 << 32  # the first index of normal numbers, far above those of uniform ones
 
 
 def keys(seed: int, *parts: ArrayLike) -> NDArray[np.uint64]:
-    """One key per row of the integer arrays `parts`, which broadcast to (B,); each part counts."""
+    """A key (B,) per row of the integer arrays `parts`, which broadcast; their order counts."""
     key = _mix(np.array([seed % 2**64], np.uint64) + GOLDEN)
     for part in parts:
         key = _mix((key ^ np.atleast_1d(part).astype(np.uint64)) + GOLDEN)
@@ -27,31 +27,24 @@ def keys(seed: int, *parts: ArrayLike) -> NDArray[np.uint64]:
 
 
 def name_keys(names: Sequence[str]) -> NDArray[np.uint64]:
-    """A 64-bit checksum of every name, the same on every machine: a part for `keys`."""
+    """A 64-bit checksum per name, the same on every machine: a part for `keys`."""
     digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
     return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)
 
 
-def uniform(keys: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
-    """(B,) keys -> (B, n) in [0, 1); fewer numbers are a prefix of more."""
-    return _fraction(_bits(keys, 0, n))
+def uniform(keys: NDArray[np.uint64], n: int, first: int = 0) -> NDArray[np.float64]:
+    """Numbers first .. first + n - 1 of keys (B,), (B, n) in [0, 1)."""
+    bits = _mix(keys[:, None] + np.arange(first + 1, first + n + 1, dtype=np.uint64) * GOLDEN)
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53  # as many bits as float64 has
 
 
 def normal(keys: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
-    """(B,) keys -> (B, n) of N(0, 1) by Box and Muller, independent of the key's `uniform`."""
-    u = _fraction(_bits(keys, NORMAL, n + n % 2))
+    """Numbers (B, n) of N(0, 1) by Box and Muller, independent of the first 2^32 uniform ones."""
+    u = uniform(keys, n + n % 2, first=NORMAL)
     radius = np.sqrt(-2 * np.log1p(-u[:, 0::2]))  # 1 - u is never 0
     angle = 2 * np.pi * u[:, 1::2]
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
     return pairs.reshape(len(keys), -1)[:, :n]
-
-
-def _bits(keys: NDArray[np.uint64], first: int, n: int) -> NDArray[np.uint64]:
-    return _mix(keys[:, None] + np.arange(first + 1, first + n + 1, dtype=np.uint64) * GOLDEN)
-
-
-def _fraction(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53  # as many bits as float64 holds
 
 
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

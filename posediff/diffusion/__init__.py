@@ -1,4 +1,4 @@
-"""The shared diffusion core. It imports torch, einops and itself, and knows no image or heatmap."""
+"""The shared diffusion core. It imports torch, einops and itself, and depends on no task."""
 
 from posediff.diffusion.aggregate import Hypotheses as Hypotheses
 from posediff.diffusion.aggregate import Poses as Poses

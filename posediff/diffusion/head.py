@@ -1,12 +1,12 @@
-"""The contract of a head: all that the core, the engine and the commands ask of a task.
+"""The contract of a head: all that the core, the engine and the commands need of a task.
 
-    Head             what every head says of itself and of its answers
+    Head             what every head has: its skeleton, decoding, mirroring
     TaskHead         a head of a diffusion: condition, prior, one denoising call, clean state
     RegressionHead   a head that answers in one call, as the baselines do
-    FlipTest, BothViews   wrap one of either, and average it over a sample and its mirror image
+    FlipTest, BothViews   wrap a head of either kind, averaged over a sample and its mirror image
 
-B samples, K hypotheses, J joints, D coordinates. A state x has the shape that `prior` gives it; an
-estimate is what a head or a sampler answers: a state, or the evidence that is decoded in its place.
+B samples, K hypotheses, J joints, D coordinates. A state x has the shape of the prior; an estimate
+is the answer of a head or a sampler: a state, or the evidence that is decoded in its place.
 Variation is another object or a wrapper, never a subclass of a head.
 """
 
@@ -49,8 +49,8 @@ class Head(nn.Module, ABC):
 
     @property
     def pretrained(self) -> Any:
-        """The backbone (posediff/nn/backbone.py): the part that may begin with public weights, and
-        whose layers may learn at rates of their own. None, by default."""
+        """The backbone (posediff/nn/backbone.py): the part that may start from public weights, and
+        whose layers may have learning rates of their own. None, by default."""
         return None
 
     @abstractmethod
@@ -81,7 +81,7 @@ class Head(nn.Module, ABC):
         return {}
 
     def summary(self) -> dict[str, Any]:
-        """What a report says about how the head was used."""
+        """Entries of a report about how the head was used."""
         return {"flip": False}
 
 
@@ -115,7 +115,7 @@ class TaskHead(Head):
             raise ValueError(f"task.inference.{key} is no option of {type(self).__name__}")
 
     def stages(self, context: Context) -> Mapping[str, Tensor]:
-        """Estimates (B, ...) of the context alone, by name, for pictures. None, by default."""
+        """Estimates (B, ...) of the context alone, by name, to be drawn. None, by default."""
         return {}
 
     def loss(
@@ -150,7 +150,7 @@ class RegressionHead(Head):
 
 
 class Watch(Protocol):
-    """Sees what the two views of a flip test say, both unmirrored, before they are averaged."""
+    """Receives the answers of both views of a flip test, unmirrored, before they are averaged."""
 
     def __call__(self, seen: Tensor, mirrored: Tensor) -> None: ...
     def summary(self) -> dict[str, Any]: ...

@@ -21,8 +21,8 @@ Rule = Callable[[Hypotheses], Poses]
 
 
 class Model(nn.Module, ABC):
-    """`aggregate` and `hypotheses` (K) are what inference does unless a call says otherwise.
-    `trained_on` is what a loaded model was told of its data.
+    """`aggregate` and `hypotheses` (K) are the defaults of inference. `trained_on` are the options
+    of the data set that a loaded model was trained on.
     """
 
     head: Head
@@ -32,7 +32,7 @@ class Model(nn.Module, ABC):
 
     @property
     def steps(self) -> int:
-        """Network calls behind an answer, unless a call says otherwise."""
+        """Number of network calls per answer, by default."""
         return 1
 
     @abstractmethod
@@ -43,12 +43,12 @@ class Model(nn.Module, ABC):
     def answers(
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
     ) -> Iterator[Hypotheses]:
-        """The K answers as they stand after every step. May be left early."""
+        """The K answers after every step. The iteration may be stopped early."""
 
     def sample(
         self, sample: Sample, hypotheses: int | None = None, steps: int | None = None, seed: int = 0
     ) -> Hypotheses:
-        """All K answers of every sample. They depend on the sample, its id and the seed alone."""
+        """All K answers of every sample. They only depend on the sample, its id and the seed."""
         *_, last = self.answers(sample, hypotheses or self.hypotheses, steps, seed)
         return last
 
@@ -59,15 +59,15 @@ class Model(nn.Module, ABC):
         return self.aggregate(self.sample(sample, hypotheses, steps, seed))
 
     def stages(self, sample: Sample, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
-        """The estimates (B, ...) that one hypothesis goes through, by name, for pictures. None, by
-        default."""
+        """The estimates (B, ...) of one hypothesis by the name of their stage, to be drawn. None,
+        by default."""
         return iter(())
 
     def forward(self, sample: Sample) -> Tensor:  # so that DDP wraps the loss
         return self.loss(sample)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
-        """After training: what held-out samples tell about the errors. Nothing, by default."""
+        """Measure errors on held-out samples, after training. Nothing, by default."""
 
     def _hypotheses(self, estimates: Tensor, sample: Sample) -> Hypotheses:
         head = self.head
@@ -79,8 +79,8 @@ class DiffusionModel(Model):
     """A task head on the shared process.
 
     squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
-    every_step: an answer is the mean of what all steps so far said, not what the last one said.
-    inference: what the head leaves free after training.
+    every_step: an answer is the mean of the estimates of all steps, not the last one.
+    inference: options of the head that stay free after training.
     """
 
     head: TaskHead
@@ -151,7 +151,7 @@ class DiffusionModel(Model):
 
 
 class Regression(Model):
-    """A head that answers at once, as a baseline: no process, no steps and one hypothesis."""
+    """A head that answers in one call, as a baseline: no process, no steps, one hypothesis."""
 
     head: RegressionHead
 
@@ -167,7 +167,9 @@ class Regression(Model):
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
     ) -> Iterator[Hypotheses]:
         if hypotheses != 1:
-            raise ValueError(f"a regression gives one answer, not {hypotheses}: set hypotheses 1")
+            raise ValueError(
+                f"a regression has one answer, not {hypotheses}: set task.hypotheses=1"
+            )
         yield self._hypotheses(self.head(sample).unsqueeze(1), sample)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
@@ -187,17 +189,19 @@ def repeated(context: Context, hypotheses: int) -> Context:
 def anytime(
     answers: Iterable[Hypotheses], rule: Rule = mean, tolerance: float = 0.0, seconds: float = 1e9
 ) -> tuple[Poses, int]:
-    """The aggregate once it has settled or time is up, and the number of steps taken.
+    """The aggregate of the first steps, and the number of these steps: of all steps, or fewer if
+    the last one moved the joints by less than `tolerance` on average (in the pose's unit), or if
+    `seconds` have passed.
 
-    Settled: the last step moved its joints by less than `tolerance` (the pose's unit) in the mean.
+        anytime(model.answers(sample, hypotheses=5), tolerance=0.001)
     """
-    begin, seen = time.perf_counter(), []
+    start, seen = time.perf_counter(), []
     for every in answers:
         seen.append(rule(every))
         if len(seen) > 1:
             moved = (seen[-1].keypoints - seen[-2].keypoints).norm(dim=-1).mean()
             if moved < tolerance:
                 break
-        if time.perf_counter() - begin >= seconds:
+        if time.perf_counter() - start >= seconds:
             break
     return seen[-1], len(seen)

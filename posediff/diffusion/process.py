@@ -1,4 +1,4 @@
-"""The forward process and the algebra between x_t, x_0 and noise. Nothing here knows what x is."""
+"""The forward process and the algebra between x_t, x_0 and noise, for states x of any kind."""
 
 from typing import Literal, NamedTuple
 
@@ -17,8 +17,10 @@ class Output(NamedTuple):
 
 
 class Process(nn.Module):
-    """`predicts` is what the network says. `clip` bounds |x_0 - loc| in the reverse process, not in
-    training. `train_t` is the one timestep that training draws, instead of all of them.
+    """predicts   what the network predicts
+    bound      of |x_0 - loc| in the reverse process, not in training
+    antithetic see `NoiseSchedule.draw`
+    train_t    the one timestep to train at, instead of all
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class Process(nn.Module):
         self.schedule, self.predicts, self.bound = schedule, predicts, bound
         self.antithetic, self.train_t = antithetic, train_t
         if train_t is not None and not 0 <= train_t < len(schedule):
-            raise ValueError(f"train_t must lie in 0 .. {len(schedule) - 1}, got {train_t}")
+            raise ValueError(f"train_t must be in 0 .. {len(schedule) - 1}, got {train_t}")
 
     def draw(self, n: int, noise: Noise) -> Tensor:
         """The timesteps of n training samples, (n,)."""
@@ -49,7 +51,7 @@ class Process(nn.Module):
     def estimate(
         self, value: Tensor, x_t: Tensor, t: Tensor, prior: Prior
     ) -> tuple[Tensor, Tensor]:
-        """x_0 and noise, from what the network said about x_t; noise follows a clipped x_0."""
+        """x_0 and noise of the network's prediction at x_t; noise follows from a bounded x_0."""
         alpha, sigma = self.schedule.at(t, x_t)
         centred = x_t - prior.loc
         clean = value - prior.loc if self.predicts == "x_0" else (centred - sigma * value) / alpha

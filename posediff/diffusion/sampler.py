@@ -50,7 +50,7 @@ class Sampler(ABC):
     def __call__(
         self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise
     ) -> Iterator[Step]:
-        """One Step after every network call; the last one says the answer."""
+        """One Step after every network call; the estimate of the last one is the answer."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class DDIMSampler(Sampler):
 
 @dataclass(frozen=True)
 class RepeatSampler(Sampler):
-    """No process: what the network says, evidence before value, is its next input."""
+    """No process: the prediction, its evidence if there is any, is the next input."""
 
     def __call__(
         self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise

@@ -1,14 +1,14 @@
 """Lists of people in frames, as detectors and trackers write them in JSON.
 
-    COCO results     [{"image_id", "keypoints": [x, y, score] * J}, ...], and so AlphaPose's, with
-                     `idx` for a track where it tracked
+    COCO results     [{"image_id", "keypoints": [x, y, score] * J}, ...]; AlphaPose adds `idx`, the
+                     track
     COCO, PoseTrack  {"images": [...], "annotations": [{"image_id", "keypoints", "track_id"}, ...]};
-                     a list `scores` beside the keypoints says how sure each joint is (video2d)
+                     a list `scores` beside the keypoints has the score of every joint (video2d)
     mmpose           [{"frame_id", "instances": [{"keypoints": [[x, y], ...], "keypoint_scores":
-                     [...]}, ...]}, ...], alone or as `instance_info`, also of one picture
+                     [...]}, ...]}, ...], alone or as `instance_info`, also of one image
 
-A frame that such a file lists without anybody in it is known to be empty. A file of results lists
-none; of one with tracks the numbers in the names of its frames tell which are missing.
+A frame that the file lists without people is empty. A file of results lists no frames; if it has
+tracks, the numbers in the names of its frames show which frames are missing.
 """
 
 import re
@@ -26,13 +26,13 @@ Values = NDArray[np.float64]
 
 @dataclass
 class Detections:
-    """`values`, `frames` and `tracks` have an entry per person and frame."""
+    """`values`, `frames` and `tracks` have one entry per person and frame."""
 
     values: list[Values] = field(default_factory=list)  # (J, 3) x, y, score
-    frames: list[str] = field(default_factory=list)  # the name of the frame
-    tracks: list[str | None] = field(default_factory=list)  # who it is, if the file says so
-    listed: list[str] = field(default_factory=list)  # every frame, in order, if the file says so
-    unlabelled: set[str] = field(default_factory=set)  # those of them that nobody looked at
+    frames: list[str] = field(default_factory=list)  # names
+    tracks: list[str | None] = field(default_factory=list)  # None if the file has no tracks
+    listed: list[str] = field(default_factory=list)  # all frames, in order, if the file lists them
+    unlabelled: set[str] = field(default_factory=set)  # listed frames that were not annotated
 
     def add(self, frame: str, values: Values, track: object) -> None:
         self.values.append(values)
@@ -41,7 +41,10 @@ class Detections:
 
 
 def read_people(path: Path, data: Any, joints: int) -> Detections | None:
-    """The people of a parsed file, None where it lists none. ValueError names the entry."""
+    """The people of a parsed file; None if it has another form.
+
+    Raises ValueError if an entry cannot be used.
+    """
     info = data.get("instance_info") if isinstance(data, dict) else data
     if isinstance(info, list) and info and isinstance(info[0], dict):
         if "instances" in info[0] or "keypoint_scores" in info[0]:
@@ -53,19 +56,20 @@ def read_people(path: Path, data: Any, joints: int) -> Detections | None:
     return None
 
 
-def names_of(people: Detections) -> list[str]:
-    """Of every person: the frame's, with the track; without one, numbered where it occurs often."""
-    total, seen = Counter(people.frames), Counter[str]()
+def names_of(frames: Sequence[str], tracks: Sequence[str | None]) -> list[str]:
+    """A name for every person: the frame, followed by the track or, in a frame of several people,
+    by the person's index."""
+    total, seen = Counter(frames), Counter[str]()
     names = []
-    for frame, track in zip(people.frames, people.tracks, strict=True):
-        own = f"{frame}#{track}" if track is not None else f"{frame}#{seen[frame]}"
-        names.append(own if total[frame] > 1 or track is not None else frame)
+    for frame, track in zip(frames, tracks, strict=True):
+        single = track is None and total[frame] == 1
+        names.append(frame if single else f"{frame}#{seen[frame] if track is None else track}")
         seen[frame] += 1
     return names
 
 
 def numbers_of(people: Detections) -> dict[str, int]:
-    """Every frame's place in time, by its name."""
+    """Frame name -> number of the frame in time."""
     named = list(dict.fromkeys(people.frames))
     if people.listed:
         return {name: n for n, name in enumerate(dict.fromkeys([*people.listed, *named]))}
@@ -77,16 +81,19 @@ def numbers_of(people: Detections) -> dict[str, int]:
 
 
 def empty_frames(people: Detections) -> list[str]:
-    """The frames, in order, in which nobody is."""
-    numbers, there = numbers_of(people), set(people.frames)
+    """The frames without people, in order."""
+    numbers, occupied = numbers_of(people), set(people.frames)
     if people.listed or not numbers:
-        return [name for name in people.listed if name not in there | people.unlabelled]
+        return [name for name in people.listed if name not in occupied | people.unlabelled]
     taken = set(numbers.values())
     return [str(n) for n in range(min(taken), max(taken) + 1) if n not in taken]
 
 
 def numeric(where: str, data: object) -> Values:
-    """float64 of any shape. ValueError, naming `where`, for what is no array of real numbers."""
+    """Nested lists or an array of any shape as float64.
+
+    Raises ValueError, which starts with `where`, if it is not an array of real numbers.
+    """
     try:
         values = np.asarray(data)
         if values.dtype.kind == "c":
@@ -99,10 +106,10 @@ def numeric(where: str, data: object) -> Values:
 
 
 def miscounted(where: str, joints: int, found: str) -> ValueError:
-    """The error of a file whose number of joints is not the layout's, to be raised."""
+    """The error, to be raised, of a file whose number of joints is not the layout's."""
     return ValueError(
         f"{where}: the layout has {joints} joints, the file has {found}; "
-        "name the layout that the keypoints are in"
+        "name the layout of the keypoints"
     )
 
 
@@ -118,7 +125,7 @@ def _results(path: Path, entries: Sequence[Any], joints: int) -> Detections:
 
 
 def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections:
-    """Who has no labelled joint is not there."""
+    """The people with at least one labelled joint."""
     files: dict[Hashable, str] = {}
     people = Detections()
     for image in data.get("images", []):
@@ -134,7 +141,7 @@ def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections
 
 
 def _person(path: Path, i: int, person: Any, joints: int) -> tuple[Hashable, Values]:
-    """Image id and (J, 3) of an entry in COCO's form."""
+    """Image id and values (J, 3) of an entry in COCO's form."""
     if not isinstance(person, dict) or not {"image_id", "keypoints"} <= person.keys():
         raise ValueError(f"{path}: entry {i}: a COCO entry needs `image_id` and `keypoints`")
     image = person["image_id"]

@@ -1,21 +1,20 @@
-"""2D keypoints of one's own through a lifter: one pose per row, whatever is missing.
+"""A user's own 2D keypoints through a lifter: one pose per row, whatever is missing.
 
-A lifter knows people as large, and as near the middle of the picture, as those that it was trained
-on; a small person at the edge would come out bent and short. So, unless the size of the picture is
-given, every person is seen in a picture of their own: 1000 x 1000 pixels around the middle of their
-box, of a scale at which they take SHARE of it, one scale for a track.
+A lifter expects people of the size and place in the image that it was trained on; the pose of a
+small person near the border would be bent and short. So, unless the size of the image is given,
+every person is seen in an image of their own: SIDE x SIDE pixels around the middle of their box,
+zoomed so that they take SHARE of it, with one zoom for a track.
 
-    q = zoom (p - middle) + 500,   f -> zoom f,   c -> zoom (c - middle) + 500
+    q = zoom (p - middle) + SIDE / 2,   f -> zoom f,   c -> zoom (c - middle) + SIDE / 2
 
-A video model reads windows of successive frames of one person. A frame in which a person is missing
-is bridged there by the straight line between its neighbours, as unsure as an occluded joint, so
-that time keeps its pace; a gap longer than a window begins a new stretch. No pose is made up for a
-frame without detections, nor for a person of whom fewer than FEWEST of the lifter's joints are
-known: such a row gets NaN and the score 0.
+A video model reads windows of successive frames of one person. A frame in which the person is
+missing is bridged there by the straight line between its neighbours, with the scores of occluded
+joints, so that the frame rate stays the same; a gap longer than a window starts a new segment. No
+pose is invented for a frame without detections, nor for a person with fewer than FEWEST known
+joints: the pose of such a row is NaN with score 0.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,34 +23,22 @@ from torch import Tensor
 
 from posediff.data.lifting.windows import windowed
 from posediff.diffusion import Model, Poses
-from posediff.inference.lifting_input import intrinsics, lifting_sample
+from posediff.inference.lifting_input import Tracks, intrinsics, lifting_sample
 from posediff.pose.layout import convert
-from posediff.pose.skeleton import Skeleton, skeleton
+from posediff.pose.skeleton import skeleton
 from posediff.sample import parts, take, to
 
-SIDE, SHARE = 1000.0, 0.35  # pixels; what standing people take of the pictures in the data sets
-TALL = 0.9  # the quantile of a track's boxes that is its size: people crouch, detectors fail
+SIDE, SHARE = 1000.0, 0.35  # pixels; the share of standing people in the images of the data sets
+TALL = 0.9  # quantile of a track's boxes that is its size: people crouch, detectors fail
 FEWEST = 9  # joints of a person; no lifter was trained on fewer
 BATCH = 1024  # frames at once
-BRIDGED = 0.25  # score of a joint in a frame that is bridged: below 0.5 means occluded
-
-
-class Tracks(NamedTuple):
-    """2D keypoints: N rows, each one person in one frame."""
-
-    points: Tensor  # (N, J, 2) pixels
-    scores: Tensor  # (N, J), 0 where a joint is missing
-    tracks: Tensor  # (N,) to whom a row belongs
-    frames: Tensor  # (N,) when
-    ids: Sequence[str]  # (N,)
+BRIDGED = 0.25  # score of a joint in a bridged frame; below 0.5 means occluded
 
 
 class Lifted(NamedTuple):
-    """N rows that were lifted, or could not be."""
-
-    poses: Poses  # (N, ...); NaN with score 0 where not found
-    found: Tensor  # (N,) bool, whether enough joints were known
-    sample: dict[str, Any]  # what the lifter read of the rows that were found, as single frames
+    poses: Poses  # (N, ...); NaN with score 0 if not found
+    found: Tensor  # (N,) bool: enough joints are known
+    sample: dict[str, Any]  # the found rows as single frames, as the lifter reads them
 
 
 def lift(
@@ -70,16 +57,15 @@ def lift(
 ) -> Poses:
     """3D poses of 2D keypoints, row by row, on the CPU.
 
-    points (N, J, 2) pixels in the joints of `layout`; scores (N, J), 0 where a joint is missing
-    (None: a joint is missing where it is not finite). image_size: width and height, to see people
-    where they are in the picture, as on a data set whose pictures are like those of the training;
-    None: each in a picture of their own. camera: f_x, f_y, c_x, c_y and perhaps five terms of
-    distortion, for rules that project; a pose needs none.
-    tracks (N,): to whom the rows belong, frames (N,): when; without them the rows are one person in
-    successive frames. hypotheses, steps: as the model was trained, unless given. The answers depend
-    on `ids`, the numbers of the rows by default.
+    points (N, J, 2) pixels and scores (N, J) in the joints of `layout`; a joint is missing if its
+    score is 0 or its point is not finite. image_size: width and height, to see people at their
+    place in the image, if the images are like those of the training data; None: each person in an
+    image of their own. camera: f_x, f_y, c_x, c_y and perhaps five terms of distortion, for rules
+    that project; a pose needs none. tracks, frames (N,): the numbers of person and frame of every
+    row; without them the rows are one person in successive frames. hypotheses, steps: as in
+    training, unless given. The answers depend on `ids`, by default the numbers of the rows.
 
-    Raises ValueError if no row can be lifted, or if something does not fit `layout`.
+    Raises ValueError if no row can be lifted, or if the joints are not those of `layout`.
     """
     points = torch.as_tensor(points, dtype=torch.float32)
     if points.ndim != 3 or points.shape[-1] != 2 or not len(points):
@@ -90,9 +76,9 @@ def lift(
     rows = Tracks(
         points,
         torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float(),
+        [str(i) for i in range(N)] if ids is None else list(ids),
         torch.zeros(N, dtype=torch.long) if tracks is None else torch.as_tensor(tracks),
         torch.arange(N) if frames is None else torch.as_tensor(frames),
-        [str(i) for i in range(N)] if ids is None else list(ids),
     )
     return lifted(model, rows, layout, image_size, camera, hypotheses, steps, seed).poses
 
@@ -107,20 +93,24 @@ def lifted(
     steps: int | None = None,
     seed: int = 0,
 ) -> Lifted:
-    """`lift`, with what the model read of every person."""
+    """`lift`, with the sample that the model read."""
     bones = skeleton(model.head.skeleton)
-    points, scores, tracks, frames, ids = rows
+    points, scores, names, tracks, frames, _ = rows
     scores = torch.where(points.isfinite().all(-1), scores, 0.0)
-    found = _found(points, scores, skeleton(layout), bones)
+    found = convert(points, scores, skeleton(layout), bones).visible.sum(1) >= FEWEST
+    if not found.any():
+        raise ValueError(
+            f"no person in any frame has {FEWEST} known joints of {bones.name}; give more joints"
+        )
     lens = None if camera is None else intrinsics(camera).expand(len(points), 9)
     size = (SIDE, SIDE) if image_size is None else image_size
     if image_size is None:
-        points, lens = own_picture(points, scores, tracks, lens)
+        points, lens = own_image(points, scores, tracks, lens)
 
     def sample(points: Tensor, scores: Tensor, rows: Tensor) -> dict[str, Any]:
-        described = model.trained_on or None
-        own, seen = take(ids, rows), None if lens is None else lens[rows]
-        return lifting_sample(points, size, scores, layout, bones.name, described, own, seen)
+        ids, cameras = take(names, rows), None if lens is None else lens[rows]
+        detector = model.trained_on
+        return lifting_sample(points, size, scores, layout, bones.name, detector, ids, cameras)
 
     order = here = found.nonzero()[:, 0]
     single = sample(points[here], scores[here], here)
@@ -128,11 +118,11 @@ def lifted(
     if window.frames > 1:
         order = here[np.lexsort((frames[here], tracks[here]))]
         batches = []
-        for part in _stretches(order, tracks, frames, window.frames):
-            at, moved, sure, known = _bridged(points[part], scores[part], frames[part])
-            whole = sample(moved, sure, part[at]) | {"known": known.float()}
+        for part in _segments(order, tracks, frames, window.frames):
+            before, moved, sure, known = _bridged(points[part], scores[part], frames[part])
+            whole = sample(moved, sure, part[before]) | {"known": known.float()}
             batch = windowed(whole, *window)
-            batch["frames_valid"] *= batch.pop("known")  # bridges count nowhere
+            batch["frames_valid"] *= batch.pop("known")  # bridged frames are not valid
             batches.append(batch)
     device = next(model.parameters()).device
     answers = [
@@ -140,43 +130,30 @@ def lifted(
         for batch in batches
         for part in parts(batch, max(1, BATCH // window.frames))
     ]
-    return Lifted(_scattered(Poses.cat(answers), order, len(points)), found, single)
+    return Lifted(_scattered(Poses.cat(answers), order, found), found, single)
 
 
-def _found(points: Tensor, scores: Tensor, layout: Skeleton, bones: Skeleton) -> Tensor:
-    """(N,) whether enough joints of a row are known. Raises ValueError if that is no row."""
-    count = convert(points, scores, layout, bones).visible.sum(1)
-    found = count >= FEWEST
-    if not found.any():
-        raise ValueError(
-            f"nobody to lift: no person in any frame has {FEWEST} known joints of {bones.name}"
-        )
-    return found
-
-
-def own_picture(
+def own_image(
     points: Tensor, scores: Tensor, tracks: Tensor, lens: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """The points (N, J, 2), and the lens (N, 9), of rows in a picture of their own each."""
+    """Points (N, J, 2) and lens (N, 9) in pixels of each row's own image."""
     seen = (scores > 0)[..., None]
     low = torch.where(seen, points, torch.inf).amin(1)
     high = torch.where(seen, points, -torch.inf).amax(1)
     middle, extent = (low + high) / 2, (high - low).amax(1)
-    zoom = torch.ones(len(points))
+    zoom = torch.ones(len(points), 1)
     for track in torch.unique(tracks):
-        there = (tracks == track) & extent.isfinite() & (extent >= 0)
-        if there.any():
-            zoom[tracks == track] = SHARE * SIDE / extent[there].quantile(TALL).clamp(min=1)
-    moved = zoom[:, None, None] * (points - middle[:, None]) + SIDE / 2
-    if lens is None:
-        return moved, None
-    f, c, distortion = torch.split(lens, [2, 2, 5], -1)
-    centre = zoom[:, None] * (c - middle) + SIDE / 2
-    return moved, torch.cat([zoom[:, None] * f, centre, distortion], -1)
+        known = (tracks == track) & extent.isfinite()
+        if known.any():
+            zoom[tracks == track] = SHARE * SIDE / extent[known].quantile(TALL).clamp(min=1)
+    if lens is not None:
+        f, c, distortion = torch.split(lens, [2, 2, 5], -1)
+        lens = torch.cat([zoom * f, zoom * (c - middle) + SIDE / 2, distortion], -1)
+    return zoom[:, None] * (points - middle[:, None]) + SIDE / 2, lens
 
 
-def _stretches(rows: Tensor, tracks: Tensor, frames: Tensor, window: int) -> Sequence[Tensor]:
-    """Rows in the order of track and time, cut where the track changes or pauses too long."""
+def _segments(rows: Tensor, tracks: Tensor, frames: Tensor, window: int) -> Sequence[Tensor]:
+    """Rows, sorted by track and time, cut at a new track and at a gap longer than a window."""
     step = frames[rows].diff()
     cut = (tracks[rows].diff() != 0) | (step > window)
     if ((step == 0) & ~cut).any():
@@ -185,8 +162,8 @@ def _stretches(rows: Tensor, tracks: Tensor, frames: Tensor, window: int) -> Seq
 
 
 def _bridged(points: Tensor, scores: Tensor, frames: Tensor) -> tuple[Tensor, ...]:
-    """One person's rows with the frames between them: every frame's row (that before a gap, for its
-    name), points, scores, and whether it is a row itself."""
+    """One person's rows with the frames between them. For every frame: the last row up to it,
+    points, scores, and whether it is a row itself."""
     time = torch.arange(int(frames[0]), int(frames[-1]) + 1)
     before = torch.searchsorted(frames, time, right=True) - 1
     after = (before + 1).clamp(max=len(frames) - 1)
@@ -200,15 +177,12 @@ def _bridged(points: Tensor, scores: Tensor, frames: Tensor) -> tuple[Tensor, ..
     return before, moved, torch.where(known[:, None], scores[before], bridge), known
 
 
-def _scattered(found: Poses, rows: Tensor, N: int) -> Poses:
-    """The poses of some rows, in their order, as N; the other rows are NaN with the score 0."""
-    missing = replace(
-        found[:1],
-        keypoints=torch.full_like(found.keypoints[:1], torch.nan),
-        scores=torch.zeros_like(found.scores[:1]),
-        hypotheses=torch.full_like(found.hypotheses[:1], torch.nan),
-        spread=torch.full_like(found.spread[:1], torch.nan),
-    )
-    place = torch.full((N,), len(found))
-    place[rows] = torch.arange(len(found))
-    return Poses.cat([found, missing])[place]
+def _scattered(answers: Poses, rows: Tensor, found: Tensor) -> Poses:
+    """The answers for `rows`, each at its row of N; NaN with score 0 at the rows not found (N,)."""
+    place = torch.zeros(len(found), dtype=torch.long)
+    place[rows] = torch.arange(len(rows))
+    poses = answers[place]
+    for column in (poses.keypoints, poses.hypotheses, poses.spread):
+        column[~found] = torch.nan
+    poses.scores[~found] = 0
+    return poses

@@ -1,7 +1,7 @@
-"""2D keypoints or heatmaps of any layout -> the sample that a lifter reads, without any truth."""
+"""2D keypoints or heatmaps of any layout -> the sample that a lifter reads, without annotations."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,17 @@ from posediff.pose.skeleton import skeleton as named
 from posediff.sample import where
 
 
+class Tracks(NamedTuple):
+    """2D keypoints, N rows: one person in one frame each."""
+
+    points: Tensor  # (N, J, 2) pixels; any value if the joint is missing
+    scores: Tensor  # (N, J); 0 if the joint is missing
+    names: Sequence[str]  # (N,)
+    tracks: Tensor  # (N,) number of the person
+    frames: Tensor  # (N,) number of the frame in time
+    empty: Sequence[str] = ()  # names of the frames without people
+
+
 def lifting_sample(
     points: Tensor,
     image_size: tuple[float, float],
@@ -24,28 +35,28 @@ def lifting_sample(
     ids: Sequence[str] | None = None,
     camera: Tensor | None = None,
 ) -> dict[str, Any]:
-    """A batch for `model.predict`, one person in one frame a row.
+    """A batch for `model.predict`, one person in one frame per row.
 
-    points (B, J, 2) pixels in the joints of `layout`; scores (B, J), 0 where a joint is missing;
-    image_size width and height; `skeleton` that of the model (`model.head.skeleton`). `detector`
-    says how the 2D that the model was trained on was described (`dataset` in its config.json);
-    without it every detection counts as one Gaussian of 5 pixels at a width of 1000. The answers
-    depend on `ids`: by default the number of the row. `camera`: intrinsics (9,) or (B, 9).
+    points (B, J, 2) pixels and scores (B, J), 0 for a missing joint, in the joints of `layout`;
+    image_size: width and height; skeleton: that of the model (`model.head.skeleton`); camera:
+    intrinsics (9,) or (B, 9). detector: how the 2D of the training data is described (`dataset` in
+    the model's config.json); without it every detection is one Gaussian of 5 pixels at a width of
+    1000. The answers depend on `ids`, by default the numbers of the rows.
 
-    Raises ValueError where the number of joints is not the layout's.
+    Raises ValueError if the number of joints is not the layout's.
     """
     points = torch.as_tensor(points, dtype=torch.float32)
     scores = torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float()
     size = torch.tensor(image_size, dtype=torch.float32).expand(len(points), 2)
-    width, target = float(image_size[0]), named(skeleton)
-    found = convert(points, scores, named(layout), target, width=width)
-    described = detector or {"keypoints": "detected"}
-    scale = (
-        torch.full_like(found.scale, FLOOR) if described.get("keypoints") == "gt" else found.scale
-    )
-    mixture = point_mixture(found.points, torch.where(found.visible > 0, scale, found.scale))
-    if described.get("keypoints") == "noisy":
-        noise = {k: x for k, x in described["noise"].items() if k != "_target_"}
+    target = named(skeleton)
+    found = convert(points, scores, named(layout), target, width=float(image_size[0]))
+    detector = detector or {"keypoints": "detected"}
+    scale = found.scale
+    if detector.get("keypoints") == "gt":
+        scale = torch.where(found.visible > 0, FLOOR, scale)
+    mixture = point_mixture(found.points, scale)
+    if detector.get("keypoints") == "noisy":
+        noise = {k: x for k, x in detector["noise"].items() if k != "_target_"}
         seen = DetectorNoise(**noise).posterior(found.points, found.scores, size[:, 0], target)
         mixture = where(found.visible > 0, seen, mixture)
     lens = {} if camera is None else {"camera": camera.expand(len(points), 9)}
@@ -63,30 +74,29 @@ def heatmap_sample(
 ) -> dict[str, Any]:
     """The same from heatmaps (B, J, h, w) of `layout`, whose whole shape the lifter then reads.
 
-    affine (B, 2, 3) leads from picture to crop pixels, as in the sample that image2d read. A joint
-    that both layouts have keeps its mixture; a derived one is a Gaussian of the moments of those it
-    is derived from. Scores are the peaks, at most 1; an empty map is a missing joint.
+    affine (B, 2, 3): image -> crop pixels, as in the sample that image2d read. A joint of both
+    layouts keeps its mixture; a derived joint is one Gaussian with the moments of its sources.
+    Scores are the peaks, at most 1; an empty map is a missing joint.
 
-    Raises ValueError for maps of another size than the codec's, or that are not finite.
+    Raises ValueError if the maps do not have the codec's size or are not finite.
     """
     source, target = named(layout), named(skeleton)
     size = torch.tensor(image_size, dtype=torch.float32).expand(len(maps), 2)
     fitted, peaks = from_heatmaps(maps, codec, affine, size)
     mean, deviation = moments(fitted)
     scale = deviation.square().mean(-1).sqrt().float()
-    width, scores = float(image_size[0]), peaks.clamp(max=1).float()
-    found = convert(mean.float(), scores, source, target, scale, width)
+    scores = peaks.clamp(max=1).float()
+    found = convert(mean.float(), scores, source, target, scale, float(image_size[0]))
     own = taken_over(source, target)
-    here = (own >= 0) & (found.visible > 0)
     kept = {key: x[:, own].float() for key, x in fitted.items()}
-    mixture = where(here, kept, point_mixture(found.points, found.scale))
+    derived = point_mixture(found.points, found.scale)
+    mixture = where((own >= 0) & (found.visible > 0), kept, derived)
     return _sample(found, mixture, size, ids)
 
 
 def _sample(
     found: Converted, mixture: dict[str, Tensor], size: Tensor, ids: Sequence[str] | None
 ) -> dict[str, Any]:
-    """What lifters read of every person."""
     return {
         "id": list(ids or map(str, range(len(size)))),
         **chosen(mixture),
@@ -98,7 +108,8 @@ def _sample(
 
 
 def intrinsics(camera: Sequence[float]) -> Tensor:
-    """(9,) of f_x, f_y, c_x, c_y alone or with three radial and two tangential terms."""
+    """(9,) pixels: f_x, f_y, c_x, c_y, then three radial and two tangential terms, 0 if only the
+    first four are given. Raises ValueError if there are not 4 or 9 usable numbers."""
     try:
         numbers = torch.tensor([float(x) for x in camera])
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
-"""Photos and boxes of one's own -> the samples of image2d, without any annotation.
+"""A user's own photos and boxes -> the samples of image2d, without annotations.
 
-A file of boxes is json: {"photo.jpg": [[x, y, w, h], ...], ...}, pixels of the photo, a box a
-person. A photo that it does not name has nobody in it.
+A file of boxes is JSON: {"photo.jpg": [[x, y, w, h], ...], ...}, pixels of the photo, a box per
+person. A photo without an entry has no people.
 """
 
 import json
@@ -19,11 +19,9 @@ from posediff.pose.affine import clean_box
 
 KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
-Boxes = dict[str, list[list[float]]]
 
-
-def photos(source: str | Path) -> list[Path]:
-    """The photo, or those of a folder by name. Raises FileNotFoundError where there is none."""
+def photo_files(source: str | Path) -> list[Path]:
+    """The photo, or the photos of a folder by name. Raises FileNotFoundError if there is none."""
     source = Path(source)
     if source.is_file():
         return [source]
@@ -31,12 +29,15 @@ def photos(source: str | Path) -> list[Path]:
         raise FileNotFoundError(f"{source}: no such photo or folder")
     found = sorted(path for path in source.iterdir() if path.suffix.lower() in KINDS)
     if not found:
-        raise FileNotFoundError(f"{source}: no photo in it, of {', '.join(KINDS)}")
+        raise FileNotFoundError(f"{source}: no photo in this folder ({', '.join(KINDS)})")
     return found
 
 
-def read_boxes(path: str | Path) -> Boxes:
-    """By the names of photos. FileNotFoundError, or ValueError for a file of another form."""
+def read_boxes(path: str | Path) -> dict[str, list[list[float]]]:
+    """The boxes of a file by photo or frame.
+
+    Raises FileNotFoundError if there is no such file, ValueError if it has another form.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of boxes")
@@ -59,39 +60,42 @@ def photo_sample(
 ) -> tuple[RGB, dict[str, Any]]:
     """A photo, and a batch for `model.predict` of the people in its boxes (xywh).
 
-    boxes None is the whole photo as one. size, codec, mean, std: what the model was trained on
-    (`dataset` in its config.json). Answers depend on the photo's name and the number of the box.
+    boxes None: one box, the whole photo. size, codec, mean, std: as in the training data
+    (`dataset` in the model's config.json). The answers depend on the name of the photo and the
+    index of the box.
 
-    Raises FileNotFoundError or ValueError for a photo that cannot be read, and for a box that is
-    not four finite numbers, has no extent or lies outside.
+    Raises FileNotFoundError or ValueError if the photo cannot be read, ValueError if a box is not
+    four finite numbers or has no extent inside the photo.
     """
-    picture = picture_files.read(path)
-    height, width = picture.shape[:2]
+    photo = picture_files.read(path)
+    height, width = photo.shape[:2]
     given = [[0, 0, width, height]] if boxes is None else boxes
-    box = torch.cat(
+    box = torch.stack(
         [box_in(path, f"box {n}", values, width, height) for n, values in enumerate(given)]
     )
     sample = boxed(box, size, codec)
-    pixels = cut([path] * len(box), lambda _: picture, sample["affine"], size)
+    pixels = cut([path] * len(box), lambda _: photo, sample["affine"], size)
     image = normalised(pixels, mean, std)
-    image = image.to(memory_format=torch.channels_last)  # a CPU convolves it faster
+    image = image.to(memory_format=torch.channels_last)  # faster convolutions on a CPU
     ids = [f"{path.name}/{n}" for n in range(len(box))]
-    return picture, {"id": ids, "image": image, **sample}
+    return photo, {"id": ids, "image": image, **sample}
 
 
 def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tensor:
-    """A box that somebody gave for a picture of that size, checked, (1, 4)."""
+    """The box (4,), xywh, that a user gave for an image of that size.
+
+    Raises ValueError if it is not four finite numbers or has no extent inside the image.
+    """
     try:
         box = torch.tensor([float(x) for x in values])
     except (TypeError, ValueError):
         box = torch.empty(0)
     if box.shape != (4,) or not bool(box.isfinite().all()):
         raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {values}")
-    extent = torch.tensor([width, height])
-    inside, _ = clean_box(box, extent, "mmpose")
+    inside, _ = clean_box(box, torch.tensor([width, height]), "mmpose")
     if not (torch.cat([box[2:], inside[2:]]) > 0).all():
         raise ValueError(
-            f"{path}: {name}, {box.tolist()}, has no extent inside the picture of "
+            f"{path}: {name}, {box.tolist()}, has no extent inside the image of "
             f"{width} x {height} pixels"
         )
-    return box[None]
+    return box

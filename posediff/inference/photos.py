@@ -1,4 +1,4 @@
-"""Photos of one's own through a 2D model: one result file, and a picture for every photo.
+"""A user's own photos through a 2D model: result files, and a drawing of every photo.
 
 results.json   COCO's form; the ids of images are the names of the photos
 spread.json    the spread of every joint, by person of results.json
@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from posediff.data.pictures.picture_files import RGB
 from posediff.diffusion import Model, Poses
 from posediff.files import write_json
-from posediff.inference.photo_input import Boxes, photo_sample, photos, read_boxes
-from posediff.inference.request import Request, crop_of, folder_of
+from posediff.inference.photo_input import photo_files, photo_sample, read_boxes
+from posediff.inference.request import Request, data_settings, output_folder
 from posediff.metrics.result_files import Found, write_coco
 from posediff.pose.oks import instance_scores
 from posediff.pose.skeleton import skeleton
@@ -29,58 +28,56 @@ from posediff.visual.pose3d import write_picture
 class Photos:
     """A `Reader` of a photo or a folder of photos.
 
-    Boxes of people: a json file by the names of photos, one xywh for every photo, or None, the
-    whole photo. A bad photo does not stop the others; it is named in a ValueError at the end.
+    Boxes of people: a JSON file by the names of photos, one xywh for every photo, or None, the
+    whole photo. A bad photo does not stop the others; a ValueError names it at the end.
     """
 
     def __init__(self, request: Request) -> None:
-        self.request, self.paths, boxes = request, photos(request.input), request.boxes
-        self.boxes: Boxes | list[float] | None = None
-        if boxes is not None:
-            self.boxes = read_boxes(boxes) if isinstance(boxes, str) else list(boxes)
+        self.request, self.paths, boxes = request, photo_files(request.input), request.boxes
+        self.boxes = read_boxes(boxes) if isinstance(boxes, str) else boxes
 
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
-        folder, crop = folder_of(self.request), crop_of(model, "size", "codec", "mean", "std")
+        folder = output_folder(self.request)
+        settings = data_settings(model, "size", "codec", "mean", "std")
         stems = Counter(path.stem for path in self.paths)
-        rows: list[tuple[str, Poses]] = []
-        pictures, bad = list[Path](), list[str]()
+        answers: list[tuple[str, Poses]] = []
+        drawn, bad = list[Path](), list[str]()
         for path in self.paths:
-            own = self._boxes_in(path)
-            if own == []:
+            boxes = self._boxes_in(path)
+            if boxes == []:
                 continue
             try:
-                photo, sample = photo_sample(path, own, **crop)
+                photo, sample = photo_sample(path, boxes, **settings)
             except (OSError, ValueError) as e:
                 bad.append(str(e))
                 continue
             seen = to(sample, next(model.parameters()).device)
             poses = model.predict(seen, seed=self.request.seed).cpu()
-            rows.append((path.name, poses))
+            answers.append((path.name, poses))
             title = folder / (path.stem if stems[path.stem] == 1 else path.name)
-            pictures.append(_pose_picture(title, photo, poses))
+            drawn.append(title.with_name(f"{title.name}_pose.png"))
+            write_picture(drawn[-1], draw_pose2d(photo, poses, skeleton(poses.skeleton)))
             if self.request.heatmaps:
-                pictures += _heatmap_pictures(
-                    title, model, seen, sample["image"], crop, self.request.seed
-                )
-        if rows:
-            yield from map(str, [*self._results(folder, model, rows), *pictures])
+                drawn += _heatmap_drawings(title, model, seen, settings, self.request.seed)
+        if answers:
+            yield from map(str, [*self._results(folder, model, answers), *drawn])
         if bad:
             count = f"{len(bad)} of {len(self.paths)} photos could not be used"
             raise ValueError(f"{count}: {'; '.join(bad)}")
 
-    def _boxes_in(self, path: Path) -> list[list[float]] | None:
+    def _boxes_in(self, path: Path) -> Sequence[Sequence[float]] | None:
         if isinstance(self.boxes, Mapping):
             return self.boxes.get(path.name, [])
         return None if self.boxes is None else [self.boxes]
 
     def _results(
-        self, folder: Path, model: Model, rows: Sequence[tuple[str, Poses]]
+        self, folder: Path, model: Model, answers: Sequence[tuple[str, Poses]]
     ) -> tuple[Path, Path]:
-        names = [name for name, poses in rows for _ in range(len(poses))]
-        every, bones = Poses.cat([poses for _, poses in rows]), skeleton(model.head.skeleton)
-        whole = instance_scores(torch.ones(len(every)), every.scores)
-        found = Found(names, every.keypoints, every.scores, whole)
-        about = {
+        names = [name for name, poses in answers for _ in range(len(poses))]
+        every, bones = Poses.cat([poses for _, poses in answers]), skeleton(model.head.skeleton)
+        person_scores = instance_scores(torch.ones(len(every)), every.scores)
+        found = Found(names, every.keypoints, every.scores, person_scores)
+        spread = {
             "skeleton": bones.name,
             "joints": bones.joints,
             "steps": model.steps,
@@ -93,29 +90,18 @@ class Photos:
             ],
         }
         results = write_coco(folder / "results.json", found)
-        return results, write_json(folder / "spread.json", about, indent=1)
+        return results, write_json(folder / "spread.json", spread, indent=1)
 
 
-def _pose_picture(title: Path, photo: RGB, poses: Poses) -> Path:
-    path = title.with_name(f"{title.name}_pose.png")
-    write_picture(path, draw_pose2d(photo, poses, skeleton(poses.skeleton)))
-    return path
-
-
-def _heatmap_pictures(
-    title: Path,
-    model: Model,
-    seen: Mapping[str, Any],
-    images: torch.Tensor,
-    crop: Mapping[str, Any],
-    seed: int,
+def _heatmap_drawings(
+    title: Path, model: Model, sample: Mapping[str, Any], settings: Mapping[str, Any], seed: int
 ) -> Iterator[Path]:
-    """The crop of every person with the heatmaps of every stage of their answer, if it has any."""
-    stages = list(model.stages(seen, seed))
-    mean, std = (np.array(crop[key]) for key in ("mean", "std"))
-    for n, image in enumerate(images if stages else ()):
-        shown = (image.permute(1, 2, 0).numpy() * std + mean).clip(0, 255).astype(np.uint8)
+    """Every person's crop with the heatmaps of all stages of the answer, if it has any."""
+    stages = list(model.stages(sample, seed))
+    mean, std = (np.array(settings[key]) for key in ("mean", "std"))
+    for n, image in enumerate(sample["image"].cpu() if stages else ()):
+        crop = (image.permute(1, 2, 0).numpy() * std + mean).clip(0, 255).astype(np.uint8)
         rows = [(name, maps[n]) for name, maps in stages]
         path = title.with_name(f"{title.name}_{n}_heatmaps.png")
-        write_picture(path, draw_heatmaps(shown, rows, skeleton(model.head.skeleton)))
+        write_picture(path, draw_heatmaps(crop, rows, skeleton(model.head.skeleton)))
         yield path

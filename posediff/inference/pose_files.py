@@ -1,17 +1,17 @@
 """Predicted poses as files: poses.npz for programs, poses.json for people and other languages.
 
-Both hold the same: F frames, K hypotheses, J joints, metres, the root joint at 0, in the camera's
-directions (x right, y down, z forward).
+Both have the same content: F frames, K hypotheses, J joints, in metres from the root joint, in the
+directions of the camera (x right, y down, z forward).
 
     poses.npz   keypoints (F, J, 3), hypotheses (F, K, J, 3), spread (F, J), scores (F, J), all
-                float32; frames (F,) their names, track and number (F,) whose and when, joints
-                (J,), edges (E, 2), skeleton, unit "metre", meta (a JSON text). No pickle:
+                float32; frames (F,) names, track and number (F,) of the person and of the frame,
+                joints (J,), edges (E, 2), skeleton, unit "metre", meta (a JSON text). No pickle:
                 np.load(path, allow_pickle=False) reads it.
     poses.json  {"format", "version", "unit", "axes", "skeleton", "joints", "edges", "root",
                  "meta", "poses": [{"frame", "track", "number", "mean_spread", "keypoints":
                  [[x, y, z], ...], "spread": [...], "scores": [...], "hypotheses":
                  [[[x, y, z], ...], ...]}, ...]}
-                Lists over joints follow "joints"; a line per joint, rounded to 0.01 mm.
+                Lists over joints have the order of "joints"; a line per joint, rounded to 0.01 mm.
 """
 
 import json
@@ -36,24 +36,52 @@ def write_poses(
     frames: Sequence[str],
     skeleton: Skeleton,
     meta: Mapping[str, Any],
-    tracks: Sequence[int] | NDArray[np.int64] | None = None,
-    numbers: Sequence[int] | NDArray[np.int64] | None = None,
+    tracks: NDArray[np.int64],
+    numbers: NDArray[np.int64],
 ) -> tuple[Path, Path]:
-    """Write poses.npz and poses.json into the folder, each beside and renamed; their paths.
+    """Write poses.npz and poses.json into the folder, each beside its place and then renamed.
 
-    `frames` names the rows, `meta` is what a reader of the files should know (JSON values),
-    `tracks` say whose the rows are and `numbers` when (None: one person in successive frames). A
-    pose that is not finite is a ValueError that names frame and joint, and nothing is written.
+    frames, tracks, numbers: of every pose the name of its frame, the number of the person and that
+    of the frame. meta: JSON values for the readers of the files. Returns the paths.
+
+    Raises ValueError if the poses have another skeleton or number than given, or if one is not
+    finite; nothing is written then.
     """
     arrays = _arrays(poses, frames, skeleton)
-    arrays["track"] = np.zeros(len(frames), np.int64) if tracks is None else np.asarray(tracks)
-    arrays["number"] = np.arange(len(frames)) if numbers is None else np.asarray(numbers)
-    text = _as_text(arrays, frames, skeleton, meta)
+    rounded = {name: np.round(array.astype(np.float64), 5) for name, array in arrays.items()}
+    content = {
+        "format": "posediff-poses",
+        "version": 1,
+        "unit": "metre",
+        "axes": AXES,
+        "skeleton": skeleton.name,
+        "joints": skeleton.joints,
+        "edges": skeleton.edges,
+        "root": None if skeleton.root is None else skeleton.joints[skeleton.root],
+        "meta": meta,
+        "poses": [
+            {
+                "frame": frame,
+                "track": int(tracks[i]),
+                "number": int(numbers[i]),
+                "mean_spread": round(float(rounded["spread"][i].mean()), 5),
+                **{
+                    name: rounded[name][i].tolist()
+                    for name in ("keypoints", "spread", "scores", "hypotheses")
+                },
+            }
+            for i, frame in enumerate(frames)
+        ],
+    }
+    text = json.dumps(content, indent=2, allow_nan=False)
+    text = re.sub(r"\[(\n[^\[\]{}]+)\]", _on_one_line, text) + "\n"
     npz, readable = Path(folder) / "poses.npz", Path(folder) / "poses.json"
     with replacing(npz) as part, replacing(readable) as text_part:
         np.savez_compressed(
             part,
             **arrays,
+            track=tracks,
+            number=numbers,
             frames=np.array(frames, dtype=np.str_),
             joints=np.array(skeleton.joints),
             edges=np.array(skeleton.edges),
@@ -68,8 +96,8 @@ def write_poses(
 def _arrays(poses: Poses, frames: Sequence[str], skeleton: Skeleton) -> dict[str, Any]:
     if poses.skeleton != skeleton.name:
         raise ValueError(f"poses of {poses.skeleton} cannot be written as {skeleton.name}")
-    if len(frames) != len(poses.keypoints):
-        raise ValueError(f"{len(frames)} frame names for {len(poses.keypoints)} poses")
+    if len(frames) != len(poses):
+        raise ValueError(f"{len(frames)} frame names for {len(poses)} poses")
     arrays = {
         name: getattr(poses, name).detach().float().cpu().numpy()
         for name in ("keypoints", "hypotheses", "spread", "scores")
@@ -81,40 +109,6 @@ def _arrays(poses: Poses, frames: Sequence[str], skeleton: Skeleton) -> dict[str
     return arrays
 
 
-def _as_text(
-    arrays: dict[str, Any], frames: Sequence[str], skeleton: Skeleton, meta: Mapping[str, Any]
-) -> str:
-    root = None if skeleton.root is None else skeleton.joints[skeleton.root]
-    head = {
-        "format": "posediff-poses",
-        "version": 1,
-        "unit": "metre",
-        "axes": AXES,
-        "skeleton": skeleton.name,
-        "joints": skeleton.joints,
-        "edges": skeleton.edges,
-        "root": root,
-        "meta": meta,
-    }
-    rounded = {
-        name: np.round(array.astype(np.float64), 5)
-        for name, array in arrays.items()
-        if array.dtype.kind == "f"
-    }
-    poses = [
-        {
-            "frame": frame,
-            "track": int(arrays["track"][i]),
-            "number": int(arrays["number"][i]),
-            "mean_spread": round(float(rounded["spread"][i].mean()), 5),
-            **{k: rounded[k][i].tolist() for k in ("keypoints", "spread", "scores", "hypotheses")},
-        }
-        for i, frame in enumerate(frames)
-    ]
-    text = json.dumps(head | {"poses": poses}, indent=2, allow_nan=False)
-    return re.sub(r"\[(\n[^\[\]{}]+)\]", _on_one_line, text) + "\n"
-
-
 def _on_one_line(innermost: re.Match[str]) -> str:
-    """A joint as [x, y, z], not as five lines; strings hold no line breaks in JSON."""
+    """A joint as [x, y, z], not as five lines; strings contain no line breaks in JSON."""
     return "[" + re.sub(r"\n\s*", " ", innermost[1].strip()) + "]"

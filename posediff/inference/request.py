@@ -1,6 +1,6 @@
-"""What `python -m posediff.predict` asks for, and what reads it.
+"""The input of `python -m posediff.predict`, and the protocol of the classes that read it.
 
-A task names its reader in `task.input`: a class that takes a `Request`, checks the input before any
+A task names its reader in `task.input`: a class that takes a `Request`, checks the input before a
 model is loaded, and then predicts.
 """
 
@@ -12,7 +12,7 @@ from posediff.diffusion import Model
 
 
 class Request(NamedTuple):
-    """The keys of conf/predict.yaml. A reader leaves alone what its input does not need."""
+    """The keys of conf/predict.yaml. A reader ignores those that its input does not need."""
 
     input: str
     output: str
@@ -26,23 +26,23 @@ class Request(NamedTuple):
 
 class Reader(Protocol):
     def __init__(self, request: Request) -> None:
-        """Raises FileNotFoundError or ValueError, with one line, for input that cannot be used."""
+        """Raises FileNotFoundError or ValueError if the input cannot be used."""
 
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
         """Write the results into the folder of the request, and yield the lines to print.
 
-        about: where the model is from (`checkpoint`, `method`). Raises ValueError at the end if a
-        part of the input could not be used.
+        about: the model's `checkpoint` and `method`. Raises ValueError at the end if a part of the
+        input could not be used.
         """
 
 
-def crop_of(model: Model, *keys: str) -> dict[str, Any]:
-    """The crops that a model was trained on, by `keys` of its data set."""
+def data_settings(model: Model, *keys: str) -> dict[str, Any]:
+    """Settings of the data that a model was trained on, such as the size of its crops."""
     return {key: model.trained_on[key] for key in keys}
 
 
-def folder_of(request: Request) -> Path:
-    """The folder of the results, made if it is missing."""
+def output_folder(request: Request) -> Path:
+    """The folder of the results, created if it is missing."""
     folder = Path(request.output)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

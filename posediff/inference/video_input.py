@@ -1,9 +1,9 @@
-"""Video and boxes of one's own -> the samples of video2d, without any annotation.
+"""A user's own video and boxes -> the samples of video2d, without annotations.
 
 A video is a file, or a folder whose photos are its frames in the order of their names. A file of
-boxes is json: {"000012": [{"track_id": 3, "box": [x, y, w, h]}, ...], ...}, pixels of the frame; a
-frame goes by its number in a video file, by its name in a folder. A box alone, [x, y, w, h], has
-its place in the list as its track. A frame that the file does not name has nobody in it.
+boxes is JSON: {"000012": [{"track_id": 3, "box": [x, y, w, h]}, ...], ...}, pixels of the frame. A
+frame is named by its number in a video file, by its file in a folder. A box alone, [x, y, w, h],
+has its index in the list as its track. A frame without an entry has no people.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,22 +20,21 @@ from posediff.data.pictures.crops import boxed, cut, normalised
 from posediff.data.pictures.picture_files import RGB
 from posediff.data.video.clip_dataset import KEPT
 from posediff.data.video.frames import FILMS, Memory, VideoFile
-from posediff.inference.photo_input import KINDS, box_in, photos, read_boxes
+from posediff.inference.photo_input import KINDS, box_in, photo_files, read_boxes
 
-RATE = 25.0  # frames a second of a folder, whose photos do not say
+RATE = 25.0  # frames per second of a folder, whose photos have no rate
 
 
 @dataclass(frozen=True)
 class Video:
-    """Frames by their place, from 0, each of its name."""
-
     path: Path
-    names: list[str]
-    read: Callable[[int], RGB]
-    rate: float = RATE
+    names: list[str]  # of all frames
+    read: Callable[[int], RGB]  # a frame by its index
+    rate: float = RATE  # frames per second
 
-    def place(self, name: str) -> int | None:
-        """Of a frame by its name; in a video file, by any spelling of its number."""
+    def index(self, name: str) -> int | None:
+        """The index of the frame of that name, None if there is none. In a video file any spelling
+        of the frame's number is a name."""
         if name in self.names:
             return self.names.index(name)
         number = int(name) if name.isdecimal() else -1
@@ -43,55 +42,67 @@ class Video:
 
 
 class Person(NamedTuple):
-    """Somebody in one frame: its number from 0, whose track, and where in pixels."""
+    """A person in one frame."""
 
-    frame: int
+    frame: int  # index
     track: int
-    box: Tensor  # (4,) xywh
+    box: Tensor  # (4,) xywh, pixels
 
 
 def open_video(source: str | Path) -> Video:
-    """FileNotFoundError or ValueError, one line, for what is no video and no folder of photos."""
+    """The video of a file or of a folder of photos.
+
+    Raises FileNotFoundError if there is no such file or folder, or no photo in it, ValueError if
+    the file is no video.
+    """
     source, memory = Path(source), Memory(KEPT)
     if source.is_dir():
-        files = photos(source)
+        files = photo_files(source)
         size = picture_files.size(files[0])
         names = [path.name for path in files]
         return Video(source, names, lambda i: memory.get(i, lambda: _still(files[i], size)))
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such video or folder of frames")
     if source.suffix.lower() not in FILMS:
-        kinds = f"{', '.join(FILMS)}; a folder holds {', '.join(KINDS)}"
-        raise ValueError(f"{source}: no video file, which ends in one of {kinds}")
+        raise ValueError(
+            f"{source}: no video file ({', '.join(FILMS)}) and no folder of frames "
+            f"({', '.join(KINDS)})"
+        )
     film = VideoFile(source)
     names = [f"{number:06d}" for number in film.numbers]
     return Video(source, names, lambda i: memory.get(i, lambda: film.read(i)), film.rate or RATE)
 
 
-def everybody(video: Video, boxes: str | Path | Sequence[float] | None) -> list[Person]:
-    """Who is where, frame by frame: by a file, in one box for all frames, or None, which is one
-    person in the whole picture. ValueError, one line, for boxes that cannot be used."""
+def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[Person]:
+    """The people of a video by frame and track: of a file of boxes, of one box for all frames, or
+    of None, one person in the whole frame. Raises ValueError if the boxes cannot be used."""
     height, width = video.read(0).shape[:2]
-    if not isinstance(boxes, str | Path):
+    if not isinstance(boxes, str):
         given = [0.0, 0.0, width, height] if boxes is None else boxes
-        box = box_in(video.path, "box", given, width, height)[0]
+        box = box_in(video.path, "box", given, width, height)
         return [Person(i, 0, box) for i in range(len(video.names))]
     people = []
     for name, entries in read_boxes(boxes).items():
-        place = video.place(name)
-        if place is None:
+        index = video.index(name)
+        if index is None:
             raise ValueError(f"{boxes}: {video.path} has no frame {name}")
         for n, entry in enumerate(entries):
-            track, values = _entry(boxes, name, n, entry)
-            box = box_in(Path(boxes), f"frame {name}, box {n}", values, width, height)[0]
-            people.append(Person(place, track, box))
-    people.sort(key=lambda person: person[:2])
-    for one, next_one in pairwise(people):
-        if one[:2] == next_one[:2]:
-            where = f"frame {video.names[one.frame]}"
-            raise ValueError(f"{boxes}: {where} has two boxes of track {one.track}")
+            where = f"frame {name}, box {n}"
+            track: Any = n
+            values: Any = entry
+            if isinstance(entry, Mapping):
+                track, values = entry.get("track_id", n), entry.get("box")
+                if not isinstance(track, int) or values is None:
+                    form = '{"track_id": 3, "box": [x, y, w, h]}'
+                    raise ValueError(f"{boxes}: {where} must be {form} or [x, y, w, h]")
+            people.append(Person(index, track, box_in(Path(boxes), where, values, width, height)))
     if not people:
         raise ValueError(f"{boxes}: no box in it")
+    people.sort(key=lambda person: person[:2])
+    for person, following in pairwise(people):
+        if person[:2] == following[:2]:
+            frame = video.names[person.frame]
+            raise ValueError(f"{boxes}: frame {frame} has two boxes of track {person.track}")
     return people
 
 
@@ -105,14 +116,14 @@ def samples(
     std: Sequence[float],
     count: int = 16,
 ) -> Iterator[dict[str, Any]]:
-    """Batches of up to `count` people for `model.predict`, frame by frame.
+    """Batches for `model.predict` of at most `count` people, in their order.
 
-    offsets .. std: what the model was trained on (`dataset` in its config.json). At the ends of the
-    video its first or last frame stands in for others. Answers depend on the names of video and
-    frame and on the track.
+    offsets .. std: as in the training data (`dataset` in the model's config.json). At the ends of
+    the video its first or last frame replaces missing ones. The answers depend on the names of
+    video and frame and on the track.
     """
-    for begin in range(0, len(people), count):
-        some = people[begin : begin + count]
+    for start in range(0, len(people), count):
+        some = people[start : start + count]
         sample = boxed(torch.stack([person.box for person in some]), size, codec)
         wanted = torch.tensor([[person.frame + n for n in offsets] for person in some])
         shown = wanted.clamp(0, len(video.names) - 1)
@@ -130,20 +141,9 @@ def samples(
 
 
 def _still(path: Path, size: tuple[int, int]) -> RGB:
-    picture = picture_files.read(path)
-    height, width = picture.shape[:2]
+    image = picture_files.read(path)
+    height, width = image.shape[:2]
     if (width, height) != size:
         first = f"{size[0]} x {size[1]}"
         raise ValueError(f"{path}: {width} x {height} pixels, but the first frame has {first}")
-    return picture
-
-
-def _entry(path: str | Path, name: str, n: int, entry: Any) -> tuple[int, Any]:
-    """The track and the box of one entry of a file."""
-    if not isinstance(entry, Mapping):
-        return n, entry
-    track, box = entry.get("track_id", n), entry.get("box")
-    if not isinstance(track, int) or box is None:
-        form = '{"track_id": 3, "box": [x, y, w, h]}'
-        raise ValueError(f"{path}: frame {name}, box {n} must be {form} or [x, y, w, h]")
-    return track, box
+    return image

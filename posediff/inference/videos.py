@@ -1,4 +1,4 @@
-"""Video of one's own through a model of video2d: poses with tracks, and a video to look at.
+"""A user's own video through a model of video2d: poses with tracks, and a video that shows them.
 
 results.json   PoseTrack18's form, for the whole video: images, and annotations with track_id,
                keypoints [x, y, 1] * J, scores [J] and spread [J], pixels of the frame
@@ -6,17 +6,17 @@ poses.mp4      every frame with its people
 poses.png      some of the frames, evenly spaced, on one sheet
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from posediff.diffusion import Model, Poses
 from posediff.files import write_json
-from posediff.inference.request import Request, crop_of, folder_of
-from posediff.inference.video_input import Person, Video, everybody, open_video, samples
-from posediff.pose.skeleton import Skeleton, skeleton
+from posediff.inference.request import Request, data_settings, output_folder
+from posediff.inference.video_input import open_video, people_in, samples
+from posediff.pose.skeleton import skeleton
 from posediff.progress import progress
 from posediff.sample import to
 from posediff.visual.canvas import Picture
@@ -31,103 +31,86 @@ SHEET = 12  # frames on it
 class VideoFrames:
     """A `Reader` of a video file or of a folder of its frames.
 
-    Boxes of people: a json file by frames, one xywh for all frames, or None, one person in the
-    whole picture.
+    Boxes of people: a JSON file by frames, one xywh for all frames, or None, one person in the
+    whole frame.
     """
 
     def __init__(self, request: Request) -> None:
         self.request, self.video = request, open_video(request.input)
-        boxes = request.boxes
-        given = boxes if boxes is None or isinstance(boxes, str) else list(boxes)
-        self.people = everybody(self.video, given)
+        self.people = people_in(self.video, request.boxes)
 
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
-        video, people, seed = self.video, self.people, self.request.seed
-        folder, bones = folder_of(self.request), skeleton(model.head.skeleton)
-        crop = crop_of(model, "offsets", "size", "codec", "mean", "std")
-        device, found = next(model.parameters()).device, []
-        batches = samples(video, people, **crop, count=BATCH)
+        video, people, folder = self.video, self.people, output_folder(self.request)
+        settings = data_settings(model, "offsets", "size", "codec", "mean", "std")
+        device, answers = next(model.parameters()).device, []
+        batches = samples(video, people, **settings, count=BATCH)
         for sample in progress(batches, -(-len(people) // BATCH), "poses", {}):
-            found.append(model.predict(to(sample, device), seed=seed).cpu())
-        poses = Poses.cat(found)
-        said = {
-            "skeleton": bones.name,
-            "steps": model.steps,
-            "K": model.hypotheses,
-            "seed": seed,
-            "offsets": list(crop["offsets"]),
-            "spread": "RMS distance in pixels of the frame, by joint",
-        }
-        results = write_results(folder / "results.json", video, people, poses, bones, said)
+            answers.append(model.predict(to(sample, device), seed=self.request.seed).cpu())
+        poses = Poses.cat(answers)
+        results = write_json(
+            folder / "results.json", self._results(model, poses, settings["offsets"])
+        )
         film, sheet = folder / "poses.mp4", folder / "poses.png"
-        wanted = {i * len(video.names) // SHEET for i in range(SHEET)}
-        shown = list[tuple[str, Picture]]()
+        on_sheet = {i * len(video.names) // SHEET for i in range(SHEET)}
+        tiles = list[tuple[str, Picture]]()
 
-        def pictures() -> Iterator[Picture]:
-            drawn = drawings(video, people, poses, bones)
-            for i, picture in enumerate(progress(drawn, len(video.names), "pictures", {})):
-                if i in wanted:
-                    shown.append((video.names[i], picture))
-                yield picture
+        def drawn() -> Iterator[Picture]:
+            frames = progress(self._drawn_frames(poses), len(video.names), "drawings", {})
+            for i, frame in enumerate(frames):
+                if i in on_sheet:
+                    tiles.append((video.names[i], frame))
+                yield frame
 
-        write_film(film, pictures(), video.rate)
-        write_picture(sheet, contact_sheet(shown))
+        write_film(film, drawn(), video.rate)
+        write_picture(sheet, contact_sheet(tiles))
         tracks = len({person.track for person in people})
         yield f"{len(people)} poses of {tracks} people in {len(video.names)} frames"
         yield from map(str, (results, film, sheet))
 
+    def _drawn_frames(self, poses: Poses) -> Iterator[Picture]:
+        """Every frame, with its people and the numbers of their tracks."""
+        bones, rows = skeleton(poses.skeleton), defaultdict[int, list[int]](list)
+        for row, person in enumerate(self.people):
+            rows[person.frame].append(row)
+        for i in range(len(self.video.names)):
+            tracks = [str(self.people[row].track) for row in rows[i]]
+            yield draw_pose2d(self.video.read(i), poses[rows[i]], bones, tracks)
 
-def drawings(
-    video: Video, people: Sequence[Person], poses: Poses, bones: Skeleton
-) -> Iterator[Picture]:
-    """Every frame, with those who are in it and the numbers of their tracks."""
-    rows: dict[int, list[int]] = {}
-    for row, person in enumerate(people):
-        rows.setdefault(person.frame, []).append(row)
-    for i in range(len(video.names)):
-        here = rows.get(i, [])
-        yield draw_pose2d(
-            video.read(i),
-            poses[here],
-            bones,
-            [str(people[row].track) for row in here],
-        )
-
-
-def write_results(
-    path: Path,
-    video: Video,
-    people: Sequence[Person],
-    poses: Poses,
-    bones: Skeleton,
-    about: Mapping[str, Any],
-) -> Path:
-    """Written beside and renamed. Frames count from 0, as their ids do."""
-    seen = torch.cat([poses.keypoints, torch.ones_like(poses.scores)[..., None]], -1)
-    document = {
-        "info": {"input": str(video.path), **about},
-        "categories": [{"id": 1, "name": "person", "keypoints": list(bones.joints)}],
-        "images": [
-            {"id": i, "frame_id": i, "vid_id": video.path.stem, "file_name": name}
-            for i, name in enumerate(video.names)
-        ],
-        "annotations": [
-            {
-                "id": row,
-                "image_id": person.frame,
-                "track_id": person.track,
-                "category_id": 1,
-                "bbox": rounded(person.box),
-                "keypoints": rounded(seen[row]),
-                "scores": rounded(poses.scores[row]),
-                "spread": rounded(poses.spread[row]),
-            }
-            for row, person in enumerate(people)
-        ],
-    }
-    return write_json(path, document)
+    def _results(self, model: Model, poses: Poses, offsets: Sequence[int]) -> dict[str, Any]:
+        """The content of results.json. Frames count from 0."""
+        bones = skeleton(poses.skeleton)
+        keypoints = torch.cat([poses.keypoints, torch.ones_like(poses.scores)[..., None]], -1)
+        return {
+            "info": {
+                "input": str(self.video.path),
+                "skeleton": bones.name,
+                "steps": model.steps,
+                "K": model.hypotheses,
+                "seed": self.request.seed,
+                "offsets": list(offsets),
+                "spread": "RMS distance in pixels of the frame, by joint",
+            },
+            "categories": [{"id": 1, "name": "person", "keypoints": list(bones.joints)}],
+            "images": [
+                {"id": i, "frame_id": i, "vid_id": self.video.path.stem, "file_name": name}
+                for i, name in enumerate(self.video.names)
+            ],
+            "annotations": [
+                {
+                    "id": row,
+                    "image_id": person.frame,
+                    "track_id": person.track,
+                    "category_id": 1,
+                    "bbox": rounded(person.box),
+                    "keypoints": rounded(keypoints[row]),
+                    "scores": rounded(poses.scores[row]),
+                    "spread": rounded(poses.spread[row]),
+                }
+                for row, person in enumerate(self.people)
+            ],
+        }
 
 
 def rounded(x: torch.Tensor) -> list[float]:
-    """Of any shape, flat, to 0.001 pixel."""
+    """A tensor of any shape, flat, to 0.001 pixel."""
     return [round(value, 3) for value in x.flatten().tolist()]

@@ -1,13 +1,14 @@
-"""Do K hypotheses y_k of a joint say how far off their mean m is from the truth y?
+"""Calibration of K hypotheses y_k of a joint: their distances from their mean m, compared with that
+of the truth y.
 
     ratio_p         |y - m| / q_p,   q_p the p-quantile of the K distances |y_k - m|
-    coverage@p      share of joints with ratio_p <= 1; p where the hypotheses are calibrated
+    coverage@p      share of joints with ratio_p <= 1; p if the hypotheses are calibrated
     calibration     mean over p of |coverage@p - p|
     energy score    mean_k |Y_k - Y| - mean_{k<l} |Y_k - Y_l| / 2,   Y all joints as one vector
     recalibration   y_k <- m + c (y_k - m),   c the median of ratio_0.5 on validation data
 
-so that coverage@0.5 is a half after it. The energy score is least for the true posterior; coverage
-is defined at K = 50, of which the mean of K is part: even a perfect model reads up to 3 points low.
+so that coverage@0.5 is a half after it. The energy score is least for the true posterior. Coverage
+is defined at K = 50; the error of a mean of 50 lowers it by up to 3 points even of a perfect model.
 """
 
 from collections.abc import Mapping
@@ -19,45 +20,45 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
-DRAWS = 50  # K of the definition; more are not read
-FEWEST = 10  # below, a tenth of the hypotheses is less than one
+DRAWS = 50  # K of the definition; further hypotheses are not used
+FEWEST = 10  # a tenth of fewer hypotheses is less than one
 
 
 def ratios(hypotheses: Tensor, truth: Tensor) -> Tensor:
-    """ratio_p of joints (N, K, J, D) against (N, J, D), (N, J, levels). Equal hypotheses: inf."""
-    middle = hypotheses.mean(1, keepdim=True)
+    """ratio_p of joints, inf if hypotheses are equal. (N, K, J, D), (N, J, D) -> (N, J, levels)."""
+    mean = hypotheses.mean(1, keepdim=True)
     levels = hypotheses.new_tensor(LEVELS)
-    reach = (hypotheses - middle).norm(dim=-1).quantile(levels, dim=1).movedim(0, -1)
-    off = (truth - middle[:, 0]).norm(dim=-1, keepdim=True)
-    return torch.where(reach > 0, off / reach, torch.inf)
+    reach = (hypotheses - mean).norm(dim=-1).quantile(levels, dim=1).movedim(0, -1)
+    error = (truth - mean[:, 0]).norm(dim=-1, keepdim=True)
+    return torch.where(reach > 0, error / reach, torch.inf)
 
 
 def energy_score(hypotheses: Tensor, truth: Tensor) -> Tensor:
-    """Of poses (N, K, J, D) against (N, J, D), (N,). Of one hypothesis: its error."""
+    """Energy score of poses, the error if K = 1. (N, K, J, D), (N, J, D) -> (N,)."""
     every, K = hypotheses.flatten(2), hypotheses.shape[1]
-    off = (every - truth.flatten(1).unsqueeze(1)).norm(dim=-1).mean(1)
+    error = (every - truth.flatten(1).unsqueeze(1)).norm(dim=-1).mean(1)
     exact = "donot_use_mm_for_euclid_dist"
-    apart = torch.cdist(every, every, compute_mode=exact).sum((1, 2)) / max(K * (K - 1), 1)
-    score: Tensor = off - apart / 2
+    pairs = torch.cdist(every, every, compute_mode=exact).sum((1, 2)) / max(K * (K - 1), 1)
+    score: Tensor = error - pairs / 2
     return score
 
 
 def recalibrate(hypotheses: Tensor, factor: float) -> Tensor:
-    """Hypotheses (N, K, ...) moved apart, or together, about their mean."""
-    middle = hypotheses.mean(1, keepdim=True)
-    return middle + factor * (hypotheses - middle)
+    """Hypotheses (N, K, ...) whose distances from their mean are multiplied by the factor."""
+    mean = hypotheses.mean(1, keepdim=True)
+    return mean + factor * (hypotheses - mean)
 
 
 def spread(hypotheses: Tensor) -> Tensor:
-    """RMS distance to the mean of every joint. (N, K, J, D) -> (N, J)."""
-    middle = hypotheses.mean(1, keepdim=True)
-    return (hypotheses - middle).square().sum(-1).mean(1).sqrt()
+    """RMS distance from the mean, for every joint. (N, K, J, D) -> (N, J)."""
+    mean = hypotheses.mean(1, keepdim=True)
+    return (hypotheses - mean).square().sum(-1).mean(1).sqrt()
 
 
 def columns(hypotheses: Tensor, truth: Tensor, factor: float | None = None) -> dict[str, Tensor]:
-    """What `figures` and `factor` want of every pose: (N, K, J, D), (N, J, D) -> (N, ...) each.
+    """Columns (N, ...) that `figures` and `factor` read. (N, K, J, D), (N, J, D) -> by their keys.
 
-    Only what K allows: with few hypotheses there is no coverage, with one nothing to recalibrate.
+    Coverage needs K >= 10, recalibrated figures need K > 1; else their columns are missing.
     """
     drawn = hypotheses[:, :DRAWS]
     K, versions, found = drawn.shape[1], {"": drawn}, {}
@@ -74,7 +75,7 @@ def columns(hypotheses: Tensor, truth: Tensor, factor: float | None = None) -> d
 
 
 def figures(table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
-    """Of the `columns` that a table of all poses holds, by their keys."""
+    """Means over the `columns` of all poses, as far as the table has them."""
     found: dict[str, float] = {}
     for name in ("", "/recalibrated"):
         for key in (f"energy_score{name}", "spread/recalibrated"):
@@ -89,15 +90,20 @@ def figures(table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
 
 
 def factor(half: NDArray[Any]) -> float:
-    """c, from the column `half` of validation data. ValueError where it has none."""
+    """c, from the column `half` of validation data.
+
+    Raises ValueError if the column is empty, or if the hypotheses are equal.
+    """
     c = float(np.median(half)) if half.size else np.inf
     if not np.isfinite(c):
-        raise ValueError(f"to recalibrate takes {FEWEST} hypotheses or more that are not all alike")
+        raise ValueError(
+            f"recalibration needs a model that draws {FEWEST} or more hypotheses, not all the same"
+        )
     return c
 
 
 def reliability(figures: Mapping[str, float]) -> dict[str, list[float]]:
-    """The coverage at every level, as it is and recalibrated, of what `figures` hold of it."""
+    """Coverage at every level, as drawn and recalibrated, as far as the figures have it."""
     curves = {}
     for label, name in (("as drawn", ""), ("recalibrated", "/recalibrated")):
         keys = [f"coverage@{p}{name}" for p in LEVELS]
@@ -107,11 +113,9 @@ def reliability(figures: Mapping[str, float]) -> dict[str, list[float]]:
 
 
 def verdict(figures: Mapping[str, float]) -> str:
-    """One line on what coverage@0.5 says; empty without it."""
+    """One line about coverage@0.5; empty without it."""
     if "coverage@0.5" not in figures:
         return ""
     half = figures["coverage@0.5"]
     word = "over-confident" if half < 0.47 else "under-confident" if half > 0.53 else "calibrated"
-    return (
-        f"{word}: the nearer half of the hypotheses reaches the truth of {half:.0%} of the joints"
-    )
+    return f"{word}: the nearer half of the hypotheses reaches {half:.0%} of the true joints"

@@ -5,9 +5,9 @@
     AR ...              the same of the largest recall
 
 pycocotools computes them: 101 recall points, at most 20 people an image, people without a labelled
-joint and crowds ignored, -1 where there is nobody to find. Figures lie in 0 .. 1. Before that, as
-in HRNet and mmpose, a person's score is made of those of its box and its joints, and copies of a
-better person are taken out of an image (posediff/pose/oks.py).
+joint and crowds ignored, -1 if no person is to be found, else 0 .. 1. Before that, as in HRNet and
+mmpose, a person's score is computed from those of its box and its joints, and copies of a better
+person are removed from an image (posediff/pose/oks.py).
 """
 
 import contextlib
@@ -24,18 +24,17 @@ from numpy.typing import NDArray
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
-from posediff.metrics.collected import Collected, rows_by_image
-from posediff.metrics.metric import Metric, check_rows, check_skeleton
+from posediff.metrics.collected import TableMetric, unsuppressed
+from posediff.metrics.metric import check_rows
 from posediff.metrics.result_files import Found, write_coco
-from posediff.pose.oks import Score, Suppression, instance_scores, suppress
-from posediff.pose.skeleton import skeleton as named_skeleton
-from posediff.sample import take
+from posediff.pose.oks import Score, Suppression, instance_scores
+from posediff.pose.skeleton import Skeleton
 from posediff.truth import Document, Truth
 
 Table = NDArray[np.float64]
 
 EVERY, MEDIUM, LARGE = (0, 1e10), (32**2, 96**2), (96**2, 1e10)
-# Of the tables of precision and recall: thresholds, and which of the ranges of area.
+# parts of the tables of precision and recall: thresholds, and index of the range of area
 CUTS: dict[str, tuple[Any, int]] = {
     "": (slice(None), 0),
     "50": (0, 0),
@@ -44,31 +43,31 @@ CUTS: dict[str, tuple[Any, int]] = {
     "l": (slice(None), 2),
 }
 
-
 Figures = Callable[[Document, Found, Sequence[float], Sequence[Any]], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """How a benchmark scores the people that were found, and writes them down.
+    """The score and the result file of a benchmark.
 
-    figures   of (truth, found, OKS sigmas, ids of the images that count), by their keys
-    write     the benchmark's result file of (path, found, truth); returns the path
-    check     raises ValueError for a truth, or a skeleton by name, that cannot be scored
-    prefix    of the keys of the figures; about: what a report must say of them
+    figures   (truth, found, OKS sigmas, ids of the images that count) -> figures by their keys
+    check     (truth, skeleton name); raises ValueError if they cannot be scored
+    write     writes the result file, (path, found, category) -> path
+    prefix    of the keys of the figures
+    about     facts that a report contains beside them
     """
 
     name: str
     figures: Figures
-    write: Callable[[Path, Found, Document], Path]
     check: Callable[[Document, str], None] = lambda truth, skeleton: None
+    write: Callable[[Path, Found, int | str], Path] = write_coco
     prefix: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def coco() -> Evaluator:
     """COCO's own figures."""
-    return Evaluator("coco", coco_figures, write_results)
+    return Evaluator("coco", coco_figures)
 
 
 def coco_figures(
@@ -77,17 +76,14 @@ def coco_figures(
     return averages(*precision_recall(truth, found, sigmas, (EVERY, MEDIUM, LARGE), images))
 
 
-def write_results(path: Path, found: Found, truth: Document) -> Path:
-    return write_coco(path, found, truth["categories"][0]["id"])
+class CocoAP(TableMetric):
+    """Average precision of the poses of a data set. Ties are broken by the sample's id.
 
-
-class CocoAP(Metric):
-    """Poses of a data set against its annotations, for any number of aggregation rules.
-
-    evaluator: the benchmark whose figures these are. sigmas: in the place of the skeleton's. score,
-    keypoint_threshold, nms, nms_threshold: see posediff/pose/oks.py. nms_area: of a person in
-    suppression, the padded crop as in the references, or the area of the annotation. Samples may
-    come in any order, in batches of any size, and twice; ties are broken by the sample's id.
+    evaluator   the benchmark
+    sigmas      replace those of the skeleton
+    nms_area    of a person in suppression: the padded crop as in the references, or the area of
+                the annotation
+    score, keypoint_threshold, nms, nms_threshold: see posediff/pose/oks.py
     """
 
     def __init__(
@@ -104,86 +100,66 @@ class CocoAP(Metric):
         one_of("eval.metric.score", score, get_args(Score))
         one_of("eval.metric.nms", nms, get_args(Suppression))
         one_of("eval.metric.nms_area", nms_area, ("padded", "annotation"))
+        super().__init__(truth.skeleton)
         self.evaluator = evaluator or coco()
-        self.truth = truth.annotated_people(f"eval={self.evaluator.name}")
-        self.skeleton, self.whole = named_skeleton(truth.skeleton), truth.whole
+        self.truth, self.whole = truth.annotated_people(f"eval={self.evaluator.name}"), truth.whole
         self.evaluator.check(self.truth, truth.skeleton)
-        given = self.skeleton.sigmas if sigmas is None else sigmas
-        self.sigmas = _sigmas(truth.skeleton, given)
+        self.sigmas = _sigmas(self.skeleton, sigmas)
         self.score, self.keypoint_threshold = score, keypoint_threshold
         self.nms, self.nms_threshold, self.nms_area = nms, nms_threshold, nms_area
-        self.known = {image["id"] for image in self.truth["images"]}
-        self.collected = Collected()
+        self.annotated = {image["id"] for image in self.truth["images"]}
 
     def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
-        """Poses (B, J, 2) in pixels of the annotation by the rule `name`.
+        """Add poses (B, J, 2) in pixels of the annotation by the rule `name`.
 
-        `sample` holds id, meta {image_id}, box_score (B,), scale (B, 2) or area (B,), and
-        visible_annotation (B, J) where people are annotated.
-        Raises ValueError for poses of another skeleton, for poses that are not finite, and for
-        images that the annotations do not have.
+        `sample` has id, meta {image_id}, box_score (B,), scale (B, 2) or area (B,), and, if people
+        are annotated, visible_annotation (B, J). Raises ValueError if poses have another skeleton
+        or are not finite, or if an image is not in the annotations.
         """
-        check_skeleton(poses, self.skeleton.name)
-        check_rows(poses, sample["id"], sample["meta"]["image_id"], self.known)
-        padded = self.nms_area == "padded"
-        self.collected.add(
+        images, padded = sample["meta"]["image_id"], self.nms_area == "padded"
+        check_rows(poses, sample, images, self.annotated)
+        self.add(
             name,
-            id=sample["id"],
-            images=sample["meta"]["image_id"],
-            keypoints=poses.keypoints,
+            poses,
+            sample,
+            images=images,
             joint_scores=poses.scores,
             boxes=sample["box_score"],
             areas=sample["scale"].prod(-1) if padded else sample["area"],
-            spread=poses.spread,
             labelled=sample.get("visible_annotation", torch.ones_like(poses.scores)),
         )
 
-    def people(self, name: str) -> Found:
-        """The people that are scored and written by the rule `name`, after suppression."""
-        return self._kept(self.collected.table(name))
-
-    def _kept(self, table: Mapping[str, Any]) -> Found:
-        rule, threshold = self.score, self.keypoint_threshold
-        scores = instance_scores(table["boxes"], table["joint_scores"], rule, threshold)
-        kept: list[int] = []
-        for group in rows_by_image(table["images"]).values():
-            keypoints, areas = table["keypoints"][group], table["areas"][group]
-            how = (self.sigmas, self.nms, self.nms_threshold)
-            stay = suppress(keypoints, areas, scores[group], *how)
-            kept += [group[i] for i in stay.tolist()]
-        columns = [table[key] for key in ("images", "keypoints", "joint_scores")]
-        return Found(*(take(column, kept) for column in (*columns, scores)))
-
-    def compute(self) -> dict[str, float]:
-        """Every figure by its key, `<metric>/<rule>`; the headline is the first."""
-        return self.collected.figures(self._figures)
+    def people(self, table: Mapping[str, Any]) -> Found:
+        """The people of a table that are scored and written, after suppression."""
+        boxes, joints = table["boxes"], table["joint_scores"]
+        scores = instance_scores(boxes, joints, self.score, self.keypoint_threshold)
+        kept = unsuppressed(table, scores, self.sigmas, self.nms, self.nms_threshold)
+        return Found(table["images"], table["keypoints"], joints, scores).at(kept)
 
     def _figures(self, table: Mapping[str, Any]) -> dict[str, Any]:
-        found = self._kept(table)
-        seen = set(found.images)  # of an image that was seen the best person always stays
+        found = self.people(table)
+        seen = set(found.images)  # complete: the best person of an image is never suppressed
         images = [x["id"] for x in self.truth["images"] if self.whole or x["id"] in seen]
         own = self.evaluator.figures(self.truth, found, self.sigmas, images)
-        return {
-            **{f"{self.evaluator.prefix}{key}": x for key, x in own.items()},
+        return {f"{self.evaluator.prefix}{key}": x for key, x in own.items()} | {
             "spread": table["spread"][table["labelled"] > 0].mean(),
             "people": len(table["id"]),
             "people_kept": len(found.scores),
         }
 
     def result_files(self, folder: Path) -> Iterator[Path]:
-        """Write the people of every rule as the benchmark takes them; return the paths."""
-        for name in self.collected.batches:
+        category = self.truth["categories"][0]["id"]
+        for name in self.batches:
             path = folder / f"results_{name}.json"
-            yield self.evaluator.write(path, self.people(name), self.truth)
+            yield self.evaluator.write(path, self.people(self.table(name)), category)
 
     def summary(self) -> dict[str, Any]:
-        """What a report must say about these figures."""
         people = self.truth["annotations"]
         ignored = sum(bool(p["iscrowd"]) or not p["num_keypoints"] for p in people)
         return {
             "evaluator": self.evaluator.name,
             "pycocotools": version("pycocotools"),
-            "annotated_images": len(self.known),
+            "annotated_images": len(self.annotated),
             "images": "all" if self.whole else "seen",
             "annotated_people": len(people),
             "ignored_people": ignored,
@@ -207,7 +183,7 @@ def precision_recall(
 ) -> tuple[Table, Table]:
     """pycocotools' precision (10 OKS, 101 recalls, A ranges of area) and recall (10, A).
 
-    images: ids of those to score. -1 where there is nobody to find.
+    images: ids of those to score. -1 if no person is to be found.
     """
     from pycocotools.cocoeval import COCOeval
 
@@ -225,17 +201,17 @@ def precision_recall(
 
 
 def averages(precision: Table, recall: Table) -> dict[str, float]:
-    """AP and AR over all thresholds, at .50, at .75 and of as many areas as there are."""
-    cuts = {k: (at, area) for k, (at, area) in CUTS.items() if area < recall.shape[-1]}
+    """AP and AR over all thresholds, at .50, at .75, and over each further range of area."""
     return {
-        kind + key: mean_of(table[at][..., area])
+        kind + key: valid_mean(table[at][..., area])
         for kind, table in (("AP", precision), ("AR", recall))
-        for key, (at, area) in cuts.items()
+        for key, (at, area) in CUTS.items()
+        if area < table.shape[-1]
     }
 
 
-def mean_of(table: Table) -> float:
-    """The mean over the valid entries; -1 if there are none."""
+def valid_mean(table: Table) -> float:
+    """Mean over the valid entries; -1 if there are none."""
     valid = table[table > -1]
     return float(valid.mean()) if valid.size else -1.0
 
@@ -250,29 +226,28 @@ def _indexed(content: Document) -> Any:
 
 
 def _as_annotations(people: Found, category: int | str) -> list[Document]:
-    """As COCO.loadRes makes them: the area is that of the box around the joints."""
+    """Entries as from COCO.loadRes: the area is that of the box around the joints."""
     sides = people.keypoints.amax(1) - people.keypoints.amin(1)
     triples = torch.cat([people.keypoints, people.joint_scores[..., None]], -1).flatten(1).numpy()
     rows = zip(people.images, triples, people.scores.tolist(), sides.prod(-1).tolist(), strict=True)
+    keys = ("image_id", "keypoints", "score", "area")
     return [
-        {
-            "id": number,
-            "image_id": image,
-            "category_id": category,
-            "keypoints": keypoints,
-            "score": score,
-            "area": area,
-        }
-        for number, (image, keypoints, score, area) in enumerate(rows, 1)
+        {"id": number, "category_id": category, **dict(zip(keys, row, strict=True))}
+        for number, row in enumerate(rows, 1)
     ]
 
 
-def _sigmas(name: str, sigmas: Sequence[float] | None) -> tuple[float, ...]:
-    joints = len(named_skeleton(name).joints)
+def _sigmas(skeleton: Skeleton, given: Sequence[float] | None) -> tuple[float, ...]:
+    sigmas, joints = skeleton.sigmas if given is None else given, len(skeleton.joints)
     if sigmas is None:
-        raise ValueError(f"skeleton {name} has no OKS sigmas: set eval.metric.sigmas, or eval=pck")
+        raise ValueError(
+            f"skeleton {skeleton.name} has no OKS sigmas: set eval.metric.sigmas, or eval=pck"
+        )
     if len(sigmas) != joints:
-        raise ValueError(f"{len(sigmas)} sigmas for the {joints} joints of skeleton {name}")
+        raise ValueError(
+            f"{len(sigmas)} sigmas for the {joints} joints of skeleton {skeleton.name}: set one "
+            "per joint in eval.metric.sigmas"
+        )
     if not all(0 < s < 0.2 for s in sigmas):
-        raise ValueError(f"OKS sigmas lie between .01 and .11, not {max(sigmas)}: divide by 10?")
+        raise ValueError(f"OKS sigmas are between .01 and .11, got {max(sigmas)}: divide by 10?")
     return tuple(sigmas)

@@ -1,50 +1,64 @@
-"""The answers that a metric has collected."""
+"""Metrics that collect the answers to all samples, and score them as one table."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
+from posediff.diffusion.aggregate import Poses
+from posediff.metrics.metric import Metric, check_skeleton
+from posediff.pose.oks import Suppression, suppress
+from posediff.pose.skeleton import skeleton as named_skeleton
 from posediff.sample import cat, take
 
 
-class Collected:
-    """Columns by aggregation rule. A table has every sample once, sorted by its id (7/box9
-    before 7/box10), however the samples came: batched, shuffled, or twice, from a distributed run
-    that fills its last batch up.
+class TableMetric(Metric):
+    """A table by aggregation rule. It contains every sample once, sorted by its id (7/box9 before
+    7/box10), also if samples are shuffled or repeated, as in a distributed run that fills up its
+    last batch.
+
+    skeleton: name of the layout of the poses; prefix: of the keys of the figures
     """
 
-    def __init__(self) -> None:
+    def __init__(self, skeleton: str, prefix: str = "") -> None:
+        self.skeleton, self.prefix = named_skeleton(skeleton), prefix
         self.batches: dict[str, list[dict[str, Any]]] = {}
 
-    def add(self, name: str, **columns: Tensor | Sequence[Any]) -> None:
-        """A batch by the rule `name`: `id`, and tensors (B, ...) or lists of B."""
-        plain = {
+    def add(
+        self, name: str, poses: Poses, sample: Mapping[str, Any], **columns: Tensor | Sequence[Any]
+    ) -> None:
+        """Add a batch by the rule `name`; columns are tensors (B, ...) or lists of B.
+
+        Raises ValueError if the poses have another skeleton.
+        """
+        check_skeleton(poses, self.skeleton.name)
+        columns |= {"id": sample["id"], "keypoints": poses.keypoints, "spread": poses.spread}
+        batch = {
             key: x.detach().cpu().double() if isinstance(x, Tensor) else list(x)
             for key, x in columns.items()
         }
-        self.batches.setdefault(name, []).append(plain)
+        self.batches.setdefault(name, []).append(batch)
 
     def table(self, name: str) -> dict[str, Any]:
         """Tensors (N, ...) in float64, and lists of N."""
-        batches = self.batches[name]
-        whole = cat(batches)
+        whole = cat(self.batches[name])
         row = {key: i for i, key in enumerate(whole["id"])}
-        found: dict[str, Any] = take(whole, [row[key] for key in sorted(row, key=_natural)])
-        return found
+        table: dict[str, Any] = take(whole, [row[key] for key in sorted(row, key=_natural)])
+        return table
 
-    def figures(
-        self, score: Callable[[Mapping[str, Any]], Mapping[str, Any]], prefix: str = ""
-    ) -> dict[str, float]:
-        """The figures that `score` gives of the table of every rule, without those that are NaN.
-        `<metric>[:part]` becomes `<prefix><metric>/<rule>[:part]`."""
+    def compute(self) -> dict[str, float]:
         found: dict[str, float] = {}
         for name in self.batches:
-            for key, x in score(self.table(name)).items():
+            for key, x in self._figures(self.table(name)).items():
                 metric, colon, part = key.partition(":")
-                found[f"{prefix}{metric}/{name}{colon}{part}"] = float(x)
+                found[f"{self.prefix}{metric}/{name}{colon}{part}"] = float(x)
         return {key: x for key, x in found.items() if x == x}
+
+    @abstractmethod
+    def _figures(self, table: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Figures of a table, `<metric>[:<part>]`; `compute` drops those that are NaN."""
 
 
 def rows_by_image(images: Sequence[Any]) -> dict[Any, list[int]]:
@@ -52,6 +66,24 @@ def rows_by_image(images: Sequence[Any]) -> dict[Any, list[int]]:
     for i, image in enumerate(images):
         rows.setdefault(image, []).append(i)
     return rows
+
+
+def unsuppressed(
+    table: Mapping[str, Any],
+    scores: Tensor,
+    sigmas: Sequence[float],
+    rule: Suppression,
+    threshold: float,
+) -> list[int]:
+    """Rows of the people that stay after suppression, image by image, best first.
+
+    The table contains images (N,), keypoints (N, J, 2) and areas (N,).
+    """
+    kept = []
+    for group in rows_by_image(table["images"]).values():
+        people = (table["keypoints"][group], table["areas"][group], scores[group])
+        kept += [group[i] for i in suppress(*people, sigmas, rule, threshold).tolist()]
+    return kept
 
 
 def _natural(key: str) -> list[int | str]:

@@ -1,26 +1,18 @@
 """Average precision on CrowdPose, over all images and over easy, medium and hard ones.
 
-It is COCO's with other sigmas, over areas of all sizes, and with two rules of the data set's own:
-a person's area is 0.53 of that of its box, and who is ignored is told by `num_keypoints` as the
-file has it, which counts the joints of the limbs only; to count again changes the figures.
+It is COCO's with other sigmas, over areas of all sizes, and with two rules of the data set: the
+area of a person is 0.53 of that of its box, and people are ignored by `num_keypoints` as stored in
+the file, which counts the joints of the limbs only; a new count changes the figures.
 
     AP_easy, AP_medium, AP_hard     AP on images of crowdIndex < .2, < .8 and the rest, each scored
-                                    anew, rounded to 4 digits as the benchmark's code does
+                                    separately, rounded to 4 digits as in the benchmark's code
 """
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from posediff.metrics.coco import (
-    EVERY,
-    Evaluator,
-    Table,
-    averages,
-    mean_of,
-    precision_recall,
-    write_results,
-)
+from posediff.metrics.coco import EVERY, Evaluator, Table, averages, precision_recall, valid_mean
 from posediff.metrics.result_files import Found
 from posediff.truth import Document
 
@@ -28,9 +20,9 @@ CROWDS = {"easy": (-math.inf, 0.2), "medium": (0.2, 0.8), "hard": (0.8, math.inf
 
 
 def crowdpose() -> Evaluator:
-    """The figures of annotations that know how crowded images are (`crowdIndex`)."""
-    about = {"crowds": "crowdIndex < .2, < .8, rest; each scored anew"}
-    return Evaluator("crowdpose", figures, write_results, check, about=about)
+    """The figures of CrowdPose; the annotations need the `crowdIndex` of every image."""
+    about = {"crowds": "crowdIndex < .2, < .8, rest; each scored separately"}
+    return Evaluator("crowdpose", figures, check, about=about)
 
 
 def check(truth: Document, skeleton: str) -> None:
@@ -51,5 +43,5 @@ def figures(
         some = [image for image in images if low <= crowded[image] < high]
         return precision_recall(truth, found, sigmas, [EVERY], some)
 
-    crowds = {f"AP_{c}": round(mean_of(score(*ends)[0]), 4) for c, ends in CROWDS.items()}
+    crowds = {f"AP_{c}": round(valid_mean(score(*ends)[0]), 4) for c, ends in CROWDS.items()}
     return averages(*score(-math.inf, math.inf)) | crowds

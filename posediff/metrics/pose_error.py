@@ -7,15 +7,16 @@
     pck150     share of joints with |p - g| < 150 mm                            (pck3d.py)
     auc        mean of such shares over the thresholds 0, 5, ... 150 mm
 
-What a headline averages over, and which joints pck150 and auc count, is the protocol's:
+The protocol sets the rows over which a headline averages, and the joints of pck150 and auc:
 
     h36m       actions; all joints but the root
     3dhp       test sequences, with a row for every activity; 14 joints of 3dhp17
 
-Poses are (..., J, 3) in any unit; errors are in the same. Only PoseError3D centres poses and knows
-metres from millimetres: metres go in, millimetres and percent come out.
+Functions take poses (..., J, 3) in any unit and return errors in the same one. PoseError3D centres
+poses on the root, reads metres, and returns millimetres and percent.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,14 +35,14 @@ from posediff.truth import Truth
 
 Columns = dict[str, NDArray[Any]]  # each (N, ...), one row per frame
 
-ROWS = {"h36m": ("action",), "3dhp": ("subject", "action")}  # the headline is of the first
-# what released code does otherwise; a table that was made with it is reproduced by setting it
+ROWS = {"h36m": ("action",), "3dhp": ("subject", "action")}  # the headline averages over the first
+# deviations of released code, to reproduce tables that were made with it
 QUIRKS = ("p2_batch_mean", "p_best_over_batch", "count_overlap", "mpjve_across_clips")
-OCCLUDED = 0.5  # a joint's 2D of a lower score was guessed, not seen
+OCCLUDED = 0.5  # 2D joints of a lower score were guessed, not seen
 
 
 def distance(pred: Tensor, target: Tensor) -> Tensor:
-    """Of every joint. (..., J, 3), (..., J, 3) -> (..., J)."""
+    """Distance of every joint. (..., J, 3), (..., J, 3) -> (..., J)."""
     return (pred - target).square().sum(-1).sqrt()
 
 
@@ -51,12 +52,12 @@ def mpjpe(pred: Tensor, target: Tensor) -> Tensor:
 
 
 def p_mpjpe(pred: Tensor, target: Tensor) -> Tensor:
-    """The error that rotating, scaling and moving each pose cannot mend, protocol 2. -> (...)."""
+    """Mean per joint position error after `align`, protocol 2. -> (...)."""
     return mpjpe(align(pred, target), target)
 
 
 def n_mpjpe(pred: Tensor, target: Tensor) -> Tensor:
-    """The error that scaling each pose about the origin cannot mend, protocol 3. -> (...)."""
+    """Mean per joint position error after the best scale about the origin, protocol 3. -> (...)."""
     overlap, size = (pred * target).sum((-2, -1)), pred.square().sum((-2, -1))
     return mpjpe(_ratio(overlap, size)[..., None, None] * pred, target)
 
@@ -72,38 +73,37 @@ def mpjve(pred: Tensor, target: Tensor) -> Tensor:
 def align(pred: Tensor, target: Tensor) -> Tensor:
     """The prediction after the similarity transform that brings it nearest to the target.
 
-    Never a reflection (Umeyama 1991). A prediction of size zero goes to the target's middle.
+    Never a reflection (Umeyama 1991). A prediction of size zero becomes the centre of the target.
     """
-    middle = target.mean(-2, keepdim=True)
-    p, g = pred - pred.mean(-2, keepdim=True), target - middle
+    centre = target.mean(-2, keepdim=True)
+    p, g = pred - pred.mean(-2, keepdim=True), target - centre
     u, s, vh = torch.linalg.svd(p.mT @ g)
     sign = torch.ones_like(s)
     sign[..., 2] = torch.linalg.det(u @ vh).sign()
     rotation: Tensor = (u * sign[..., None, :]) @ vh
     scale = _ratio((s * sign).sum(-1), p.square().sum((-2, -1)))
-    return scale[..., None, None] * (p @ rotation) + middle
+    return scale[..., None, None] * (p @ rotation) + centre
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 where b is 0: that of a prediction of size zero."""
+    """a / b, or 0 if b is 0, as for a prediction of size zero."""
     return torch.where(b > 0, a / b.clamp(min=torch.finfo(b.dtype).tiny), 0.0)
 
 
 class PoseError3D(Metric):
-    """The figures of one evaluation, for any number of aggregation rules.
+    """Errors of 3D poses.
 
-    Frames may come in any order and in batches of any size; the answer is the same. All joints
-    count, also those with visible = 0: that says their 2D is missing, while their 3D truth, which
-    is what is scored, is there. A frame whose 3D truth is not finite is left out and counted.
+    All joints count, also those with visible = 0: only their 2D is missing, and the 3D truth is
+    scored. Frames whose 3D truth is not finite are left out; a figure counts their joints.
 
-    What the hypotheses say of their errors (posediff/metrics/calibration.py) is the same for all
-    rules and told once; `factor` also tells it of recalibrated ones.
+    The calibration of the hypotheses (posediff/metrics/calibration.py) does not depend on the rule,
+    so its figures have no rule in their keys. `factor` adds those of recalibrated hypotheses.
 
-    quirks: faults of released code to repeat, all off unless set; with one on, a figure may depend
+    quirks: faults of released code to repeat, all off by default; with one on, a figure may depend
     on the batches. p2_batch_mean: every frame of a batch counts the batch's mean p_mpjpe, so that
     actions in one batch share it. mpjve_across_clips: velocities are taken between all successive
-    frames as they come, over the borders of clips. count_overlap is the data set's affair and
-    p_best_over_batch that of a rule, and both are only noted here.
+    frames in the order of updates, also across clips. The data set implements count_overlap, and a
+    rule p_best_over_batch; here they are only reported.
     """
 
     def __init__(
@@ -114,56 +114,58 @@ class PoseError3D(Metric):
         factor: float | None = None,
     ) -> None:
         truth.require(3, "eval=3dhp" if protocol == "3dhp" else "eval=mpjpe")
-        skeleton = truth.skeleton
-        self.skeleton, self.factor = named_skeleton(skeleton), factor
         one_of("eval.metric.protocol", protocol, ROWS)
-        if self.skeleton.root is None:
-            raise ValueError(f"3D poses are centred on a root, and skeleton {skeleton} has none")
-        if protocol == "3dhp" and skeleton != "3dhp17":
-            raise ValueError(f"eval=3dhp scores the joints of 3dhp17, not of {skeleton}")
-        for quirk in quirks or {}:
+        quirks = quirks or {}
+        for quirk in quirks:
             one_of("a key of eval.quirks", quirk, QUIRKS)
-        self.protocol = protocol
-        self.quirks = {quirk for quirk, on in (quirks or {}).items() if on}
-        limbs = [j for j in range(len(self.skeleton.joints)) if j != self.skeleton.root]
-        self.limbs = limbs  # all joints but the root, whose error is 0 by construction
-        self.counted = list(COUNTED) if protocol == "3dhp" else limbs
+        self.skeleton = named_skeleton(truth.skeleton)
+        name, root = self.skeleton.name, self.skeleton.root
+        if root is None:
+            raise ValueError(f"3D poses are centred on a root, and skeleton {name} has none")
+        if protocol == "3dhp" and name != "3dhp17":
+            raise ValueError(f"eval=3dhp scores the joints of 3dhp17, not of {name}")
+        self.protocol, self.factor = protocol, factor
+        self.quirks = {quirk for quirk, on in quirks.items() if on}
+        # all joints but the root, whose error is 0 by construction
+        self.limbs = [j for j in range(len(self.skeleton.joints)) if j != root]
+        self.counted = list(COUNTED) if protocol == "3dhp" else self.limbs
         self.batches: dict[str, list[Columns]] = {}  # by aggregation rule
-        self.left_out: dict[str, int] = {}  # joints, likewise
+        self.left_out = Counter[str]()  # joints, by aggregation rule
 
     def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
-        """Poses (B, J, 3) in metres by the rule `name`, absolute or relative to the root.
+        """Add poses (B, J, 3) in metres by the rule `name`, absolute or relative to the root.
 
-        `sample` holds keypoints (B, J, 3) in metres, visible (B, J), id and meta {action, sequence,
-        camera, frame, and subject where sequences of several have the same name}.
-        Raises ValueError for poses of another skeleton and for such as are not finite.
+        `sample` has keypoints (B, J, 3) in metres, visible (B, J), id, and meta {action, sequence,
+        camera, frame; subject if several have sequences of the same name}. Raises ValueError if
+        poses have another skeleton or are not finite.
         """
         check_skeleton(poses, self.skeleton.name)
         tensors = (poses.keypoints, sample["keypoints"], poses.hypotheses)
-        pred, truth, hypotheses = (self._millimetres(x) for x in tensors)
-        whole, sound = truth.isfinite().all(-1).all(-1), pred.isfinite().all(-1).all(-1)
-        if not sound.all():
-            broken = sample["id"][int(sound.logical_not().nonzero()[0])]
-            raise ValueError(f"the pose of {broken} is not finite: check its 2D and the weights")
+        pred, truth, hypotheses = (
+            self.skeleton.rooted(1000 * x.detach().cpu().double()) for x in tensors
+        )
+        whole, broken = truth.isfinite().all(-1).all(-1), ~pred.isfinite().all(-1).all(-1)
+        for i in broken.nonzero()[:1, 0].tolist():
+            key = sample["id"][i]
+            raise ValueError(f"the pose of {key} is not finite: check its 2D and the weights")
         columns = self._errors(pred[whole], truth[whole])
         if "p2_batch_mean" in self.quirks:
             columns["p_mpjpe"] = columns["p_mpjpe"].mean().expand(len(columns["p_mpjpe"]))
         columns |= self._spread(poses, whole)
         columns["unseen"] = (sample["visible"].cpu()[whole] == 0).sum(-1)
         if name == next(iter(self.batches), name):
-            drawn, seen = (self._joints(x[whole]) for x in (hypotheses, truth))
-            columns |= calibration.columns(drawn, seen, self.factor)
+            # .mT: figures depend on the layout in memory, in the last digit
+            drawn, true = (x[whole].mT[..., self.limbs].mT for x in (hypotheses, truth))
+            columns |= calibration.columns(drawn, true, self.factor)
         batch = {key: x.float().numpy() for key, x in columns.items()}
         batch |= {key: x[whole.numpy()] for key, x in _origin(sample["meta"]).items()}
         self.batches.setdefault(name, []).append(batch)
-        self.left_out[name] = self.left_out.get(name, 0) + int((~whole).sum()) * truth.shape[1]
+        self.left_out[name] += int((~whole).sum()) * truth.shape[1]
 
     def compute(self) -> dict[str, float]:
-        """Every figure by its key, `<metric>/<rule>`, `<metric>/<rule>:<which mean>`.
-
-        The headline is the mean of the actions' means (3dhp: of the sequences'), `:frames` the mean
-        of all frames pooled, `:<action>` that of one action; mm, for mpjve mm per frame, for pck150
-        and auc percent.
+        """Every figure by its key: `<metric>/<rule>` is the mean of the actions' means (3dhp: of
+        the sequences'), `:frames` that of all frames, `:<action>` that of one action; in mm, mm per
+        frame (mpjve) or percent (pck150, auc).
         """
         figures: dict[str, float] = {}
         for name in self.batches:
@@ -181,20 +183,19 @@ class PoseError3D(Metric):
         return {key: float(x) for key, x in figures.items()}
 
     def summary(self) -> dict[str, Any]:
-        """What a report says beside the figures: the protocol and, of 3dhp, its tables by rule."""
+        """The protocol, the quirks and, of 3dhp, its tables by sequence and activity."""
         about: dict[str, Any] = {"protocol": self.protocol, "quirks": sorted(self.quirks)}
         if self.protocol == "3dhp":
             about["tables"] = {name: self._tables(name) for name in self.batches}
         return about
 
     def _tables(self, name: str) -> dict[str, Any]:
-        """The benchmark's tables by sequence and by activity."""
         table = self._table(name)
         errors = torch.from_numpy(table["offset"]).norm(dim=-1)
         return {row: tables(errors, table[row].tolist()) for row in ROWS[self.protocol]}
 
     def _table(self, name: str) -> Columns:
-        """All frames that a rule was scored on, sorted by track and frame."""
+        """All frames that a rule scored, sorted by track and frame."""
         batches = self.batches[name]
         table = {key: np.concatenate([b[key] for b in batches]) for key in batches[0]}
         if "mpjve_across_clips" in self.quirks:
@@ -203,14 +204,17 @@ class PoseError3D(Metric):
         return {key: column[order] for key, column in table.items()}
 
     def recalibration(self) -> float:
-        """The `factor` of what was scored: let that be validation data and K = 50."""
+        """The recalibration factor of the scored poses, which should be validation data and K = 50.
+
+        Raises ValueError if there is no sample, K is below 10, or the hypotheses are equal.
+        """
         batches = next(iter(self.batches.values()), [])
         return calibration.factor(np.concatenate([b["half"] for b in batches if "half" in b]))
 
     def _spread(self, poses: Poses, whole: Tensor) -> dict[str, Tensor]:
-        """Of every frame, in mm: the mean, and the sums over occluded and other joints."""
-        spread = 1000 * self._limbs(poses.spread.cpu()[whole])
-        occluded = self._limbs(poses.scores.cpu()[whole]) < OCCLUDED
+        """Spread of every frame, in mm: the mean, and the sums over occluded and other joints."""
+        spread = 1000 * poses.spread.cpu()[whole][..., self.limbs]
+        occluded = poses.scores.cpu()[whole][..., self.limbs] < OCCLUDED
         return {
             "spread": spread.mean(-1),
             "spread:occluded": (spread * occluded).sum(-1),
@@ -220,7 +224,7 @@ class PoseError3D(Metric):
         }
 
     def _errors(self, pred: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        """Of every frame, in mm or percent."""
+        """Errors of every frame, in mm or percent."""
         counted = distance(pred, truth)[..., self.counted]
         return {
             "mpjpe": mpjpe(pred, truth),
@@ -231,22 +235,9 @@ class PoseError3D(Metric):
             "offset": pred - truth,
         }
 
-    def _millimetres(self, x: Tensor) -> Tensor:
-        """Metres (..., J, 3) -> millimetres from the root, in float64."""
-        x = 1000 * x.detach().cpu().double()
-        return self.skeleton.rooted(x)
-
-    def _limbs(self, x: Tensor) -> Tensor:
-        """All joints but the root, whose error is 0 by construction. (..., J) -> (..., J - 1)."""
-        return x[..., self.limbs]
-
-    def _joints(self, x: Tensor) -> Tensor:
-        """The same of points. (..., J, 3) -> (..., J - 1, 3)."""
-        return self._limbs(x.mT).mT
-
 
 def _origin(meta: Mapping[str, Any]) -> Columns:
-    """Which frame of which camera's view of which sequence each pose is."""
+    """Track (subject, sequence and camera), frame, action and subject of every pose."""
     names = [meta[key] for key in ("subject", "sequence", "camera") if key in meta]
     tracks = ["/".join(map(str, track)) for track in zip(*names, strict=True)]
     return {
@@ -258,22 +249,21 @@ def _origin(meta: Mapping[str, Any]) -> Columns:
 
 
 def _spreads(name: str, table: Columns) -> dict[str, float]:
-    """The mean over all joints, and those over occluded and over other joints where both are."""
+    """Mean over all joints and, if some are occluded, over those and over the others."""
     if not len(table["spread"]):
         return {}
     figures = {f"spread/{name}": table["spread"].mean(dtype=np.float64)}
-    for kind in ("occluded", "visible"):
-        if table["occluded"].any():
-            total = table[f"spread:{kind}"].sum(dtype=np.float64)
-            figures[f"spread/{name}:{kind}"] = total / max(table[kind].sum(), 1)
+    for kind in ("occluded", "visible") if table["occluded"].any() else ():
+        total = table[f"spread:{kind}"].sum(dtype=np.float64)
+        figures[f"spread/{name}:{kind}"] = total / max(table[kind].sum(), 1)
     return figures
 
 
 def _velocities(table: Columns, across: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Which rows follow the one before in their track, in a table sorted by track and frame, or
-    `across` all borders, and the errors of those pairs.
+    """Flags of the rows but the first that follow the row before in their track, all if `across`,
+    and the velocity errors of those pairs. The table is sorted by track and frame.
 
-    The error of a velocity is the velocity of the error, so the offsets are all it takes.
+    The error of a velocity is the velocity of the error, so only the offsets are needed.
     """
     track, frame = table["track"], table["frame"]
     next_to = across | ((track[1:] == track[:-1]) & (frame[1:] == frame[:-1] + 1))
@@ -283,8 +273,8 @@ def _velocities(table: Columns, across: bool) -> tuple[NDArray[Any], NDArray[Any
 
 
 def _means(key: str, values: NDArray[Any], *labels: NDArray[Any]) -> dict[str, float]:
-    """The mean of the means of the first labels, the mean of all, and that of every label; nothing
-    of nothing."""
+    """Mean of the means of the first labels, mean of all, and mean of every label; no figure if
+    there is no value."""
     if not len(values):
         return {}
     kinds = [
@@ -295,5 +285,4 @@ def _means(key: str, values: NDArray[Any], *labels: NDArray[Any]) -> dict[str, f
         key: np.mean(list(kinds[0].values())),
         f"{key}:frames": values.mean(dtype=np.float64),
     }
-    rows = {f"{key}:{label}": mean for kind in kinds for label, mean in kind.items()}
-    return means | rows
+    return means | {f"{key}:{label}": mean for kind in kinds for label, mean in kind.items()}

@@ -1,22 +1,22 @@
-"""PoseTrack's average precision of people's joints, as poseval and PoseTrack21's kit have it.
+"""PoseTrack's average precision of people's joints, as by poseval and PoseTrack21's kit.
 
-    size     .6 * the diagonal of a person's head box; a joint is found where d / size <= .5
+    size     .6 * the diagonal of a person's head box; a joint is found if d / size <= .5
     match    m[prediction, person] = joints found / joints annotated. Every prediction keeps its
              best person, then every person takes the best prediction that has kept it
     AP       of a joint over all frames of all videos: the area under the precision envelope. A
              joint of a matched prediction counts by its own distance, all others as false
     mAP      the mean of the joints' APs (not of the seven groups that tables print), in percent
 
-Frames in which nobody is annotated are dropped with what was predicted there, and so are joints
-strictly inside an ignored region on both sides. The evaluators differ in what is there:
+Frames that do not count are removed together with their predictions; annotated and predicted joints
+strictly inside an ignored region are removed, too. The evaluators differ in what counts:
 
-    poseval       a frame with annotated people; a joint unless x = y = v = 0; a joint that nobody
-                  has is left out of the mean
-    posetrack21   a frame that says is_labeled; a joint where x > 0 and y > 0; a joint that nobody
-                  has counts as 0
+    poseval       a frame with annotated people; a joint unless x = y = v = 0; the mean leaves out
+                  joints that no person has
+    posetrack21   a frame with is_labeled; a joint with x > 0 and y > 0; a joint that no person has
+                  counts as 0
 
-The references sort scores in an order of ties that depends on the machine; here it is that of
-video, frame and person. No matching is global: a duplicate with a better score can cost a person.
+The order of tied scores depends on the machine in the references; here it is that of video, frame
+and person. The matching is greedy: a duplicate with a better score can cost a person.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +28,11 @@ from numpy.typing import NDArray
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
-from posediff.metrics.collected import Collected, rows_by_image
-from posediff.metrics.metric import Metric, check_rows, check_skeleton
+from posediff.metrics.collected import TableMetric, unsuppressed
+from posediff.metrics.metric import check_rows
+from posediff.metrics.pck import PARTS
 from posediff.metrics.posetrack_files import (
+    SKELETON,
     Flags,
     FramePeople,
     Labels,
@@ -41,26 +43,19 @@ from posediff.metrics.posetrack_files import (
     read_truth,
 )
 from posediff.metrics.result_files import Found, write_posetrack
-from posediff.pose.oks import suppress
-from posediff.pose.skeleton import skeleton as named_skeleton
-from posediff.sample import take
 from posediff.truth import Truth
 
 Kit = Literal["poseval", "posetrack21"]
 
-SKELETON = "posetrack15"
 NEAR = 0.5  # sizes of the head
 GROUPS = {
     "head": ("head_top", "head_bottom", "nose"),
-    **{
-        part: (f"left_{part}", f"right_{part}")
-        for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-    },
+    **{part: (f"left_{part}", f"right_{part}") for part in PARTS},
 }
 
 
 def average_precision(truth: Labels, found: FramePeople, evaluator: Kit = "poseval") -> Values:
-    """AP (J,) in 0 .. 1; NaN (poseval) or 0 (posetrack21) of a joint that nobody has."""
+    """AP (J,) in 0 .. 1; NaN (poseval) or 0 (posetrack21) for a joint that no person has."""
     people, found, head = _counted(truth, found, evaluator)
     correct, annotated = assigned(people, head, found), people.present.sum(0)
     areas = np.full(len(annotated), 0.0 if evaluator == "posetrack21" else np.nan)
@@ -71,7 +66,7 @@ def average_precision(truth: Labels, found: FramePeople, evaluator: Kit = "posev
 
 
 def assigned(people: FramePeople, head: Values, found: FramePeople) -> Flags:
-    """Which joints (N, J) of predictions are those of the person that each is matched with."""
+    """Correct joints (N, J) of the predictions: near those of the person each is matched with."""
     p, g = _pairs(found.frame, people.frame)
     near = np.linalg.norm(found.points[p] - people.points[g], axis=-1) <= NEAR * head[g, None]
     near &= found.present[p] & people.present[g]
@@ -84,7 +79,7 @@ def assigned(people: FramePeople, head: Values, found: FramePeople) -> Flags:
 
 
 def _pairs(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-    """All pairs of rows of the same frame, by the first and then by the second; a and b ascend."""
+    """Rows of a and b, both ascending, for all pairs of the same frame, sorted by a, then by b."""
     low, high = np.searchsorted(b, a), np.searchsorted(b, a, "right")
     count = high - low
     first = np.repeat(np.arange(len(a)), count)
@@ -93,7 +88,7 @@ def _pairs(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[NDArray[np.int64
 
 
 def _first_best(values: Values, group: NDArray[np.int64]) -> Flags:
-    """Of every group its largest value, the first where there are several."""
+    """Flags of the largest value of every group, the first of equal ones."""
     order = np.lexsort((-values, group))  # stable
     best = np.zeros(len(values), np.bool_)
     best[order[np.diff(group[order], prepend=-1) != 0]] = True
@@ -101,7 +96,7 @@ def _first_best(values: Values, group: NDArray[np.int64]) -> Flags:
 
 
 def _area(scores: Values, correct: Flags, annotated: int) -> float:
-    """Under the precision envelope, at all points."""
+    """Area under the precision envelope, at all points."""
     hits = correct[np.argsort(-scores, kind="stable")].cumsum()
     precision = hits / np.arange(1, len(hits) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
@@ -111,33 +106,33 @@ def _area(scores: Values, correct: Flags, annotated: int) -> float:
 def _counted(
     truth: Labels, found: FramePeople, evaluator: Kit
 ) -> tuple[FramePeople, FramePeople, Values]:
-    """People, predictions and sizes of heads in the frames that count, with the joints that do."""
-    frames = truth.labelled.copy()
+    """People, predictions and sizes of heads, without frames and joints that do not count."""
+    frames = truth.labelled
     if evaluator == "poseval":
         frames = np.bincount(truth.people.frame, minlength=len(truth.frames)) > 0
-    sides = []
-    for side in (truth.people, found):
-        present = side.present & ~_ignored(side, truth.regions)
+
+    def counted(people: FramePeople) -> tuple[FramePeople, Flags]:
+        present = people.present & ~_ignored(people, truth.regions)
         if evaluator == "posetrack21":
-            present &= (side.points > 0).all(-1)
-        kept = present.any(1) & frames[side.frame]
-        sides.append((side._replace(present=present).at(kept), kept))
-    (people, there), (found, _) = sides
-    return people, found, truth.head[there]
+            present &= (people.points > 0).all(-1)
+        kept = present.any(1) & frames[people.frame]
+        return people._replace(present=present).at(kept), kept
+
+    people, kept = counted(truth.people)
+    return people, counted(found)[0], truth.head[kept]
 
 
 def _ignored(people: FramePeople, regions: Sequence[Region]) -> Flags:
     """(N, J) joints in a region of their frame."""
     inside = np.zeros(people.present.shape, np.bool_)
     for frame, polygon in regions:
-        begin, end = np.searchsorted(people.frame, [frame, frame + 1])
-        if begin < end:
-            inside[begin:end] |= within(people.points[begin:end], polygon)
+        start, end = np.searchsorted(people.frame, [frame, frame + 1])
+        inside[start:end] |= within(people.points[start:end], polygon)
     return inside
 
 
 def within(points: Values, polygon: Values) -> Flags:
-    """Which points (..., 2) lie strictly inside a polygon (V, 2), by the even-odd rule."""
+    """Points (..., 2) strictly inside a polygon (V, 2), by the even-odd rule. -> (...) bool."""
     low, high = polygon.min(0), polygon.max(0)
     inside: Flags = ((points > low) & (points < high)).all(-1)
     if not inside.any():
@@ -152,32 +147,30 @@ def within(points: Values, polygon: Values) -> Flags:
     return inside
 
 
-def figures(joints: Sequence[str], precision: Values) -> dict[str, float]:
-    """mAP, `mAP:<group>` of seven, `AP:<joint>` of all, in percent; NaN where there is nothing."""
-    by_joint = dict(zip(joints, (100 * precision).tolist(), strict=True))
+def figures(precision: Values) -> dict[str, float]:
+    """mAP, `mAP:<group>` of seven, `AP:<joint>` of all, in percent; NaN if no person has one."""
+    by_joint = dict(zip(SKELETON.joints, (100 * precision).tolist(), strict=True))
     groups = {name: float(np.mean([by_joint[j] for j in part])) for name, part in GROUPS.items()}
-    known = [x for x in by_joint.values() if x == x]
+    defined = [x for x in by_joint.values() if x == x]
     return {
-        "mAP": float(np.mean(known)) if known else float("nan"),
+        "mAP": float(np.mean(defined)) if defined else float("nan"),
         **{f"mAP:{name}": x for name, x in groups.items()},
         **{f"AP:{joint}": x for joint, x in by_joint.items()},
     }
 
 
 def score(truth: Source, results: Source, evaluator: Kit = "poseval") -> dict[str, float]:
-    """The figures of result files: folders with a file per video, or documents by their names."""
-    skeleton = named_skeleton(SKELETON)
-    annotated = read_truth(truth, skeleton)
-    found = read_results(results, annotated, skeleton)
-    return figures(skeleton.joints, average_precision(annotated, found, evaluator))
+    """The figures of result files. Raises as `read_truth` and `read_results`."""
+    annotated = read_truth(truth)
+    found = read_results(results, annotated)
+    return figures(average_precision(annotated, found, evaluator))
 
 
-class PoseTrackAP(Metric):
-    """Poses in the frames of videos against their annotations, for any number of aggregation rules.
+class PoseTrackAP(TableMetric):
+    """Average precision of the poses in the frames of videos.
 
-    joint_score: of a joint, its peak times the score of the box, or the peak.
-    nms: "oks" takes copies of a better person out of a frame, above nms_threshold. Samples may come
-    in any order, in batches of any size, and twice.
+    joint_score: the peak of a joint times the score of the box, or the peak.
+    nms: "oks" removes copies of a better person, above nms_threshold, from a frame.
     """
 
     def __init__(
@@ -191,59 +184,35 @@ class PoseTrackAP(Metric):
         one_of("eval.metric.evaluator", evaluator, get_args(Kit))
         one_of("eval.metric.joint_score", joint_score, ("peak_x_box", "peak"))
         one_of("eval.metric.nms", nms, ("none", "oks"))
+        super().__init__(SKELETON.name)
         self.evaluator, self.joint_score = evaluator, joint_score
         self.whole, self.nms, self.nms_threshold = truth.whole, nms, nms_threshold
         self.documents = truth.annotated_videos(f"eval={evaluator}")
-        self.truth = read_truth(self.documents, named_skeleton(SKELETON))
+        self.truth = read_truth(self.documents)
         self.place = {file: i for i, (_, file) in enumerate(self.truth.frames)}
-        self.collected = Collected()
 
     def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
-        """Poses (B, J, 2) in pixels of the annotation by the rule `name`.
+        """Add poses (B, J, 2) in pixels of the annotation by the rule `name`.
 
-        `sample` holds id, meta {file}, box_score (B,) and scale (B, 2).
-        Raises ValueError for poses of another skeleton, for poses that are not finite, and for
-        frames that are not annotated.
+        `sample` has id, meta {file}, box_score (B,) and scale (B, 2). Raises ValueError if poses
+        have another skeleton or are not finite, or if a frame is not in the annotations.
         """
-        check_skeleton(poses, SKELETON)
-        check_rows(poses, sample["id"], sample["meta"]["file"], self.place)
-        self.collected.add(
-            name,
-            id=sample["id"],
-            files=sample["meta"]["file"],
-            keypoints=poses.keypoints,
-            peaks=poses.scores,
-            boxes=sample["box_score"],
-            areas=sample["scale"].prod(-1),
-            spread=poses.spread,
-        )
+        files = sample["meta"]["file"]
+        check_rows(poses, sample, files, self.place)
+        boxes, areas = sample["box_score"], sample["scale"].prod(-1)
+        self.add(name, poses, sample, images=files, peaks=poses.scores, boxes=boxes, areas=areas)
 
-    def people(self, name: str) -> Found:
-        """Who is written and scored by the rule `name`, after suppression."""
-        return self._kept(self.collected.table(name))
-
-    def _kept(self, table: Mapping[str, Any]) -> Found:
+    def people(self, table: Mapping[str, Any]) -> Found:
+        """The people of a table that are scored and written, after suppression."""
         peaks, boxes = table["peaks"], table["boxes"]
         joint_scores = peaks * boxes[:, None] if self.joint_score == "peak_x_box" else peaks
-        scores, kept = joint_scores.mean(1), list(range(len(peaks)))
-        if self.nms == "oks":
-            kept = []
-            sigmas = named_skeleton(SKELETON).sigmas or ()
-            for group in rows_by_image(table["files"]).values():
-                keypoints, areas = table["keypoints"][group], table["areas"][group]
-                stay = suppress(
-                    keypoints, areas, scores[group], sigmas, self.nms, self.nms_threshold
-                )
-                kept += [group[i] for i in sorted(stay.tolist())]
-        columns = (table["files"], table["keypoints"], joint_scores, scores)
-        return Found(*(take(column, kept) for column in columns))
-
-    def compute(self) -> dict[str, float]:
-        """Every figure by its key, `<metric>/<rule>`; the headline is the first."""
-        return self.collected.figures(self._figures)
+        scores, sigmas = joint_scores.mean(1), SKELETON.sigmas or ()
+        kept = unsuppressed(table, scores, sigmas, self.nms, self.nms_threshold)
+        found = Found(table["images"], table["keypoints"], joint_scores, scores)
+        return found.at(sorted(kept))  # the order of ties is that of people
 
     def _figures(self, table: Mapping[str, Any]) -> dict[str, float]:
-        people = self._kept(table)
+        people = self.people(table)
         frame = np.array([self.place[file] for file in people.images], np.int64)
         found = FramePeople(
             frame,
@@ -252,11 +221,11 @@ class PoseTrackAP(Metric):
             people.joint_scores.numpy(),
         ).at(np.argsort(frame, kind="stable"))
         precision = average_precision(self._seen(frame), found, self.evaluator)
-        scored = figures(named_skeleton(SKELETON).joints, precision)
-        return {**scored, "spread": table["spread"].nanmean(), "people": len(people.images)}
+        counts = {"spread": table["spread"].nanmean(), "people": len(people.images)}
+        return figures(precision) | counts
 
     def _seen(self, frames: NDArray[np.int64]) -> Labels:
-        """The annotations that count."""
+        """The annotations of these frames, or all of them."""
         if self.whole:
             return self.truth
         seen = np.isin(np.arange(len(self.truth.frames)), frames)
@@ -265,12 +234,11 @@ class PoseTrackAP(Metric):
         return self.truth._replace(labelled=self.truth.labelled & seen, people=people, head=head)
 
     def result_files(self, folder: Path) -> Iterator[Path]:
-        """Write the people of every rule as the benchmark takes them; return the folders."""
-        for name in self.collected.batches:
-            yield write_posetrack(folder / f"results_{name}", self.documents, self.people(name))
+        for name in self.batches:
+            people = self.people(self.table(name))
+            yield write_posetrack(folder / f"results_{name}", self.documents, people)
 
     def summary(self) -> dict[str, Any]:
-        """What a report must say about these figures."""
         people = self.truth.people
         return {
             "evaluator": self.evaluator,

@@ -2,11 +2,14 @@
 
 A document per video: images [{id, file_name, is_labeled, ignore_regions_x, ignore_regions_y}],
 categories [{keypoints: names}], annotations [{image_id, keypoints [x, y, v] * J, bbox_head,
-track_id, scores [J]}]. A joint is there unless x = y = v = 0; that of a result has its score in
-`scores`, and NOTHING without. Videos count by the names of their files.
+track_id, scores [J]}]. A joint is present unless x = y = v = 0; its score in a result is that in
+`scores`, NOTHING if there is none. Annotations and results of a video have the same file name.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
+from itertools import compress, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,20 +18,21 @@ import orjson
 from numpy.typing import NDArray
 
 from posediff.pose.layout import joint_named
-from posediff.pose.skeleton import Skeleton
+from posediff.pose.skeleton import skeleton
+from posediff.truth import Document
 
-Document = Mapping[str, Any]
-Source = str | Path | Mapping[str, Document]  # a folder, or documents by the names of their files
+Source = str | Path | Mapping[str, Document]  # a folder, or documents by their file names
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Region = tuple[int, Values]  # the frame and a polygon (V, 2)
 
+SKELETON = skeleton("posetrack15")
 NOTHING = -9999.0  # the score of a joint that has none
-HEAD = 0.6  # of the diagonal of its box is the size of a head
+HEAD = 0.6  # size of a head, in diagonals of its box
 
 
 class FramePeople(NamedTuple):
-    """N people in the order of videos, frames and files."""
+    """N people in the order of videos, frames, and entries of a file."""
 
     frame: NDArray[np.int64]  # (N,)
     points: Values  # (N, J, 2) pixels
@@ -40,102 +44,90 @@ class FramePeople(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """What is annotated. A frame is a video's file, and its own file's name."""
+    """The annotations of F frames, with N people."""
 
-    frames: list[tuple[str, str]]
-    labelled: Flags  # (F,) as the file says
+    frames: list[tuple[str, str]]  # (F,) name of the video's file, and file_name of the frame
+    labelled: Flags  # (F,) is_labeled in the file
     people: FramePeople
     head: Values  # (N,) pixels
-    regions: list[Region]  # in which nothing counts
+    regions: list[Region]  # ignored
 
 
-class Folder(Mapping[str, Document]):
-    """The documents of files by name, each read whenever it is asked for: all of them at once are
-    millions of objects, which the garbage collector goes through as it reads on."""
+def read_truth(source: Source) -> Labels:
+    """Annotations.
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = {path.name: path for path in paths}
+    Raises FileNotFoundError if there is no file, ValueError if an entry is damaged, or if a person
+    with joints has no head box.
+    """
+    frames: list[tuple[str, str]] = []
+    labelled, regions, heads, parts = [], list[Region](), [np.empty(0)], []
+    for name, entry in _entries(source).items():
+        document = _load(entry)
+        parts.append(_people(name, document, len(frames)))
+        heads.append(_heads(name, document["annotations"], parts[-1].present))
+        for image in document["images"]:
+            regions += _regions(f"{name}: {image['file_name']}", image, len(frames))
+            labelled.append(bool(image.get("is_labeled", True)))
+            frames.append((name, str(image["file_name"])))
+    people, order = _in_order(parts)
+    return Labels(
+        frames, np.array(labelled, np.bool_), people, np.concatenate(heads)[order], regions
+    )
 
-    def __getitem__(self, name: str) -> Document:
-        return _load(self.paths[name])
 
-    def __contains__(self, name: object) -> bool:
-        return name in self.paths
+def read_results(source: Source, truth: Labels) -> FramePeople:
+    """Results on the frames of the annotations: for every video a file of the same name, with all
+    frames in the same order, and track ids in 0 .. 9999 that are unique in a frame.
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
+    Raises FileNotFoundError if there is no file, ValueError if a file is damaged or differs.
+    """
+    found, parts, start = _entries(source), [], 0
+    for name, frames in groupby(truth.frames, itemgetter(0)):
+        if name not in found:
+            raise ValueError(
+                f"{source if isinstance(source, str | Path) else 'results'}: "
+                f"no file {name}: there must be one per annotated video"
+            )
+        document, files = _load(found[name]), [file for _, file in frames]
+        _check_frames(name, document, files)
+        parts.append(_people(name, document, start))
+        _check_tracks(name, document)
+        start += len(files)
+    return _in_order(parts)[0]
 
-    def __len__(self) -> int:
-        return len(self.paths)
 
-
-def documents(source: Source) -> Mapping[str, Document]:
-    """By name, in their order. FileNotFoundError or ValueError for files that cannot be read."""
+def _entries(source: Source) -> Mapping[str, Path | Document]:
+    """Files, or documents, by their names in order. `_load` reads one file at a time: all at once
+    are millions of objects, which the garbage collector visits at every further read.
+    """
     if isinstance(source, Mapping):
         return dict(sorted(source.items()))
     folder = Path(source)
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else [folder]
     if not paths or not paths[0].is_file():
         raise FileNotFoundError(f"{source}: no such folder of json files, one per video")
-    return Folder(paths)
+    return {path.name: path for path in paths}
 
 
-def _load(path: Path) -> Document:
+def _load(entry: Path | Document) -> Document:
+    if isinstance(entry, Mapping):
+        return entry
     try:
-        found: Any = orjson.loads(path.read_bytes())  # half of the time is reading
+        document: Document = orjson.loads(entry.read_bytes())  # reading is half of the time
     except ValueError as error:
-        raise ValueError(f"{path}: no JSON ({error}): the file is damaged") from None
+        raise ValueError(f"{entry}: no JSON ({error}): the file is damaged") from None
     for key in ("images", "annotations"):
-        if not isinstance(found, dict) or not isinstance(found.get(key), list):
-            raise ValueError(f"{path}: has no list `{key}`: not of PoseTrack18's form")
-    document: Document = found
+        if not isinstance(document, dict) or not isinstance(document.get(key), list):
+            raise ValueError(f"{entry}: has no list `{key}`: not of PoseTrack18's form")
     return document
-
-
-def read_truth(source: Source, skeleton: Skeleton) -> Labels:
-    """Annotations. ValueError, naming file and entry, for a person with joints and no head box."""
-    frames: list[tuple[str, str]] = []
-    labelled, regions, heads, parts = [], list[Region](), [np.empty(0)], []
-    for name, document in documents(source).items():
-        parts.append(_people(name, document, skeleton, len(frames)))
-        heads.append(_heads(name, document["annotations"], parts[-1].present))
-        for image in document["images"]:
-            regions += _regions(f"{name}: {image['file_name']}", image, len(frames))
-            labelled.append(bool(image.get("is_labeled", True)))
-            frames.append((name, str(image["file_name"])))
-    people, order = _in_order(parts, skeleton)
-    return Labels(
-        frames, np.array(labelled, np.bool_), people, np.concatenate(heads)[order], regions
-    )
-
-
-def read_results(source: Source, truth: Labels, skeleton: Skeleton) -> FramePeople:
-    """Results on the same frames: a file per video of the same name, with every frame in the same
-    order, and track ids below 10000 that are unique in a frame. Else ValueError."""
-    found, parts, begin = documents(source), [], 0
-    wanted: dict[str, list[str]] = {}
-    for name, file in truth.frames:
-        wanted.setdefault(name, []).append(file)
-    for name, files in wanted.items():
-        if name not in found:
-            raise ValueError(
-                f"{source if isinstance(source, str | Path) else 'results'}: "
-                f"no file {name}: there must be one per annotated video"
-            )
-        document = found[name]
-        _check_frames(name, document, files)
-        parts.append(_people(name, document, skeleton, begin))
-        _check_tracks(name, document)
-        begin += len(files)
-    return _in_order(parts, skeleton)[0]
 
 
 def _check_frames(name: str, document: Document, files: Sequence[str]) -> None:
     given = [image.get("file_name") for image in document["images"]]
     if len(given) != len(files):
         raise ValueError(
-            f"{name}: {len(given)} frames for {len(files)} annotated ones: every frame "
-            "must be listed, those too in which nobody was found"
+            f"{name}: {len(given)} frames for {len(files)} annotated ones: list every frame, also "
+            "those without people"
         )
     for i, (mine, theirs) in enumerate(zip(given, files, strict=True)):
         if mine != theirs:
@@ -151,82 +143,81 @@ def _check_tracks(name: str, document: Document) -> None:
         image, track = entry["image_id"], entry.get("track_id")
         if not isinstance(track, int) or not 0 <= track < 10000:
             raise ValueError(
-                f"{name}: annotations[{i}]: track_id must lie in 0 .. 9999, got {track!r}"
+                f"{name}: annotations[{i}]: track_id must be in 0 .. 9999, got {track!r}"
             )
         if (image, track) in seen:
             raise ValueError(
-                f"{name}: annotations[{i}]: track_id {track} stands twice in image "
-                f"{image}: it must be unique in a frame"
+                f"{name}: annotations[{i}]: second person of track_id {track} in image {image}: "
+                "it must be unique in a frame"
             )
         seen.add((image, track))
 
 
-def _people(name: str, document: Document, skeleton: Skeleton, begin: int) -> FramePeople:
-    """Of one video, its first frame the `begin`th of all."""
-    place = {image["id"]: begin + i for i, image in enumerate(document["images"])}
+def _people(name: str, document: Document, start: int) -> FramePeople:
+    """The people of one video, whose first frame has the index `start`."""
+    place = {image["id"]: start + i for i, image in enumerate(document["images"])}
     entries = document["annotations"]
     for i, entry in enumerate(entries):
         if entry.get("image_id") not in place:
             raise ValueError(
                 f"{name}: annotations[{i}]: no image has the id {entry.get('image_id')!r}"
             )
-    slots = _slots(name, document, skeleton)
-    width, J = 3 * len(slots), len(skeleton.joints)
-    points, scores = np.zeros((len(entries), J, 3)), np.full((len(entries), J), NOTHING)
-    filled = [(slot, j) for slot, j in enumerate(slots) if j is not None]
-    source, target = [slot for slot, _ in filled], [j for _, j in filled]
-    rows = _table(name, entries, "keypoints", width).reshape(-1, len(slots), 3)
-    points[:, target] = rows[:, source]
+    joints = _joints(name, document)
+    N, J, slots = len(entries), len(SKELETON.joints), len(joints)
+    source = [slot for slot, j in enumerate(joints) if j is not None]
+    target = [j for j in joints if j is not None]
+    points, scores = np.zeros((N, J, 3)), np.full((N, J), NOTHING)
+    triples = _table(name, entries, "keypoints", 3 * slots).reshape(N, slots, 3)
+    points[:, target] = triples[:, source]
     scored = [i for i, entry in enumerate(entries) if entry.get("scores")]
-    found = _table(name, [entries[i] for i in scored], "scores", len(slots))
+    found = _table(name, [entries[i] for i in scored], "scores", slots)
     scores[np.ix_(scored, target)] = found[:, source]
     frame = np.array([place[entry["image_id"]] for entry in entries], np.int64)
     return FramePeople(frame, points[..., :2], (points != 0).any(-1), scores)
 
 
-def _slots(name: str, document: Document, skeleton: Skeleton) -> list[int | None]:
-    """Which joint every slot of the file is; none for the ears."""
+def _joints(name: str, document: Document) -> list[int | None]:
+    """Index of the joint of every slot of the file; None for the ears."""
     names = [c["keypoints"] for c in document.get("categories", []) if c.get("keypoints")]
     if len(names) != 1:
         raise ValueError(
             f"{name}: {len(names)} categories have `keypoints`, the names of the joints: one must"
         )
-    return [joint_named(str(word), skeleton) for word in names[0]]
+    return [joint_named(str(word), SKELETON) for word in names[0]]
 
 
 def _table(name: str, entries: Sequence[Mapping[str, Any]], key: str, width: int) -> Values:
-    """(N, width) of finite numbers."""
-    try:
-        table = np.array([entry[key] for entry in entries], np.float64).reshape(-1, width)
-        if len(table) == len(entries) and np.isfinite(table).all():
+    """Finite numbers (N, width). Entries are checked one by one only to name a bad one."""
+    with contextlib.suppress(KeyError, ValueError, TypeError):
+        rows = [entry[key] for entry in entries]
+        table = np.array(rows, np.float64).reshape(len(rows), width)
+        if np.isfinite(table).all():
             return table
-    except (KeyError, ValueError, TypeError):
-        pass
-    for entry in entries:
-        values = entry.get(key)
-        try:
-            good = np.isfinite(np.array(values, np.float64)).all() and len(values or []) == width
-        except (ValueError, TypeError):
-            good = False
-        if not good:
-            raise ValueError(
-                f"{name}: annotation {entry.get('id')} of image {entry['image_id']}: {key} "
-                f"must be {width} finite numbers"
-            )
-    raise AssertionError("a table fails by one of its rows")
+    bad = next(entry for entry in entries if not _is_row(entry.get(key), width))
+    raise ValueError(
+        f"{name}: annotation {bad.get('id')} of image {bad['image_id']}: {key} must be {width} "
+        "finite numbers"
+    )
+
+
+def _is_row(values: Any, width: int) -> bool:
+    try:
+        row = np.array(values, np.float64)
+    except (ValueError, TypeError):
+        return False
+    return row.shape == (width,) and bool(np.isfinite(row).all())
 
 
 def _heads(name: str, entries: Sequence[Mapping[str, Any]], present: Flags) -> Values:
-    """(N,) the sizes of heads; 0 where nobody has joints to measure by it."""
-    boxed = [bool(entry.get("bbox_head")) for entry in entries]
-    for i in np.flatnonzero(present.any(1) & ~np.array(boxed, np.bool_))[:1]:
+    """(N,) sizes of heads; 0 without a head box, which only a person without joints may lack."""
+    boxed = np.array([bool(entry.get("bbox_head")) for entry in entries], np.bool_)
+    for i in np.flatnonzero(present.any(1) & ~boxed)[:1]:
         raise ValueError(
             f"{name}: annotations[{i}]: no bbox_head, which PoseTrack's measure needs: "
             "score this data with eval=pck"
         )
+    boxes = _table(name, [*compress(entries, boxed)], "bbox_head", 4)
     sizes = np.zeros(len(entries))
-    with_box = [entry for entry, there in zip(entries, boxed, strict=True) if there]
-    boxes = _table(name, with_box, "bbox_head", 4)
     sizes[boxed] = HEAD * np.hypot(boxes[:, 2], boxes[:, 3])
     return sizes
 
@@ -245,10 +236,9 @@ def _regions(where: str, image: Mapping[str, Any], frame: int) -> list[Region]:
         ) from None
 
 
-def _in_order(
-    parts: Sequence[FramePeople], skeleton: Skeleton
-) -> tuple[FramePeople, NDArray[np.int64]]:
-    J = len(skeleton.joints)
+def _in_order(parts: Sequence[FramePeople]) -> tuple[FramePeople, NDArray[np.int64]]:
+    """All people, sorted by frame, and their rows in `parts`."""
+    J = len(SKELETON.joints)
     empty = FramePeople(
         np.empty(0, np.int64), np.empty((0, J, 2)), np.empty((0, J), np.bool_), np.empty((0, J))
     )

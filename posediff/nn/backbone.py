@@ -1,4 +1,4 @@
-"""What every backbone is: a crop in, features at a quarter of its size out."""
+"""The interface of backbones, and a feature pyramid that two of them share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ RGB = tuple[float, float, float]
 
 
 class Backbone(nn.Module, ABC):
-    """`mean` and `std` belong to the weights: images come as (RGB 0..255 - mean) / std.
+    """A network from crops to features of stride 4.
 
-    `optional` names the parts that a public weight file may lack; they stay as they are then.
+    `mean` and `std` belong to the weights: images are (RGB 0..255 - mean) / std. `optional` names
+    the parts that a public weight file may lack; these keep their values then.
     """
 
     channels: int
@@ -26,21 +27,21 @@ class Backbone(nn.Module, ABC):
         """(B, 3, H, W), H and W multiples of 4 -> (B, channels, H / stride, W / stride)"""
 
     def bare(self) -> "Backbone":
-        """Itself, without layers that only make its features as fine as stride 4, if it has such.
+        """This backbone without layers that only upsample its features to stride 4, if it has any.
 
-        Changes it in place: `channels` and `stride` are then those of what is left.
+        Changes it in place, with its `channels` and `stride`.
         """
         return self
 
     def layers_above(self, name: str) -> int:
-        """How many layers follow the one of this parameter; 0 where learning rates do not care."""
+        """Number of layers after that of a parameter, for learning rates by depth; 0 by default."""
         return 0
 
 
 class Pyramid(nn.Module):
     """Feature maps of several strides, finest first, as one of the finest: 1x1, add up, 3x3.
 
-    Sizes need not halve exactly, so a coarse map is widened to the size of the next finer one.
+    Sizes need not halve exactly, so a coarse map is upsampled to the size of the next finer one.
     """
 
     def __init__(self, channels_in: Sequence[int], channels_out: int) -> None:
@@ -51,10 +52,10 @@ class Pyramid(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         *finer, y = (lateral(x) for lateral, x in zip(self.lateral, maps, strict=True))
         for x in reversed(finer):
-            y = x + widen(y, x)
+            y = x + upsample(y, x)
         return self.smooth(y)
 
 
-def widen(x: Tensor, like: Tensor) -> Tensor:
-    """A map by nearest neighbours at the size of another."""
+def upsample(x: Tensor, like: Tensor) -> Tensor:
+    """A map at the size of another, by nearest neighbours."""
     return functional.interpolate(x, size=like.shape[-2:], mode="nearest")

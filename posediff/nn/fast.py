@@ -1,8 +1,8 @@
-"""Quicker forms of operations of nn/graph.py, with the same results up to rounding.
+"""Faster forms of operations of nn/graph.py, with the same results up to rounding.
 
-Every function has its plain form here, too, which is what it computes. The plain form runs where
-the quicker one does not pay: mostly off the CPU, and always while a network is compiled or
-exported, so that a graph holds standard operations alone.
+Each function also has its plain form here, which defines the result. The plain form runs where the
+faster one has no advantage: mostly on a GPU, and always while a network is compiled or exported, so
+that graphs contain standard operations only.
 """
 
 import math
@@ -17,22 +17,11 @@ from torch.nn import functional
 EPS = 1e-6  # of the layer norm of GraFormer
 
 
-class _Own:
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, module: nn.Module, owner: type) -> Tensor:
-        try:
-            return module._parameters[self.name]  # type: ignore[return-value]
-        except KeyError:
-            raise AttributeError(self.name) from None
-
-
-def own() -> Any:
-    """A parameter, as a field of a layer's class. The plain form is to declare none: nn.Module
-    then searches all kinds of attributes, which takes as long as a small product.
+def parameters(layer: nn.Module) -> dict[str, Any]:
+    """The parameters of a layer by name. The plain form is an attribute, but its search by
+    nn.Module takes as long as a small product.
     """
-    return _Own()
+    return layer._parameters
 
 
 def on_cpu(x: Tensor) -> bool:
@@ -40,33 +29,34 @@ def on_cpu(x: Tensor) -> bool:
 
 
 def plain_layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """w (x - mean) / (std + 1e-6) + b over the last axis; std has n - 1 below."""
+    """w (x - mean) / (std + 1e-6) + b over the last axis; std divides by n - 1."""
     mean, std = x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
     return weight * (x - mean) / (std + EPS) + bias
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`plain_layer_norm` by the fused kernel, which divides by the biased std: sqrt(n / (n - 1)) /
-    rstd + 1e-6 puts that right. The gradient takes rstd as a constant and so misses a share of
-    1e-6 / std.
+    """`plain_layer_norm` by the fused kernel.
+
+    The kernel divides by the biased std, which sqrt(n / (n - 1)) / rstd + 1e-6 corrects. The
+    gradient takes rstd as a constant, a relative error of 1e-6 / std.
     """
     if torch.compiler.is_compiling():
         return plain_layer_norm(x, weight, bias)
     n = x.shape[-1]
     y, _, rstd = torch.native_layer_norm(x, [n], weight, None, 1e-30)
-    return torch.addcdiv(bias, y, torch.add(unbiased(n), rstd, alpha=EPS))
+    return torch.addcdiv(bias, y, torch.add(_unbiased(n), rstd, alpha=EPS))
 
 
 @cache
-def unbiased(n: int) -> Tensor:
-    """The std of n numbers with n - 1 below, over that with n below."""
+def _unbiased(n: int) -> Tensor:
+    """The ratio of unbiased to biased std of n numbers."""
     return torch.tensor(math.sqrt(n / (n - 1)), dtype=torch.float64, device="cpu")
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """Entries dropped with probability p, to the nearest 1/256, and the others scaled up.
 
-    One random byte decides an entry, which is several times quicker than torch's dropout.
+    One random byte decides an entry, which is several times faster than torch's dropout.
     """
     if not training:
         return x
@@ -79,13 +69,13 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -> Tensor:
-    """softmax(d^-1/2 q k^T) v of tensors (B, heads, tokens, d), its weights dropped in training."""
+    """softmax(d^-1/2 q k^T) v of tensors (B, heads, tokens, d), with dropout of its weights."""
     return functional.scaled_dot_product_attention(q, k, v, dropout_p=p if training else 0.0)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -> Tensor:
-    """`plain_attention`, spelled out where its gradient is wanted: on a CPU the gradient of the
-    fused kernel takes longer than all of this.
+    """`plain_attention`, written out if a gradient is needed: on a CPU the gradient of the fused
+    kernel takes longer than all of this.
     """
     if not on_cpu(q) or not torch.is_grad_enabled():
         return plain_attention(q, k, v, p, training)
@@ -105,9 +95,10 @@ def one_of_equal(t: Tensor) -> Tensor:
 def in_chunks(
     network: Callable[..., tuple[Tensor, ...]], *inputs: Tensor, rows: int = 128, together: int = 1
 ) -> tuple[Tensor, ...]:
-    """network(*inputs), on a CPU so few rows at a time that what passes between layers stays in
-    cache: a third of the time of a large batch, more than a tenth of it with gradients. So many
-    rows as belong `together` are never parted.
+    """network(*inputs), on a CPU in chunks of rows so small that activations stay in cache.
+
+    This saves a third of the time of a large batch, more than a tenth of it with gradients.
+    `together`: the number of consecutive rows that are never separated.
     """
     rows = together * max(1, rows // together)
     if not on_cpu(inputs[0]) or len(inputs[0]) <= rows:

@@ -1,10 +1,10 @@
 """HRNet: deep high-resolution representation learning (Sun et al., CVPR 2019, arXiv 1902.09212).
 
-Branches of stride 4, 8, 16, 32 with width, 2, 4, 8 times width channels run side by side. After
-every four residual blocks each branch reads all others:
+Parallel branches of stride 4, 8, 16, 32 have width, 2, 4, 8 times width channels. After every four
+residual blocks each branch reads all others:
 
     y_i = relu( sum_j f_ij(x_j) )      f_ij   j = i  the identity
-                                              j > i  1x1 convolution, nearest neighbours up
+                                              j > i  1x1 convolution, nearest upsampling
                                               j < i  i - j convolutions 3x3 of stride 2
 
 The features are those of the finest branch. Entries are named as in the public weight files.
@@ -14,13 +14,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from posediff.nn.backbone import Backbone, widen
+from posediff.nn.backbone import Backbone, upsample
 
 
 class HRNet(Backbone):
     """`width` is 32 for W32, 48 for W48.
 
-    With `joints` the original's last 1x1 convolution is there too, and the channels are heatmaps.
+    With `joints` the original's last 1x1 convolution is included, and the channels are heatmaps.
     """
 
     optional = ("final_layer",)
@@ -50,7 +50,7 @@ class HRNet(Backbone):
 
 
 def conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    """No bias, as batch normalisation follows."""
+    """A convolution without bias, as batch normalisation follows."""
     return nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False)
 
 
@@ -77,8 +77,7 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn1(self.conv1(x)).relu_()
         y = self.bn2(self.conv2(y)).relu_()
-        z: Tensor = self.bn3(self.conv3(y))
-        return z.add_(self.downsample(x)).relu_()
+        return self.bn3(self.conv3(y)).add_(self.downsample(x)).relu_()
 
 
 class BasicBlock(nn.Module):
@@ -91,12 +90,11 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn1(self.conv1(x)).relu_()
-        z: Tensor = self.bn2(self.conv2(y))
-        return z.add_(x).relu_()
+        return self.bn2(self.conv2(y)).add_(x).relu_()
 
 
 class Transition(nn.ModuleList):
-    """Opens one more branch, half as fine, from the coarsest one."""
+    """Adds a branch of half the resolution, made from the coarsest one."""
 
     def __init__(self, before: Sequence[int], after: Sequence[int]) -> None:
         kept = (
@@ -131,12 +129,12 @@ class Exchange(nn.Module):
         for j, x in enumerate(xs):
             if j != i:
                 y = self.fuse_layers[i][j](x)  # type: ignore[index]
-                total = total + (widen(y, total) if j > i else y)
+                total = total + (upsample(y, total) if j > i else y)
         return total.relu()
 
 
 def resample(channels: Sequence[int], j: int, i: int) -> nn.Module:
-    """f_ij, but for the widening."""
+    """f_ij without the upsampling."""
     if j == i:
         return nn.Identity()
     if j > i:

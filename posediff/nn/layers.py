@@ -2,12 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 def heatmap_layer(channels: int, maps: int, kernel: int = 1) -> nn.Conv2d:
-    """The last layer of a network that says heatmaps. It begins near 0, as heatmaps are nearly 0
-    nearly everywhere."""
+    """The last layer of a network for heatmaps; its output starts near 0, as most of a map is 0."""
     layer = nn.Conv2d(channels, maps, kernel, padding=kernel // 2)
     torch.nn.init.normal_(layer.weight, std=1e-3)
     return layer
@@ -19,20 +17,14 @@ def linear(channels_in: int, channels_out: int) -> tuple[Tensor, Tensor]:
     return layer.weight, layer.bias
 
 
-class Twice(nn.Module):
-    """A map of twice the size, by bilinear interpolation."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.interpolate(x, scale_factor=2.0, mode="bilinear")
-
-
 def deconvolution(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
-    """Layers that make a map of twice the size by a transposed convolution."""
+    """Layers from a map to one of twice the size, by a transposed convolution."""
     deconv = nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False)
     return deconv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)
 
 
 def interpolation(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
-    """Layers that make a map of twice the size by interpolation and a convolution."""
+    """Layers from a map to one of twice the size, by bilinear interpolation and a convolution."""
+    twice = nn.Upsample(scale_factor=2.0, mode="bilinear")
     conv = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
-    return Twice(), conv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)
+    return twice, conv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)

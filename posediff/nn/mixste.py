@@ -1,41 +1,28 @@
-"""MixSTE (Zhang et al., CVPR 2022): a transformer over the joints and over the frames of a clip.
+"""MixSTE (Zhang et al., CVPR 2022): a transformer over the joints and the frames of a window.
 
-Tokens are (B, F, J, C): batch, frames, joints, channels. A spatial block lets the joints of a frame
-attend to each other, a temporal block the frames of a joint, and both take turns:
+Tokens are (B, F, J, C): batch, frames, joints, channels. Spatial blocks are attention among the
+joints of a frame, temporal blocks among the frames of a joint, and both alternate:
 
     h = Linear(x) + positions of joints [+ embedding of t]
     h = norm_S(spatial block(h));  h = norm_T(temporal block(h [+ positions of frames, once]))
     y = Linear(LayerNorm(h))
 
 The two norms are shared by all blocks. Names of parameters are the released ones
-(GONGJIA0208/Diffpose_video; with `timed`, paTRICK-swk/D3DP), so that their weights fit as they are.
+(GONGJIA0208/Diffpose_video; with `timed`, paTRICK-swk/D3DP), so that their weights load unchanged.
 """
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from posediff.nn.time import frequencies, sinusoid
+from posediff.nn.time import Sinusoid
 from posediff.nn.transformer import EPS, TransformerBlock
 
 
-class Sinusoid(nn.Module):
-    """t (B,), a number of steps -> (B, width), in float64, as float32 is off by 2e-5 at t = 999."""
-
-    frequencies: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.register_buffer("frequencies", frequencies(width), persistent=False)
-
-    def forward(self, t: Tensor) -> Tensor:
-        return sinusoid(t, self.frequencies)
-
-
 class MixSTE(nn.Module):
-    """x (B, F, J, channels_in) -> y (B, F, J, channels_out), features (B, F, J, width).
+    """x (B, F, J, channels_in) -> y (B, F, J, 3), features (B, F, J, width).
 
-    `features` are what the output layer reads. The learned positions fix the frames of a window.
+    `features` are the input of the output layer. The learned positions fix the length of a window.
     timed: t (B,) is embedded and added to all tokens. drop_path: of the last block, in training; it
     grows from 0 at the first.
     """
@@ -47,9 +34,7 @@ class MixSTE(nn.Module):
         width: int = 512,
         depth: int = 8,
         heads: int = 8,
-        ratio: float = 2.0,
         channels_in: int = 2,
-        channels_out: int = 3,
         timed: bool = False,
         drop_path: float = 0.1,
     ) -> None:
@@ -66,14 +51,12 @@ class MixSTE(nn.Module):
                 nn.Linear(2 * width, width),
             )
         drops = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
-        self.STEblocks = nn.ModuleList(
-            TransformerBlock(width, heads, ratio, drop) for drop in drops
-        )
-        self.TTEblocks = nn.ModuleList(
-            TransformerBlock(width, heads, ratio, drop) for drop in drops
+        self.STEblocks, self.TTEblocks = (
+            nn.ModuleList(TransformerBlock(width, heads, 2.0, drop) for drop in drops)
+            for _ in range(2)
         )
         self.Spatial_norm, self.Temporal_norm = nn.LayerNorm(width, EPS), nn.LayerNorm(width, EPS)
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, channels_out))
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3))
 
     def forward(self, x: Tensor, t: Tensor | None = None) -> tuple[Tensor, Tensor]:
         B, F, J = x.shape[:3]
@@ -97,6 +80,6 @@ class MixSTE(nn.Module):
         return self.head(h), h
 
     def embed(self, t: Tensor) -> Tensor:
-        """What all tokens of a clip at timestep t are told. (B,) -> (B, width)"""
-        wave, fc1, gelu, fc2 = self.time_mlp
-        return fc2(gelu(fc1(wave(t).to(self.Spatial_pos_embed.dtype))))
+        """Embedding of timesteps, (B,) -> (B, width)."""
+        sinusoid, fc1, gelu, fc2 = self.time_mlp
+        return fc2(gelu(fc1(sinusoid(t).to(self.Spatial_pos_embed.dtype))))

@@ -1,9 +1,10 @@
-"""A small backbone that learns from nothing in minutes on a CPU.
+"""A small backbone that trains without pretrained weights in minutes on a CPU.
 
-Residual blocks at stride 4, 8, 16 and 32, where a person of a small crop fits into one view, and a
-pyramid that brings all back to stride 4. Group normalisation, as training and evaluation then see
-the same network whatever the batch.
+Residual blocks at stride 4, 8, 16 and 32, at which the receptive field covers a small crop, and a
+pyramid back to stride 4. Group normalisation, so that outputs do not depend on the batch.
 """
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -18,13 +19,11 @@ class Small(Backbone):
     def __init__(self, features: int = 64) -> None:
         super().__init__()
         self.channels = features
-        self.stem = nn.Sequential(down(3, 16), nn.SiLU(inplace=True))
-        self.stages, channels = nn.ModuleList(), 16
-        for width in WIDTHS:
-            self.stages.append(
-                nn.Sequential(down(channels, width), SmallBlock(width), SmallBlock(width))
-            )
-            channels = width
+        self.stem = nn.Sequential(conv_norm(3, 16, 2), nn.SiLU(inplace=True))
+        self.stages = nn.ModuleList(
+            nn.Sequential(conv_norm(a, b, 2), SmallBlock(b), SmallBlock(b))
+            for a, b in pairwise((16, *WIDTHS))
+        )
         self.pyramid = Pyramid(WIDTHS, features)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -35,27 +34,20 @@ class Small(Backbone):
         return self.pyramid(maps)
 
 
-def down(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Half as fine."""
+def conv_norm(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1, bias=False),
+        nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False),
         nn.GroupNorm(channels_out // 8, channels_out),
     )
 
 
 class SmallBlock(nn.Module):
-    """x + GN 3x3 silu GN 3x3 silu x; begins as the identity."""
+    """x + GN 3x3 silu GN 3x3 silu x; the identity at the start."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.residual = nn.Sequential(
-            nn.SiLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.GroupNorm(channels // 8, channels),
-            nn.SiLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.GroupNorm(channels // 8, channels),
-        )
+        first, second = conv_norm(channels, channels), conv_norm(channels, channels)
+        self.residual = nn.Sequential(nn.SiLU(), *first, nn.SiLU(inplace=True), *second)
         nn.init.zeros_(self.residual[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:

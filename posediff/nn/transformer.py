@@ -1,7 +1,4 @@
-"""A pre-norm Transformer layer, as MixSTE and ViT have it. Its entries are named as released.
-
-h += attention(LN h);   h += MLP(LN h)
-"""
+"""The pre-norm transformer block of MixSTE and ViT. Parameters have the released names."""
 
 import torch
 from einops import rearrange
@@ -12,7 +9,10 @@ EPS = 1e-6  # of the layer norms
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: (..., N, C) -> (..., N, C)."""
+    """Multi-head self-attention, (B, N, C) -> (B, N, C).
+
+    Raises ValueError if the width is not divisible by the number of heads.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two layers with a GELU between; (..., width) -> (..., width). Names are the released ones."""
+    """Two layers with a GELU between, (..., width) -> (..., width)."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class MLP(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """h += attention(LN h);  h += MLP(LN h). In training each sum is left out with `drop_path`."""
+    """h += attention(LN h);  h += MLP(LN h). Each sum is dropped in training with `drop_path`."""
 
     def __init__(self, width: int, heads: int, ratio: float = 4.0, drop_path: float = 0.0) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class TransformerBlock(nn.Module):
         return h + self.dropped(self.mlp(self.norm2(h)))
 
     def dropped(self, branch: Tensor) -> Tensor:
-        """Stochastic depth: the branch of a row is kept whole and scaled up, or left out."""
+        """Stochastic depth: the branch of a row is scaled up as a whole, or replaced by 0."""
         if not self.training or self.drop_path == 0:
             return branch
         keep = 1 - self.drop_path

@@ -4,8 +4,8 @@
     tokens += proj attention(LN tokens);   tokens += MLP(LN tokens)           depth times
     features = 1x1 ( relu BN deconv )^2 (LN tokens)                           stride 16 -> 4
 
-There is no class token, but its slot in `pos_embed` is there and added to every patch. Patches are
-16 x 16 with a margin of 2. Entries are named as in the public weight files.
+There is no class token, but `pos_embed` has its slot, which is added to every patch. Patches are
+16 x 16 with a margin of 2. Parameters are named as in the public weight files.
 """
 
 from collections import OrderedDict
@@ -32,7 +32,8 @@ class ViT(Backbone):
     """`size` is (width, height) of the crops, multiples of 16.
 
     Features are the 256 channels after the deconvolutions, projected to `features`. With `joints`
-    the original's last 1x1 convolution takes the place of the projection: channels are heatmaps.
+    the original's last 1x1 convolution replaces the projection: channels are heatmaps.
+    Raises ValueError if the variant is unknown, or the size is not a multiple of 16.
     """
 
     optional = ("deconv_layers", "final_layer", "project")
@@ -47,7 +48,7 @@ class ViT(Backbone):
         super().__init__()
         one_of("backbone.network.variant", variant, VARIANTS)
         if any(side % PATCH for side in size):
-            raise ValueError(f"sizes of crops must be multiples of {PATCH}, got {tuple(size)}")
+            raise ValueError(f"the crop size must be multiples of {PATCH}, got {tuple(size)}")
         width, depth, heads = VARIANTS[variant]
         self.channels = joints or features
         self.grid = size[1] // PATCH, size[0] // PATCH
@@ -79,7 +80,7 @@ class ViT(Backbone):
         h, w = self.grid
         if image.shape[-2:] != (h * PATCH, w * PATCH):
             got, built = f"{image.shape[-1]} x {image.shape[-2]}", f"{w * PATCH} x {h * PATCH}"
-            raise ValueError(f"this ViT is for crops of {built}, got {got}: set its size")
+            raise ValueError(f"this ViT is for crops of {built}, got {got}: set dataset.size")
         x = rearrange(self.patch_embed(image), "b c h w -> b (h w) c")
         x = self.blocks(x + self.pos_embed[:, 1:] + self.pos_embed[:, :1])
         return rearrange(self.last_norm(x), "b (h w) c -> b c h w", h=h)

@@ -1,13 +1,13 @@
-"""From a person's box to the crop that the network sees, and back.
+"""From a person's box to the crop that a network reads, and back.
 
-    box (x, y, w, h) -> center (x, y) + (w, h)/2,  scale = padding * the box grown to W : H
+    box (x, y, w, h) -> center (x, y) + (w, h)/2,  scale = padding * the box enlarged to W : H
     crop  = S [R (p - center) + scale/2]          S = diag((size - u) / scale)
-    R     = [[cos, sin], [-sin, cos]]             rotation > 0 turns the picture counter-clockwise
+    R     = [[cos, sin], [-sin, cos]]             rotation > 0 turns the image counter-clockwise
 
-u = 0 is the classic matrix, u = 1 that of UDP (Huang et al., CVPR 2020), which measures distances
-between pixel centres: a picture W wide is W - 1 long. Whoever crops with one must decode with it
-(`Codec.udp`). The released codes turn the two opposite ways for one `rotation`; here it is the
-classic way for both. Sizes are (W, H), scale is in pixels (not in units of 200).
+u = 0 is the classic matrix, u = 1 that of UDP (Huang et al., CVPR 2020), which measures lengths
+between pixel centres: an image of W pixels is W - 1 long. Crops and heatmaps must use the same u
+(`Codec.udp`). The two released codes turn in opposite directions for the same `rotation`; here both
+turn as the classic one. Sizes are (W, H), scale is in pixels (not in units of 200).
 """
 
 from typing import Any
@@ -20,17 +20,16 @@ from posediff.diffusion.choices import one_of
 from posediff.pose.mirror import mirror_pose
 from posediff.pose.skeleton import Skeleton
 
-BOX_RULES = ("hrnet", "mmpose")
-
 
 def clean_box(boxes: Tensor, image_size: Tensor, rule: str = "hrnet") -> tuple[Tensor, Tensor]:
-    """Boxes (..., 4) xywh cut to their images (..., 2) -> boxes xywh, and (...) which are left.
+    """Boxes (..., 4) xywh cut to their images (..., 2) -> boxes xywh, and (...) which remain.
 
     `hrnet` takes the last pixel inside as the end, so a box loses one pixel of width and height;
-    `mmpose` does not. The centres differ by half a pixel: a model wants the rule it was trained
-    with. What lies outside its picture, or is a point, is not left.
+    `mmpose` does not. The centres differ by half a pixel, so use the rule that the model was
+    trained with. A box outside its image, or of a single point, does not remain.
+    Raises ValueError if the rule is neither.
     """
-    one_of("dataset.box_rule", rule, BOX_RULES)
+    one_of("dataset.box_rule", rule, ("hrnet", "mmpose"))
     corner, extent = boxes[..., :2], boxes[..., 2:]
     last, start = image_size - 1, corner.clamp(min=0)
     if rule == "hrnet":
@@ -62,10 +61,10 @@ def affine(
     rotation: Tensor | float = 0.0,
     udp: bool = False,
 ) -> Tensor:
-    """Picture pixels -> crop pixels, (..., 2, 3), of center and scale (..., 2) and the crop's size.
+    """Matrix from image pixels to crop pixels, (..., 2, 3), of center and scale (..., 2).
 
-    rotation is in degrees, (...) or one for all. A scale of another ratio than the crop's is
-    stretched along both axes (the classic released code reads the width alone).
+    `size` is the crop's, rotation in degrees, (...) or one for all. A scale of another ratio than
+    the crop's is stretched along both axes (the classic released code reads the width only).
     """
     angle = torch.deg2rad(torch.as_tensor(rotation, dtype=center.dtype, device=center.device))
     angle = angle.expand(center.shape[:-1])
@@ -77,25 +76,25 @@ def affine(
 
 
 def invert(affine: Tensor) -> Tensor:
-    """(..., 2, 3) -> the matrix of the way back."""
+    """Inverse matrices, (..., 2, 3) -> (..., 2, 3)."""
     back = torch.linalg.inv(affine[..., :2])
     return torch.cat([back, -back @ affine[..., 2:]], -1)
 
 
 def transform(points: Tensor, affine: Tensor) -> Tensor:
-    """Points (..., J, 2) by (..., 2, 3)."""
+    """Points (..., J, 2) mapped by matrices (..., 2, 3)."""
     return points @ affine[..., :2].mT + affine[..., None, :, 2]
 
 
 def mirror_points(points: Tensor, width: float, skeleton: Skeleton) -> Tensor:
-    """Keypoints (..., J, 2) in the mirrored picture: x -> width - 1 - x, sides swapped."""
+    """Keypoints (..., J, 2) of the mirrored image: x -> width - 1 - x, sides swapped."""
     return mirror_pose(points, skeleton) + points.new_tensor([width - 1, 0])
 
 
 def warp(image: NDArray[Any], affine: Tensor, size: tuple[int, int]) -> NDArray[Any]:
-    """The crop (H, W, C) of one picture (h, w, C), uint8 or float32; bilinear, black outside.
+    """The crop (H, W, C) of one image (h, w, C), uint8 or float32; bilinear, black outside.
 
-    OpenCV 5 samples exactly, 4.x more coarsely: 8 bits differ by up to 4 grey levels.
+    OpenCV 5 samples exactly, 4.x more coarsely: uint8 values differ by up to 4 grey levels.
     """
     import cv2
 

@@ -1,11 +1,11 @@
-"""Pinhole cameras with lens distortion, as Human3.6M's, and the normalised screen.
+"""Pinhole cameras with lens distortion, as in Human3.6M, and normalised screen coordinates.
 
     x_cam = R (X - t)                            R world -> camera, t the camera's centre, metres
-    a     = clamp(x_cam[:2] / x_cam[2], -1, 1)   the ray; without the clamp far-off points explode
+    a     = clamp(x_cam[:2] / x_cam[2], -1, 1)   the ray; the clamp keeps distant points finite
     r2    = |a|^2
     pixel = f (a (1 + k . (r2, r2^2, r2^3) + p . a) + p r2) + c
 
-p holds the tangential coefficients in the order of the axes they add to (OpenCV: the reverse).
+p has the tangential coefficients in the order of the axes they add to (OpenCV: the reverse).
 The screen is x in [-1, 1] and y in [-h/w, h/w]: one unit, half the width, for both axes.
 Points have shape (..., J, 2 or 3), cameras (...); leading dimensions broadcast.
 """
@@ -35,20 +35,21 @@ def project(points: Tensor, intrinsics: Tensor) -> Tensor:
     """Camera metres (..., J, 3) -> pixels (..., J, 2); intrinsics (..., 9)."""
     f, c, k, p = _parts(intrinsics)
     rays = (points[..., :2] / points[..., 2:]).clamp(-1, 1)
-    return f * _distorted(rays, k, p) + c
+    factor, shift = _distortion(rays, k, p)
+    return f * (rays * factor + shift) + c
 
 
 def undistort(points: Tensor, intrinsics: Tensor) -> Tensor:
     """Pixels (..., J, 2) -> rays x/z, y/z (..., J, 2), by fixed-point iteration.
 
-    Less than 1e-10 pixels are left anywhere in the pictures of Human3.6M's cameras.
+    The error is below 1e-10 pixels everywhere in the images of Human3.6M's cameras.
     """
     f, c, k, p = _parts(intrinsics)
-    seen = (points - c) / f
-    rays = seen
+    distorted = (points - c) / f
+    rays = distorted
     for _ in range(10):
         factor, shift = _distortion(rays, k, p)
-        rays = (seen - shift) / factor
+        rays = (distorted - shift) / factor
     return rays
 
 
@@ -63,9 +64,9 @@ def denormalise(points: Tensor, size: Tensor) -> Tensor:
 
 
 def quaternion_to_matrix(q: Tensor) -> Tensor:
-    """(..., 4) as w, x, y, z -> (..., 3, 3), the matrix of v -> q v q*, taken as of unit length.
+    """Unit quaternions (..., 4) w, x, y, z -> (..., 3, 3), the matrix of v -> q v q*.
 
-    Human3.6M files hold camera -> world; a Camera wants the transpose.
+    Human3.6M files contain camera -> world; a Camera needs the transpose.
     """
     w, (x, y, z) = q[..., 0, None, None], q[..., 1:].unbind(-1)
     o = torch.zeros_like(x)
@@ -80,12 +81,7 @@ def _parts(intrinsics: Tensor) -> tuple[Tensor, ...]:
 
 
 def _distortion(rays: Tensor, k: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """What multiplies a ray and what is added to it."""
+    """The factor (..., J, 1) and the shift (..., J, 2) of each ray."""
     r2 = rays.square().sum(-1, keepdim=True)
     powers = torch.cat([r2, r2**2, r2**3], -1)
     return 1 + (k * powers).sum(-1, keepdim=True) + (p * rays).sum(-1, keepdim=True), p * r2
-
-
-def _distorted(rays: Tensor, k: Tensor, p: Tensor) -> Tensor:
-    factor, shift = _distortion(rays, k, p)
-    return rays * factor + shift

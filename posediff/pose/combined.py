@@ -1,11 +1,11 @@
-"""UDP's combined maps (Huang et al., CVPR 2020): about where a joint is, and how far from there.
+"""UDP's combined maps (Huang et al., CVPR 2020): a coarse region of each joint, and offsets in it.
 
     class     1 within r of the joint, 0 beyond        r = 7/128 of the map's longer side
     offset    (mu - q) / r at the pixel q, in x and y
     decode    mu = q + r offset[q],                    q = argmax of the class map, blurred
 
-Three maps a joint, one after another, (..., 3 J, h, w). Lengths run between the middles of the
-outer pixels, as in the codec `udp`. A head that reads one heatmap a joint cannot use them.
+Three maps per joint, one after another, (..., 3 J, h, w). Lengths are measured between pixel
+centres, as in the codec `udp`. A head that reads one heatmap per joint cannot use these maps.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ BLUR = 11  # half side of the kernel
 
 @dataclass(frozen=True)
 class Combined:
-    """As `Codec`, whose geometry it has, but for the maps."""
+    """A codec with the methods and the geometry of `Codec`, but three maps per joint."""
 
     size: tuple[int, int] = (192, 256)  # of the crop, W and H
     stride: int = 4
@@ -35,12 +35,12 @@ class Combined:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of a map, (h, w)."""
+        """Height and width of a map."""
         return self.plain.shape
 
     @property
     def radius(self) -> float:
-        """In map pixels."""
+        """r in map pixels."""
         return 7 / 128 * max(self.shape)
 
     def encode(self, keypoints: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,42 +58,42 @@ class Combined:
 
     def decode(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (..., 3 J, h, w) -> keypoints (..., J, 2) in crop pixels and peaks (..., J)."""
-        about, *offsets = self._parts(maps)
-        rows, columns = (blur_matrix(n, BLUR, about) for n in self.shape)
-        middle = blur_matrix(2 * BLUR + 1, BLUR, about)[BLUR]
-        peak, index = (rows @ about @ columns / middle.sum() ** 2).flatten(-2).max(-1)
+        region, *offsets = self._parts(maps)
+        rows, columns = (blur_matrix(n, BLUR, region) for n in self.shape)
+        kernel = blur_matrix(2 * BLUR + 1, BLUR, region)[BLUR]
+        peak, index = (rows @ region @ columns / kernel.sum() ** 2).flatten(-2).max(-1)
         w = self.shape[1]
-        moved = [d.flatten(-2).gather(-1, index[..., None])[..., 0] for d in offsets]
+        offset = [d.flatten(-2).gather(-1, index[..., None])[..., 0] for d in offsets]
         cell = torch.stack([index % w, index // w], -1)
-        return self.plain.from_map(cell + self.radius * torch.stack(moved, -1)), peak
+        return self.plain.from_map(cell + self.radius * torch.stack(offset, -1)), peak
 
     def error(self, estimate: Tensor, target: Tensor) -> Tensor:
-        """The mean square of a class map's error, and in the class of the offsets', (..., J)."""
-        inside, x, y = self._parts(target)
-        about, dx, dy = self._parts(estimate)
-        apart = (dx - x).square() + (dy - y).square()
-        return ((about - inside).square() + inside * apart).mean((-2, -1))
+        """Mean square of the class error, plus that of the offset error where the target's class
+        is 1, (..., J)."""
+        region, x, y = self._parts(target)
+        estimated, dx, dy = self._parts(estimate)
+        distance = (dx - x).square() + (dy - y).square()
+        return ((estimated - region).square() + region * distance).mean((-2, -1))
 
     def flip(self, maps: Tensor, skeleton: Skeleton) -> Tensor:
-        """Maps (..., 3 J, h, w) in a mirror: reversed in x, sides swapped, x offsets negated."""
-        about, dx, dy = (part[..., skeleton.flip, :, :].flip(-1) for part in self._parts(maps))
-        return rearrange(torch.stack([about, -dx, dy], -3), "... j three h w -> ... (j three) h w")
+        """Mirrored maps (..., 3 J, h, w): reversed in x, sides swapped, x offsets negated."""
+        region, dx, dy = (part[..., skeleton.flip, :, :].flip(-1) for part in self._parts(maps))
+        return rearrange(torch.stack([region, -dx, dy], -3), "... j three h w -> ... (j three) h w")
 
     def second_moment(self, maps: Tensor) -> Tensor:
-        """As `Codec.second_moment`, of the class maps. (..., J)."""
+        """`Codec.second_moment` of the class maps, (..., J)."""
         return self.plain.second_moment(self._parts(maps)[0])
 
-    def _parts(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _parts(self, maps: Tensor) -> tuple[Tensor, ...]:
         """Class, x offset and y offset, (..., J, h, w) each."""
-        about, dx, dy = rearrange(maps.float(), "... (j three) h w -> three ... j h w", three=3)
-        return about, dx, dy
+        return rearrange(maps.float(), "... (j three) h w -> three ... j h w", three=3).unbind()
 
 
 def codec(name: str, size: Sequence[int], stride: int = 4, rule: str = "own") -> Codec | Combined:
-    """The codec of `dataset.codec` for crops of `size`, W and H: one heatmap a joint, or the three
-    of udp_combined. rule: see `Codec`.
+    """The codec of that name for crops of `size` (W, H): `Combined` for udp_combined, else `Codec`.
 
-    Raises ValueError for an unknown name, and for a stride other than 1, 2, 4 or 8.
+    Raises ValueError if the name or the rule (see `Codec`) is unknown, or the stride is not 1, 2, 4
+    or 8.
     """
     one_of("dataset.codec", name, (*NAMES, "udp_combined"))
     if stride not in (1, 2, 4, 8):

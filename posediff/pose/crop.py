@@ -1,4 +1,4 @@
-"""What every 2D head does with heatmaps of a person's crop, whatever network made them."""
+"""Heatmaps of a person's crop, as all 2D heads use them."""
 
 import torch
 from einops import rearrange
@@ -14,9 +14,9 @@ JOINT_WEIGHTS = ("linear", "squared", "none")
 
 
 def read_heatmaps(maps: Tensor, codec: Codec | Combined, affine: Tensor) -> Decoded:
-    """Heatmaps (B, K, J, h, w) -> annotation pixels, with peaks and second moments.
+    """Keypoints, peaks and second moments of heatmaps (B, K, J, h, w), in annotation pixels.
 
-    affine (B, 2, 3) takes annotation pixels to those of the crop.
+    affine (B, 2, 3) maps annotation pixels to crop pixels.
     """
     points, peaks = codec.decode(maps)
     back = invert(affine)
@@ -33,24 +33,24 @@ def heatmap_errors(
     weight: Tensor,
     joint_weight: str = "linear",
 ) -> Tensor:
-    """The mean square of heatmaps (B, J, h, w) less their target, (B, J), weighted by `weight`
-    (B, J), both as `codec.encode` returns them.
+    """Mean square error of heatmaps (B, J, h, w), weighted by joint, (B, J).
 
-    joint_weight: the weight counts as it is (linear); squared, as in HRNet's code; or not at all,
-    so that a joint without a label is trained to be nowhere (none).
+    target and weight (B, J) are those of `codec.encode`. joint_weight: `linear` multiplies by the
+    weight, `squared` by its square, as HRNet's code does, `none` by 1, so that the map of a joint
+    without a label is trained to be 0.
     """
     if joint_weight != "linear":
         weight = weight.square() if joint_weight == "squared" else torch.ones_like(weight)
     return weight * codec.error(estimate, target)
 
 
-def mirror_crop(sample: Sample, picture: str, width: float, skeleton: Skeleton) -> Sample:
-    """The crop and what is said in its pixels; `affine` stays that of the picture.
+def mirror_crop(sample: Sample, image: str, width: float, skeleton: Skeleton) -> Sample:
+    """The sample with its crop and its crop pixels mirrored; `affine` stays that of the image.
 
-    `picture` names the entry, (..., H, W): one picture, or the frames of a clip.
+    `image` is the key of the pixels (..., H, W): of one image, or of the frames of a clip.
     """
-    seen = {**sample, picture: sample[picture].flip(-1)}
+    mirrored = {**sample, image: sample[image].flip(-1)}
     if "keypoints" in sample:
-        seen["keypoints"] = mirror_points(sample["keypoints"], width, skeleton)
-        seen["visible"] = sample["visible"][..., skeleton.flip]
-    return seen
+        mirrored["keypoints"] = mirror_points(sample["keypoints"], width, skeleton)
+        mirrored["visible"] = sample["visible"][..., skeleton.flip]
+    return mirrored

@@ -1,8 +1,8 @@
-"""A person, and all that is known of one, seen in a mirror: left is right and x runs backwards.
+"""Mirror images of poses and samples: sides are swapped and x is reversed.
 
-Pixels go x -> width - x, which on the normalised screen is x -> -x; camera metres go x -> -x. The
-lens mirrors too, c_x -> width - c_x and p_x -> -p_x, so that the mirrored pose still projects onto
-the mirrored 2D. Everything here is its own inverse.
+Pixels go x -> width - x, which in screen units is x -> -x; camera metres go x -> -x. The lens
+is mirrored too, c_x -> width - c_x and p_x -> -p_x, so that the mirrored pose still projects onto
+the mirrored 2D. All functions are their own inverse.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +22,7 @@ def mirror_pose(x: Tensor, skeleton: Skeleton, axes: Iterable[int] = (0,)) -> Te
 
 
 def mirror_sample(sample: Mapping[str, Any], skeleton: Skeleton) -> dict[str, Any]:
-    """A lift3d sample, single or batched: every entry that a mirror changes; the rest as it is."""
+    """The mirror image of a lift3d sample, single or batched; other entries are not changed."""
     width, flip = sample["image_size"][..., 0], skeleton.flip
 
     def pixels(x: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def mirror_sample(sample: Mapping[str, Any], skeleton: Skeleton) -> dict[str, An
         f, c_x, c_y, k, p_x, p_y = torch.split(camera, [2, 1, 1, 3, 1, 1], -1)
         return torch.cat([f, width[..., None] - c_x, c_y, k, -p_x, p_y], -1)
 
-    seen: dict[str, Callable[[Any], Any]] = {
+    changes: dict[str, Callable[[Any], Any]] = {
         "keypoints": lambda x: mirror_pose(x, skeleton),
         "keypoints_2d": lambda x: pixels(x[..., flip, :]),
         "keypoints_2d_scale": lambda x: x[..., flip, :],
@@ -47,4 +47,4 @@ def mirror_sample(sample: Mapping[str, Any], skeleton: Skeleton) -> dict[str, An
         "mixture": mixture,
         "camera": lens,
     }
-    return {name: seen[name](x) if name in seen else x for name, x in sample.items()}
+    return {key: changes[key](x) if key in changes else x for key, x in sample.items()}

@@ -1,11 +1,13 @@
-"""Joint layouts by name. Joints carry COCO's words wherever COCO has one (right_hip, left_ankle),
-so that layouts can be matched by name; pelvis, spine, thorax, neck and head are Human3.6M's own,
-upper_neck and head_top those of MPII. Bones run from the trunk outwards.
+"""Joint layouts by name.
+
+Joints have COCO's names if COCO has them (right_hip, left_ankle), so that layouts can be matched by
+name; pelvis, spine, thorax, neck and head are Human3.6M's own, upper_neck and head_top MPII's.
+Bones run from the trunk outwards.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor
@@ -15,24 +17,22 @@ from posediff.diffusion.choices import one_of
 
 @dataclass(frozen=True)
 class Skeleton:
+    """Raises ValueError if names, edges, swaps, root and sigmas do not fit together."""
+
     name: str
     joints: tuple[str, ...]
     edges: tuple[tuple[int, int], ...]
     swaps: tuple[tuple[int, int], ...]  # joints that a mirror exchanges
-    root: int | None  # what 3D poses are centred on
+    root: int | None  # the origin of root-relative 3D poses
     sigmas: tuple[float, ...] | None = None  # of OKS, for 2D layouts that have them
 
     def __post_init__(self) -> None:
-        J, swapped = len(self.joints), [j for pair in self.swaps for j in pair]
-        used = {
-            *swapped,
-            *(j for edge in self.edges for j in edge),
-            *([] if self.root is None else [self.root]),
-        }
+        J, swapped = len(self.joints), list(chain(*self.swaps))
+        used = {*swapped, *chain(*self.edges), self.root or 0}
         if len(set(self.joints)) != J:
             raise ValueError(f"skeleton {self.name}: a joint is named twice in {self.joints}")
         if used - set(range(J)):
-            raise ValueError(f"skeleton {self.name}: edges, swaps and root must lie in 0..{J - 1}")
+            raise ValueError(f"skeleton {self.name}: edges, swaps and root must be in 0..{J - 1}")
         if len(set(swapped)) != len(swapped):
             raise ValueError(f"skeleton {self.name}: a joint has two partners in {self.swaps}")
         if self.sigmas is not None and len(self.sigmas) != J:
@@ -40,28 +40,25 @@ class Skeleton:
 
     @cached_property
     def flip(self) -> list[int]:
-        """The permutation that a mirror does to the joints, x[..., skeleton.flip, :]."""
+        """The permutation of joints in a mirror, for x[..., skeleton.flip, :]."""
         partner = dict(self.swaps) | {b: a for a, b in self.swaps}
         return [partner.get(j, j) for j in range(len(self.joints))]
 
     def rooted(self, poses: Tensor) -> Tensor:
-        """Poses (..., J, D) relative to the root joint. Raises ValueError for a layout without."""
+        """Poses (..., J, D) relative to the root joint. Raises ValueError if there is none."""
         if self.root is None:
             raise ValueError(f"skeleton {self.name} has no root joint")
         return poses - poses[..., [self.root], :]
 
     def adjacency(self) -> Tensor:
-        """(J, J) of 0 and 1, symmetric, with a zero diagonal."""
+        """Bones as a matrix (J, J) of 0 and 1, symmetric, with a zero diagonal."""
         a, (i, j) = torch.zeros(len(self.joints), len(self.joints)), zip(*self.edges, strict=True)
         a[i, j] = a[j, i] = 1.0
         return a
 
 
 def skeleton(name: str, key: str = "skeleton") -> Skeleton:
-    """The layout of that name. `key` is the configuration key that names it, for the error.
-
-    Raises ValueError if there is none.
-    """
+    """The layout of that name. Raises ValueError, naming the configuration `key`, if unknown."""
     one_of(key, name, SKELETONS)
     return SKELETONS[name]
 
@@ -69,7 +66,7 @@ def skeleton(name: str, key: str = "skeleton") -> Skeleton:
 def _named(
     name: str, joints: str, bones: str, root: str = "", sigmas: tuple[float, ...] | None = None
 ) -> Skeleton:
-    """A skeleton from its joints in order and its bones as chains a-b-c, both as words."""
+    """A skeleton of joints in order and bones as chains a-b-c, both separated by spaces."""
     words = tuple(joints.split())
     chains = [[words.index(joint) for joint in chain.split("-")] for chain in bones.split()]
     sides = [(j, words.index("right" + w[4:])) for j, w in enumerate(words) if w[:4] == "left"]
@@ -85,7 +82,7 @@ def _named(
 
 ARMS = "left_shoulder-left_elbow-left_wrist right_shoulder-right_elbow-right_wrist "
 LEGS = "left_hip-left_knee-left_ankle right_hip-right_knee-right_ankle "
-TORSO = "left_shoulder-right_shoulder-right_hip-left_hip-left_shoulder "
+BODY = "left_shoulder-right_shoulder-right_hip-left_hip-left_shoulder " + ARMS + LEGS
 FACE = "nose-left_eye-left_ear nose-right_eye-right_ear left_eye-right_eye "
 BODY_OF_COCO = (
     "left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
@@ -93,21 +90,18 @@ BODY_OF_COCO = (
 )
 HEAD_OF_COCO = "nose left_eye right_eye left_ear right_ear "
 
-# Human3.6M's 17 of 32 joints; its ninth is called Neck/Nose and lies near the nose.
+# Human3.6M's 17 of 32 joints; index 9 is called Neck/Nose there and is near the nose.
 JOINTS_17 = (
     "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle spine thorax neck head "
     "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist"
 )
-BONES_17 = (
-    "pelvis-right_hip-right_knee-right_ankle pelvis-left_hip-left_knee-left_ankle "
-    "pelvis-spine-thorax-neck-head thorax-left_shoulder-left_elbow-left_wrist "
-    "thorax-right_shoulder-right_elbow-right_wrist"
-)
+LEGS_17 = "pelvis-right_hip-right_knee-right_ankle pelvis-left_hip-left_knee-left_ankle "
+ARMS_17 = "thorax-left_shoulder-left_elbow-left_wrist thorax-right_shoulder-right_elbow-right_wrist"
+BONES_17 = LEGS_17 + "pelvis-spine-thorax-neck-head " + ARMS_17
 
+BONES_14 = BODY + "left_shoulder-upper_neck-right_shoulder upper_neck-head_top"
 HEAD_OF_POSETRACK = "nose head_bottom head_top"
-BONES_OF_POSETRACK = (
-    TORSO + ARMS + LEGS + "left_shoulder-head_bottom-right_shoulder head_bottom-nose-head_top"
-)
+BONES_OF_POSETRACK = BODY + "left_shoulder-head_bottom-right_shoulder head_bottom-nose-head_top"
 
 # COCO's sigmas (the keypoint challenge), CrowdPose's (its api), AI Challenger's (deltas / 2),
 # JHMDB's (mmpose).
@@ -128,25 +122,22 @@ SKELETONS = {
     s.name: s
     for s in (
         _named("h36m17", JOINTS_17, BONES_17, root="pelvis"),
-        # the order and graph of h36m17, but thorax, neck and head lie 5-10 cm elsewhere
+        # the order and graph of h36m17, but thorax, neck and head differ by 5-10 cm
         _named("mocap17", JOINTS_17, BONES_17, root="pelvis"),
-        # MPI-INF-3DHP's own order; what it calls neck lies at the neck's base, where Human3.6M has
-        # its thorax, and its head between neck and crown
+        # MPI-INF-3DHP's own order; what it calls neck is at the neck's base, as Human3.6M's
+        # thorax, and its head is between neck and crown
         _named(
             "3dhp17",
             "head_top thorax right_shoulder right_elbow right_wrist left_shoulder left_elbow "
             "left_wrist right_hip right_knee right_ankle left_hip left_knee left_ankle pelvis "
             "spine head",
-            "pelvis-right_hip-right_knee-right_ankle pelvis-left_hip-left_knee-left_ankle "
-            "pelvis-spine-thorax-head_top thorax-head "
-            "thorax-left_shoulder-left_elbow-left_wrist "
-            "thorax-right_shoulder-right_elbow-right_wrist",
+            LEGS_17 + "pelvis-spine-thorax-head_top thorax-head " + ARMS_17,
             root="pelvis",
         ),
         _named(
             "coco17",
             HEAD_OF_COCO + BODY_OF_COCO,
-            TORSO + ARMS + LEGS + FACE + "left_shoulder-left_ear right_shoulder-right_ear",
+            BODY + FACE + "left_shoulder-left_ear right_shoulder-right_ear",
             sigmas=COCO,
         ),
         _named(
@@ -172,15 +163,10 @@ SKELETONS = {
             "aic14",
             "right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
             "right_hip right_knee right_ankle left_hip left_knee left_ankle head_top upper_neck",
-            TORSO + ARMS + LEGS + "left_shoulder-upper_neck-right_shoulder upper_neck-head_top",
+            BONES_14,
             sigmas=AIC,
         ),
-        _named(
-            "crowdpose14",
-            BODY_OF_COCO + " head_top upper_neck",
-            TORSO + ARMS + LEGS + "left_shoulder-upper_neck-right_shoulder upper_neck-head_top",
-            sigmas=CROWDPOSE,
-        ),
+        _named("crowdpose14", BODY_OF_COCO + " head_top upper_neck", BONES_14, sigmas=CROWDPOSE),
         # PoseTrack's; its files have 17 slots, and the ears among them are never labelled
         _named(
             "posetrack15",

@@ -5,13 +5,14 @@
     S1/MyPoseFeatures/D3_Positions/Walking 1.cdf.mat   converted by MATLAB: data, a cell of (F, 96)
     S1/MyPoses/3D_positions/Walking 1.h5               the h36m.zip archive: 3D_positions (96, F)
 
-The folders of the subjects may lie one level down. .cdf files are read by cdflib, which is not
+The folders of the subjects may be one level deeper. .cdf files are read by cdflib, which is not
 installed with posediff: pip install 'posediff[prepare]'.
 """
 
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,35 +30,29 @@ CLIPS = 30  # of every subject
 
 
 def recordings(folder: Path) -> Iterator[Recorded]:
-    """The clips of every subject that the folder holds in one of the forms, in order of their name;
-    nothing where it holds none. The one clip that is corrupt in the data set is not opened.
+    """The clips of a folder in any of these forms, by subject and name; none if the folder has no
+    such files. The one clip that is corrupt in the data set is skipped.
 
-    ValueError with one line for a file that cannot be read, or where cdflib is missing.
+    Raises ValueError if a file cannot be read, or if cdflib is needed and not installed.
     """
     for subject in (*TRAIN, *TEST):
-        for path in _files(folder, subject):
+        files = _files(folder, subject)
+        for path in files:
             name = path.name.removesuffix(".mat").rpartition(".")[0]
             if (subject, name) != BROKEN:
-                kind = READERS[path.suffix]
-                yield subject, name, _poses(path, kind(path))
-        for packed in _packed(folder, subject):
-            yield from _unpacked(packed, subject)
+                yield subject, name, _poses(path, READERS[path.suffix](path))
+        archive = folder / f"Poses_D3_Positions_{subject}.tgz"
+        if not files and archive.is_file():
+            yield from _unpacked(archive, subject)
 
 
 def _files(folder: Path, subject: str) -> list[Path]:
-    """Of the first form that there is."""
-    for place in FOLDERS:
-        for home in (folder / subject, *sorted(folder.glob(f"*/{subject}"))):
-            for suffix in (".cdf", ".cdf.mat", ".h5"):
-                found = sorted((home / place).glob(f"*{suffix}"))
-                if found:
-                    return found
+    """The subject's files in the first form that the folder contains."""
+    homes = (folder / subject, *sorted(folder.glob(f"*/{subject}")))
+    for place, home, suffix in product(FOLDERS, homes, (".cdf", ".cdf.mat", ".h5")):
+        if found := sorted((home / place).glob(f"*{suffix}")):
+            return found
     return []
-
-
-def _packed(folder: Path, subject: str) -> list[Path]:
-    archive = folder / f"Poses_D3_Positions_{subject}.tgz"
-    return [archive] if archive.is_file() and not _files(folder, subject) else []
 
 
 def _unpacked(archive: Path, subject: str) -> Iterator[Recorded]:
@@ -84,12 +79,14 @@ def _poses(place: Path | str, numbers: Any) -> Array:
     array = np.asarray(numbers)
     if array.shape[-1:] != (96,) or array.dtype.kind not in "iuf" or not array.size:
         raise ValueError(
-            f"{place}: has shape {array.shape}, expected 96 numbers a frame, three of 32 joints"
+            f"{place}: has shape {array.shape}, expected 96 numbers per frame, three for each of "
+            "32 joints"
         )
     return array.astype(np.float64).reshape(-1, 32, 3) / 1000
 
 
 def _cdf(path: Path, place: str | None = None) -> Any:
+    """The poses of a .cdf file; `place` is its name in errors, if it is a temporary file."""
     try:
         from cdflib import CDF
     except ImportError:
@@ -105,7 +102,7 @@ def _cdf(path: Path, place: str | None = None) -> Any:
 def _mat(path: Path) -> Any:
     data = read_mat(path, ("data",)).get("data")
     if not isinstance(data, list) or len(data) != 1:
-        raise ValueError(f"{path}: holds no cell `data` of one array")
+        raise ValueError(f"{path}: contains no cell `data` of one array: copy it again")
     return data[0]
 
 

@@ -1,12 +1,13 @@
-"""Motion capture files (ASF + AMC, BVH) -> the place and rotation of every joint in every frame.
+"""Motion capture files (ASF + AMC, BVH) -> the position and rotation of every joint in every frame.
 
-A file describes a tree of joints. Each has a rotation R to the world and a place p:
+A file describes a tree of joints. Each has a rotation R to the world and a position p:
 
     ASF + AMC    R = R_parent C L C^-1    p = p_parent + R direction length    p: the bone's far end
     BVH          R = R_parent L           p = p_parent + R_parent offset       p: the joint itself
 
-C is the bone's rest frame, L the frame's turn, both products of turns about single axes. The axis
-that ASF lists first turns first (XYZ is Rz Ry Rx); BVH's first one is the leftmost factor.
+C is the bone's rest frame, L the rotation of the frame, both products of rotations about single
+axes. The axis that ASF lists first rotates first (XYZ is Rz Ry Rx); BVH's first axis is the
+leftmost factor.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Array = NDArray[np.float64]
 
 INCH = 25.4
 CHANNELS = {"tx", "ty", "tz", "rx", "ry", "rz"}
+KINDS = {"position": "t", "rotation": "r"}  # of BVH's channels: Xposition is tx, Zrotation rz
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Motion:
     points: dict[str, Array]  # joint -> (F, 3) in the world; an End Site is "<its joint>:end"
     rotations: dict[str, Array]  # joint -> (F, 3, 3)
     offsets: dict[str, Array]  # joint -> (3,)
-    fps: float | None = None  # AMC does not say
-    unit: float | None = None  # millimetres per unit; BVH does not say
+    fps: float | None = None  # None for AMC
+    unit: float | None = None  # millimetres per unit; None for BVH
 
     def scaled(self, unit: float) -> Motion:
         points = {name: point * unit for name, point in self.points.items()}
@@ -51,7 +53,7 @@ class _Joint:
 
 
 def rotation(axes: Sequence[str], degrees: Array) -> Array:
-    """Product, left to right, of turns about "x", "y", "z": (..., n) angles -> (..., 3, 3)."""
+    """Product, left to right, of rotations about "x", "y", "z": (..., n) angles -> (..., 3, 3)."""
     product = np.broadcast_to(np.eye(3), (*degrees.shape[:-1], 3, 3))
     for n, axis in enumerate(axes):
         i = "xyz".index(axis)
@@ -65,19 +67,20 @@ def rotation(axes: Sequence[str], degrees: Array) -> Array:
     return product
 
 
-def turned(rotations: Array, vectors: Array) -> Array:
+def rotated(rotations: Array, vectors: Array) -> Array:
     """(F, 3, 3) on (3,) or (F, 3) -> (F, 3)."""
     product: Array = rotations @ vectors[..., None]
     return product[..., 0]
 
 
 def read_bvh(path: Path) -> Motion:
-    """Place and rotation of every joint of a BVH file. ValueError names what cannot be read.
+    """Position and rotation of every joint of a BVH file.
 
-    A position channel is the joint's place in its parent; OFFSET stands where there is none.
+    A position channel is the joint's place in its parent; without one it is OFFSET.
+    Raises ValueError if the file cannot be read.
     """
     head, _, body = _text(path).partition("MOTION")
-    tree = _bvh_tree(path, head.split())
+    tree = _bvh_tree(path, head)
     values, fps = _bvh_values(path, body, sum(len(joint.channels) for joint in tree.values()))
     points: dict[str, Array] = {}
     rotations: dict[str, Array] = {}
@@ -89,7 +92,7 @@ def read_bvh(path: Path) -> Motion:
             points[name], rotations[name] = place, turn
         else:
             parent = rotations[joint.parent]
-            points[name] = points[joint.parent] + turned(parent, place)
+            points[name] = points[joint.parent] + rotated(parent, place)
             rotations[name] = parent @ turn
     offsets = {name: joint.offset for name, joint in tree.items()}
     return Motion(path, points, rotations, offsets, fps=fps)
@@ -98,8 +101,8 @@ def read_bvh(path: Path) -> Motion:
 def read_amc(path: Path, skeleton: Path) -> Motion:
     """Far end and rotation of every bone of an AMC file on its ASF skeleton; "root" is the root.
 
-    The root's position in the ASF is left out: the AMC gives the whole of it.
-    ValueError names the file and the bone that cannot be read.
+    The root's position in the ASF is left out: that in the AMC is complete.
+    Raises ValueError if one of the files cannot be read.
     """
     tree, unit = _read_asf(skeleton)
     values = _amc_values(path, tree)
@@ -112,13 +115,13 @@ def read_amc(path: Path, skeleton: Path) -> Motion:
             points[name], rotations[name] = place, turn
         else:
             rotations[name] = rotations[bone.parent] @ turn
-            points[name] = points[bone.parent] + turned(rotations[name], place)
+            points[name] = points[bone.parent] + rotated(rotations[name], place)
     offsets = {name: bone.offset for name, bone in tree.items()}
     return Motion(path, points, rotations, offsets, unit=unit)
 
 
 def _local(channels: Sequence[str], values: Array, offset: Array) -> tuple[Array, Array]:
-    """A joint's channels (F, n) -> its turn (F, 3, 3), and its place (F, 3) in its parent."""
+    """A joint's channels (F, n) -> its rotation (F, 3, 3) and place (F, 3) in its parent."""
     turns = [n for n, channel in enumerate(channels) if channel[0] == "r"]
     place = np.tile(offset, (len(values), 1))
     for n, channel in enumerate(channels):
@@ -127,11 +130,11 @@ def _local(channels: Sequence[str], values: Array, offset: Array) -> tuple[Array
     return rotation([channels[n][1] for n in turns], values[:, turns]), place
 
 
-def _bvh_tree(path: Path, words: list[str]) -> dict[str, _Joint]:
-    """The joints in the order of their channels; the words are those above MOTION."""
+def _bvh_tree(path: Path, head: str) -> dict[str, _Joint]:
+    """The joints in the order of their channels; head: the text above MOTION."""
     tree: dict[str, _Joint] = {}
     parents: list[str] = []
-    name, following = "", iter(words)
+    name, following = "", iter(head.split())
     for word in following:
         if word in ("ROOT", "JOINT", "End"):
             name = next(following, "")
@@ -148,7 +151,8 @@ def _bvh_tree(path: Path, words: list[str]) -> dict[str, _Joint]:
             tree[name] = replace(tree[name], offset=offset)
         elif word == "CHANNELS" and tree:
             count = int(_number(path, f"CHANNELS of {name}", next(following, "")))
-            channels = tuple(_bvh_channel(w) for w in islice(following, max(count, 0)))
+            given = [channel.lower() for channel in islice(following, max(count, 0))]
+            channels = tuple(f"{KINDS.get(channel[1:], '?')}{channel[:1]}" for channel in given)
             if len(channels) != count or set(channels) - CHANNELS:
                 raise ValueError(f"{path}: the CHANNELS of {name} are not {count} known names")
             tree[name] = replace(tree[name], channels=channels)
@@ -159,28 +163,22 @@ def _bvh_tree(path: Path, words: list[str]) -> dict[str, _Joint]:
     return tree
 
 
-def _bvh_channel(word: str) -> str:
-    """Xposition -> tx, Zrotation -> rz."""
-    kind = {"position": "t", "rotation": "r"}.get(word[1:].lower(), "?")
-    return kind + word[:1].lower()
-
-
 def _bvh_values(path: Path, body: str, width: int) -> tuple[Array, float]:
-    """The channels (F, width) of all joints and the frames per second; the text below MOTION."""
+    """Channels (F, width) of all joints, frames per second; body: the text below MOTION."""
     timing = re.match(r"\s*Frames:\s*(\d+)\s+Frame Time:\s*(\S+)", body)
     if timing is None or not (step := _number(path, "Frame Time", timing[2])) > 0:
         raise ValueError(f"{path}: MOTION must begin with `Frames: N` and `Frame Time: seconds`")
     frames, words = int(timing[1]), body[timing.end() :].split()
     if not frames or len(words) != frames * width:
         raise ValueError(
-            f"{path}: MOTION should hold {frames} frames of {width} numbers and holds "
+            f"{path}: MOTION must have {frames} frames of {width} numbers, but it has "
             f"{len(words)} numbers: the file is cut short, or empty"
         )
     return _numbers(path, "MOTION", words, len(words)).reshape(frames, width), 1 / step
 
 
 def _read_asf(path: Path) -> tuple[dict[str, _Joint], float]:
-    """The bones, parents before children, and the millimetres of a unit."""
+    """The bones, parents first, and the millimetres per unit."""
     sections = _asf_sections(path)
     units = {line[0]: line[-1] for line in sections["units"]}
     length = _number(path, "length under :units", units.get("length", ""))
@@ -193,7 +191,8 @@ def _read_asf(path: Path) -> tuple[dict[str, _Joint], float]:
     while waiting:
         ready = [(parent, child) for parent, child in waiting if parent in bones]
         if not ready:
-            raise ValueError(f"{path}: hierarchy hangs {waiting[0][1]} on no bone that it names")
+            parent, child = waiting[0]
+            raise ValueError(f"{path}: hierarchy puts {child} below {parent}, not below the root")
         for parent, child in ready:
             if child not in blocks:
                 raise ValueError(f"{path}: hierarchy names {child}, but bonedata does not")
@@ -232,21 +231,16 @@ def _asf_blocks(lines: list[list[str]]) -> dict[str, list[list[str]]]:
 def _asf_bone(
     path: Path, name: str, lines: list[list[str]], parent: str | None, radians: bool
 ) -> _Joint:
-    """One bone from its lines. The root says order and orientation for dof and axis."""
+    """One bone from its lines. Those of the root are named order and orientation, not dof."""
     entry = {line[0]: line[1:] for line in lines}
-    if parent is None:
-        channels, axis = (
-            entry.get("order", []),
-            entry.get("orientation", []) + entry.get("axis", []),
-        )
-        offset = np.zeros(3)
-    else:
-        channels, axis = entry.get("dof", []), entry.get("axis", [])
+    channels = [word.lower() for word in entry.get("order" if parent is None else "dof", [])]
+    if unknown := set(channels) - CHANNELS:
+        raise ValueError(f"{path}: {name} has unknown channels: {sorted(unknown)}")
+    offset = np.zeros(3)
+    if parent is not None:
         offset = _numbers(path, f"direction of {name}", entry.get("direction", []), 3)
         offset = offset * _numbers(path, f"length of {name}", entry.get("length", []), 1)
-    channels = [channel.lower() for channel in channels]
-    if unknown := set(channels) - CHANNELS:
-        raise ValueError(f"{path}: {name} moves in a way that cannot be read: {sorted(unknown)}")
+    axis = entry.get("orientation", []) + entry.get("axis", [])
     angles, order = _numbers(path, f"axis of {name}", axis[:3], 3), "".join(axis[3:]).lower()
     if sorted(order) != ["x", "y", "z"]:
         raise ValueError(f"{path}: axis of {name} must end in an order like XYZ, not {order!r}")
@@ -265,7 +259,7 @@ def _amc_values(path: Path, bones: dict[str, _Joint]) -> dict[str, Array]:
             frames += 1
         elif name not in bones or len(words) != len(bones[name].channels):
             raise ValueError(
-                f"{path}: frame {frames - 1} gives {name!r} {len(words)} values, which does not "
+                f"{path}: frame {frames - 1} has {len(words)} values of {name!r}, which does not "
                 "fit the ASF skeleton: the file is cut short or belongs to another one"
             )
         else:
@@ -274,7 +268,7 @@ def _amc_values(path: Path, bones: dict[str, _Joint]) -> dict[str, Array]:
     for name, bone in bones.items():
         if not frames or (bone.channels and len(rows[name]) != frames):
             raise ValueError(
-                f"{path}: {len(rows[name])} of {frames} frames hold {name}: the file is cut short "
+                f"{path}: {len(rows[name])} of {frames} frames have {name}: the file is cut short "
                 "or belongs to another ASF skeleton"
             )
         flat = [word for row in rows[name] for word in row]
@@ -304,7 +298,7 @@ def _numbers(path: Path, entry: str, words: Sequence[str], count: int) -> Array:
     if numbers.shape != (count,):
         raise ValueError(f"{path}: {entry} must be {count} numbers, not {len(words)}")
     if not np.isfinite(numbers).all():
-        raise ValueError(f"{path}: {entry} holds NaN or infinity")
+        raise ValueError(f"{path}: {entry} contains NaN or infinity")
     return numbers
 
 

@@ -1,23 +1,28 @@
-"""The weights that the authors of DiffPose and of D3DP released, under our names.
+"""Released weights of DiffPose and D3DP -> weights with posediff's names.
 
     GCNdiff   diffpose_uvxyz_*.pth, diffpose_video_uvxyz_*.pth   our GraphRefiner
     GCNpose   gcn_xyz_*.pth                                      our GraphLifter
     MixSTE    mixste_cpn_243f.bin                                our MixSTE
     D3DP      *_best_epoch.bin                                   our MixSTE, timed
 
-GCNpose carries a time embedding that its forward never uses, and D3DP the tables of its schedule;
-both are dropped, the tables after they were compared with those of our schedule.
+The first two files are a list [weights, optimizer state, epoch, step, EMA weights], of which the
+last may be missing; keys of the weights begin with `module.`, those of the EMA do not. The others
+are a dict with the weights at `model_pos`, keys with `module.`, and perhaps more: D3DP's contains a
+NumPy RandomState.
 
-Where ours are fused, several released tensors become one, below each other: query, key and value of
-an attention, the time biases of all blocks, the learned graphs of all blocks. A graph convolution
-(3, 1, in, out) becomes one matrix (out, 3 in). MixSTE and D3DP have our names already; their sizes
+GCNpose has a time embedding that its forward pass never uses, and D3DP the tables of its schedule;
+both are dropped, the tables after a comparison with those of our schedule.
+
+Where our modules are fused, several released tensors are concatenated: query, key and value of an
+attention, the time biases of all blocks, the learned graphs of all blocks. A graph convolution
+(3, 1, in, out) becomes one matrix (out, 3 in). MixSTE and D3DP already have our names; their sizes
 are read from the file.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,10 +30,12 @@ from torch import Tensor
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.schedule import cosine
 from posediff.nn.mixste import MixSTE
-from posediff.prepare.released_files import Weights, read
+from posediff.torch_files import read_torch
+
+Weights = Mapping[str, Tensor]
 
 JOINTS, WIDTH, DEPTH = 17, 96, 5
-INSIDE = "pose_estimator."  # what D3DP's names begin with
+INSIDE = "pose_estimator."  # prefix of D3DP's names
 
 
 class Entry(NamedTuple):
@@ -39,9 +46,9 @@ class Entry(NamedTuple):
 
 class Network(NamedTuple):
     name: str
-    prefix: str  # where it stands in a model: its head is Official, of D3DP D3DP
+    prefix: str  # its place in a model whose head is Official, or D3DP
     entries: tuple[Entry, ...]
-    why_dropped: str = "no forward uses it"
+    why_dropped: str = "no forward pass uses it"
 
 
 def _conv(released: str, ours: str, channels_in: int, channels_out: int) -> Iterator[Entry]:
@@ -71,7 +78,7 @@ def _attention(i: int) -> Iterator[Entry]:
 
 
 def _entries(channels_in: int, channels_out: int, timed: bool) -> Iterator[Entry]:
-    """What a released state dict holds, in its order."""
+    """The entries of a released state dict, in its order."""
     C = WIDTH
     yield from _conv("gconv_input", "body.input", channels_in, C)
     for i in range(DEPTH):
@@ -96,28 +103,29 @@ LIFTER = Network("GCNpose", "head.encoder.network.", tuple(_entries(2, 3, timed=
 def convert(
     paths: Sequence[Path | str], weights: str = "model"
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights of released files under the names of the model that they belong to.
+    """The weights of released files under the names of the model that they belong to, and a report:
+    one line for every released key.
 
-    `weights` is "model", what the released evaluation loads, or "ema", the average over training;
-    a lifter without an average gives its model weights then. The second result says, line by line,
-    what became of every released key.
+    `weights` is "model", as in the released evaluation, or "ema", the average over training; of a
+    lifter without an average the model weights are used then.
 
     Raises:
-        FileNotFoundError, ValueError: names the file, and the first key that does not fit.
+        FileNotFoundError: no such file.
+        ValueError: a file in another layout, or a key that is missing, unknown or misshapen.
     """
     one_of("weights", weights, ("model", "ema"))
     state: dict[str, Tensor] = {}
     report: list[str] = []
     for path in map(Path, paths):
-        released, averaged = read(path)
+        released, averaged = read_released(path)
         network = identify(released, path)
-        if network.name == "D3DP":
-            check_tables(released, path)
         if averaged is not None and weights == "ema":
             released = averaged
         elif weights == "ema" and network.name in (DENOISER.name, "D3DP"):
-            raise ValueError(f"{path}: holds no EMA weights (a fifth entry): take --weights model")
+            raise ValueError(f"{path}: no EMA weights (a fifth entry) in it: use --weights model")
         check(released, network, path)
+        if network.name == "D3DP":
+            check_tables(released, path)
         ours = translate(released, network)
         if state.keys() & ours.keys():
             raise ValueError(f"{path}: a second file of {network.name}; give one of each network")
@@ -127,11 +135,35 @@ def convert(
     return state, report
 
 
+def read_released(path: Path) -> tuple[Weights, Weights | None]:
+    """The weights of a file, and the EMA weights if it has any.
+
+    Raises as `read_torch`, and ValueError if the file has another layout.
+    """
+    content = read_torch(path)
+    if isinstance(content, Mapping) and _is_weights(content.get("model_pos")):
+        return _plain(content["model_pos"]), None
+    if isinstance(content, list) and len(content) >= 4 and _is_weights(content[0]):
+        return _plain(content[0]), next(filter(_is_weights, content[4:]), None)
+    raise ValueError(
+        f"{path}: not in a released layout, a list that begins with weights or a dict with "
+        "weights at model_pos"
+    )
+
+
+def _plain(weights: Weights) -> Weights:
+    return {key.removeprefix("module."): x for key, x in weights.items()}
+
+
+def _is_weights(x: Any) -> bool:
+    return isinstance(x, Mapping) and len(x) > 0 and all(map(torch.is_tensor, x.values()))
+
+
 def identify(weights: Weights, path: Path) -> Network:
-    """The network that most of the keys and shapes belong to."""
-    for name, inside in (("MixSTE", ""), ("D3DP", INSIDE)):
-        if f"{inside}Temporal_pos_embed" in weights:
-            return video(weights, name, inside, path)
+    """The network with most of these keys and shapes. Raises ValueError if none has any."""
+    for name, prefix in (("MixSTE", ""), ("D3DP", INSIDE)):
+        if f"{prefix}Temporal_pos_embed" in weights:
+            return mixste(weights, name, prefix, path)
     found = {(key, tuple(x.shape)) for key, x in weights.items()}
     fits = {n: len(found & {entry[:2] for entry in n.entries}) for n in (DENOISER, LIFTER)}
     network = max(fits, key=lambda n: fits[n])
@@ -140,15 +172,16 @@ def identify(weights: Weights, path: Path) -> Network:
     return network
 
 
-def video(weights: Weights, name: str, inside: str, path: Path) -> Network:
+def mixste(weights: Weights, name: str, prefix: str, path: Path) -> Network:
     """MixSTE or D3DP of the size of these weights."""
     timed = name == "D3DP"
-    size = video_size(weights, inside)
-    if size is None:
-        raise ValueError(f"{path}: the shapes of {name}'s position embeddings make no sense")
+    three = weights[f"{prefix}Temporal_pos_embed"].ndim == 3
+    size = mixste_size(weights, prefix) if three else None
+    if not size or not size["depth"] or size["width"] % 8:  # eight heads
+        raise ValueError(f"{path}: the shapes of {name}'s position embeddings fit no MixSTE")
     with torch.device("meta"):
         network = MixSTE(JOINTS, **size, channels_in=5 if timed else 2, timed=timed)
-    entries = [Entry(f"{inside}{k}", tuple(x.shape), k) for k, x in network.state_dict().items()]
+    entries = [Entry(f"{prefix}{k}", tuple(x.shape), k) for k, x in network.state_dict().items()]
     if not timed:
         return Network(name, "head.encoder.network.", tuple(entries))
     tables = [Entry(k, tuple(x.shape), None) for k, x in schedule_tables().items()]
@@ -157,17 +190,15 @@ def video(weights: Weights, name: str, inside: str, path: Path) -> Network:
     )
 
 
-def video_size(weights: Weights, inside: str = "") -> dict[str, int] | None:
-    """window, width and depth of a MixSTE whose names begin with `inside`."""
-    places = weights[f"{inside}Temporal_pos_embed"]
-    blocks = {m[1] for k in weights if (m := re.match(rf"{inside}STEblocks\.(\d+)\.", k))}
-    if places.ndim != 3 or places.shape[2] % 8 or not blocks:  # eight heads
-        return None
-    return {"window": places.shape[1], "width": places.shape[2], "depth": len(blocks)}
+def mixste_size(weights: Weights, prefix: str) -> dict[str, int]:
+    """window, width and depth of a MixSTE whose names begin with `prefix`."""
+    _, window, width = weights[f"{prefix}Temporal_pos_embed"].shape
+    blocks = {m[1] for k in weights if (m := re.match(rf"{prefix}STEblocks\.(\d+)\.", k))}
+    return {"window": window, "width": width, "depth": len(blocks)}
 
 
 def schedule_tables() -> dict[str, Tensor]:
-    """The buffers that D3DP's files begin with, in their order, from our schedule; float64."""
+    """The tables at the start of D3DP's files, in their order, from our schedule; float64."""
     schedule = cosine(1000)
     alpha, sigma = schedule.alpha[:-1], schedule.sigma[:-1]
     bar, rest = alpha.square(), sigma.square()
@@ -191,15 +222,14 @@ def schedule_tables() -> dict[str, Tensor]:
 
 
 def check_tables(weights: Weights, path: Path) -> None:
-    """The schedule of the file is the one that we run, or a ValueError names the first table."""
+    """Raises ValueError if the schedule of a file differs from ours."""
     for key, table in schedule_tables().items():
-        x = weights.get(key, table)
-        if x.shape == table.shape and not torch.allclose(x.double(), table, rtol=1e-6, atol=1e-9):
+        if not torch.allclose(weights[key].double(), table, rtol=1e-6, atol=1e-9):
             raise ValueError(f"{path}: {key} is not that of the cosine schedule of 1000 steps")
 
 
 def check(weights: Weights, network: Network, path: Path) -> None:
-    """Keys and shapes are the released ones, or a ValueError names the first that is not."""
+    """Raises ValueError, with the first such key, if keys or shapes differ from the network's."""
     expected = {entry.released: entry.shape for entry in network.entries}
     for key, shape in expected.items():
         if key not in weights:
@@ -215,7 +245,7 @@ def check(weights: Weights, network: Network, path: Path) -> None:
 
 
 def translate(weights: Weights, network: Network) -> dict[str, Tensor]:
-    """Weights of one network, checked, under our names."""
+    """The checked weights of one network under our names."""
     parts: dict[str, list[Tensor]] = {}
     for key, _, ours in network.entries:
         if ours is not None:
@@ -232,8 +262,7 @@ def _as_ours(x: Tensor, ours: str) -> Tensor:
 
 
 def describe(network: Network) -> Iterator[str]:
-    """One line for every released key: its shape and what it becomes."""
+    """One line for every released key: its shape, and its new name or why it is dropped."""
     for key, shape, ours in network.entries:
-        dropped = f"dropped: {network.why_dropped}"
-        whither = dropped if ours is None else f"-> {network.prefix}{ours}"
-        yield f"  {key} {shape} {whither}"
+        fate = f"dropped: {network.why_dropped}" if ours is None else f"-> {network.prefix}{ours}"
+        yield f"  {key} {shape} {fate}"

@@ -1,4 +1,4 @@
-"""A motion file's body -> clips of the 17 joints of skeleton mocap17: the recipe of its files.
+"""The body of a motion file -> clips of the 17 joints of skeleton mocap17, in five steps.
 
     1  the body's 17 joints in millimetres
     2  axes: from y up to z up
@@ -6,8 +6,8 @@
     4  centring
     5  cuts where a joint jumps
 
-Three kinds of body are known. They place thorax, neck and shoulders differently among themselves
-and from Human3.6M, hence a skeleton name of their own.
+Three kinds of body can be read. Their thorax, neck and shoulders differ from each other's and from
+Human3.6M's, hence a skeleton name of their own.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from posediff.data.lifting.recording import FPS
-from posediff.prepare.motion import INCH, Array, Motion, turned
+from posediff.prepare.motion import INCH, Array, Motion, rotated
 
-# Millimetres per unit of a file that does not name its unit: CMU's, inches, cm, mm, m. Neighbours
-# differ by more than the longest leg from the shortest, so at most one of them fits a leg.
+# Millimetres per unit of a file without a unit: CMU's, inches, cm, mm, m. Neighbours differ by more
+# than the longest leg from the shortest, so at most one of them fits a leg.
 UNITS = (INCH / 0.45, INCH, 10.0, 1.0, 1000.0)
 LEG = (600.0, 1100.0)  # hip to ankle along the bones, millimetres
 HEAD = 115.0  # from Daz' joint `head` to the middle of the head, millimetres
@@ -35,10 +35,10 @@ DAZ = """rThigh rShin rFoot lThigh lShin lFoot abdomen thorax head top
 
 
 def mocap17(motion: Motion, unit: float | None = None) -> Array:
-    """The 17 joints of skeleton mocap17: (F, 17, 3), millimetres, world, z up.
+    """The joints of skeleton mocap17: (F, 17, 3), millimetres, world, z up.
 
-    unit: millimetres per unit of the file. None takes what the file says or, as BVH says nothing,
-    the usual unit in which the leg is 0.6 to 1.1 m long. ValueError for an unknown body or unit.
+    unit: millimetres per unit of the file. None: the file's own or, as BVH has none, the usual unit
+    in which the leg is 0.6 to 1.1 m long. Raises ValueError if body or unit are unknown.
     """
     names, complete = _body(motion)
     try:
@@ -61,7 +61,8 @@ def resample(joints: Array, fps: int) -> Array:
 
 
 def centre(joints: Array) -> Array:
-    """The box around the pelvis' path to x = y = 0; 2nd percentile of the lower ankle to 70 mm."""
+    """The box around the pelvis' path moved to x = y = 0, the 2nd percentile of the lower ankle to
+    a height of 70 mm."""
     path, ankles = joints[:, 0, :2], joints[:, (3, 6), 2]
     middle = (path.min(0) + path.max(0)) / 2
     origin: Array = np.array([*middle, np.percentile(ankles.min(1), 2) - 70.0])
@@ -69,7 +70,7 @@ def centre(joints: Array) -> Array:
 
 
 def cut(joints: Array, jump: float = 250.0, shortest: int = 25) -> list[Array]:
-    """Split where any joint moves more than `jump` mm between two frames; drop short parts."""
+    """Parts between frames at which a joint moves more than `jump` mm, without short parts."""
     step = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(-1)
     parts = np.split(joints, np.flatnonzero(step > jump) + 1)
     return [part for part in parts if len(part) >= shortest]
@@ -83,32 +84,28 @@ def _unit(motion: Motion, leg: Sequence[str]) -> float:
             return unit
     raise ValueError(
         f"{motion.path}: a leg of {length:.4g} units is not 0.6 to 1.1 m long in any usual unit: "
-        "say how many millimetres a unit of the file is (--unit)"
+        "give the millimetres per unit of the file (--unit)"
     )
 
 
 def _body(motion: Motion) -> tuple[list[str], Callable[[Motion], dict[str, Array]]]:
-    """Joints 1 .. 16 in the file's words, and what works out those that the file lacks."""
-    for words, complete in ((ACCLAIM, _acclaim), (CMU, _cmu), (DAZ, _daz)):
+    """The file's names of joints 1 .. 16, and the function that adds the missing joints."""
+    for words, complete in ((ACCLAIM, lambda motion: motion.points), (CMU, _cmu), (DAZ, _daz)):
         names = words.split()
         if motion.points.keys() >= set(names[:6]):
             return names, complete
     legs = "; ".join(", ".join(words.split()[:3]) for words in (ACCLAIM, CMU, DAZ))
-    raise ValueError(f"{motion.path}: an unknown body: its leg's joints are none of {legs}")
-
-
-def _acclaim(motion: Motion) -> dict[str, Array]:
-    return motion.points
+    raise ValueError(f"{motion.path}: unknown body: the joints of its leg are none of {legs}")
 
 
 def _cmu(motion: Motion) -> dict[str, Array]:
-    """CMU's BVH conversion lost two bones; put the thorax and half of each forearm back.
+    """CMU's BVH conversion lost two bones: restore the thorax and half of each forearm.
 
-    The neck and both collars start at Chest2 itself: a thorax, about as long as the bone below,
+    The neck and both collars start at Chest2 itself; a thorax, about as long as the bone below,
     belongs between. The wrist's bone, always half of the radius, is missing before the hand.
     """
     lost = np.array([0.0, np.linalg.norm(motion.offsets["Chest2"]), 0.0])
-    points, thorax = dict(motion.points), turned(motion.rotations["Chest2"], lost)
+    points, thorax = dict(motion.points), rotated(motion.rotations["Chest2"], lost)
     points["thorax"] = points["Chest2"] + thorax
     for name in CMU.split()[8:]:
         points[name] = points[name] + thorax

@@ -1,24 +1,25 @@
-"""What is behind the people of a rendered picture: a floor and a wall, or grass and sky, and things
-there that have edges, lines and grain, out of focus to some degree. RGB 0..1, float32."""
+"""The background of a rendered image: a floor and a wall, or grass and sky, with shapes, lines and
+grain, blurred by a random amount. RGB 0..1, float32."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from posediff.synthetic.body import Array
+
 Layer = NDArray[np.float32]  # (h, w, 3) or (h, w)
-Colour = NDArray[np.float64]  # RGB
 
 
 def backdrop(rng: np.random.Generator, size: tuple[int, int], horizon: float) -> Layer:
-    """A picture (h, w, 3) of (width, height) `size`; the floor begins in row `horizon`."""
+    """Random background (h, w, 3) of (width, height) `size`; the floor starts in row `horizon`."""
     import cv2
 
     width, height = size
     wall, floor = colour(rng), colour(rng)
     fade = np.linspace(0, rng.uniform(-0.25, 0.25), height)[:, None]
     rows = np.where(np.arange(height)[:, None] < horizon, wall + fade, floor - fade)
-    ground = np.ascontiguousarray(np.broadcast_to(rows[:, None], (height, width, 3)), np.float32)
+    ground = rows[:, None].repeat(width, 1).astype(np.float32)
     for _ in range(rng.integers(3, 12)):
-        _thing(rng, ground)
+        _shape(rng, ground)
     for _ in range(rng.integers(0, 4)):
         _lines(rng, ground)
     for strength, octaves in ((0.14, 8), (0.05, 3)):
@@ -27,14 +28,14 @@ def backdrop(rng: np.random.Generator, size: tuple[int, int], horizon: float) ->
     return np.asarray(np.clip(soft, 0, 1), np.float32)
 
 
-def colour(rng: np.random.Generator) -> Colour:
-    """Rather dull, now and then bright."""
+def colour(rng: np.random.Generator) -> Array:
+    """Random colour: mostly dull, sometimes bright."""
     chroma = 0.25 if rng.random() < 0.2 else 0.08
     return np.clip(rng.uniform(0.08, 0.92) + rng.normal(0, chroma, 3), 0.02, 0.98)
 
 
 def noise(rng: np.random.Generator, size: tuple[int, int], octaves: int) -> Layer:
-    """Clouds of all sizes (h, w), about 0, mostly within +-1."""
+    """Random clouds of all sizes (h, w), about 0, mostly within +-1."""
     import cv2
 
     width, height = size
@@ -47,31 +48,29 @@ def noise(rng: np.random.Generator, size: tuple[int, int], octaves: int) -> Laye
     return total
 
 
-def _thing(rng: np.random.Generator, ground: Layer) -> None:
-    """A window, a door, a field: four corners, see-through to some degree."""
+def _shape(rng: np.random.Generator, ground: Layer) -> None:
+    """Draw a window, a door or a field: four corners, partly transparent."""
     import cv2
 
     size = ground.shape[1::-1]
     (left, top), (right, bottom) = np.sort(rng.uniform(-0.2, 1.2, (2, 2)), 0)
     corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
     corners = (corners + rng.uniform(-0.06, 0.06, (4, 2))) * size
-    painted = cv2.fillConvexPoly(ground.copy(), _whole(corners), colour(rng).tolist())
-    thick = rng.uniform(0.3, 1.0)
-    cv2.addWeighted(painted, thick, ground, 1 - thick, 0, dst=ground)
+    whole = np.round(corners).astype(np.int32)
+    painted = cv2.fillConvexPoly(ground.copy(), whole, colour(rng).tolist())
+    opacity = rng.uniform(0.3, 1.0)
+    cv2.addWeighted(painted, opacity, ground, 1 - opacity, 0, dst=ground)
 
 
 def _lines(rng: np.random.Generator, ground: Layer) -> None:
-    """A fence, boards, tiles: parallel lines that fan out a little."""
+    """Draw a fence, boards or tiles: nearly parallel lines."""
     import cv2
 
     size = np.array(ground.shape[1::-1])
-    at, way = rng.uniform(0, 1, 2) * size, rng.normal(0, 0.5, 2) * size
+    first, along = rng.uniform(0, 1, 2) * size, rng.normal(0, 0.5, 2) * size
     step = rng.normal(0, 0.04, 2) * size
     shade, thick = colour(rng).tolist(), int(rng.integers(1, 5))
     for n in range(rng.integers(3, 16)):
-        ends = _whole(np.stack([at + n * step, at + way + n * step * rng.uniform(0.9, 1.1)]))
-        cv2.line(ground, ends[0].tolist(), ends[1].tolist(), shade, thick, cv2.LINE_AA)
-
-
-def _whole(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    return np.round(points).astype(np.int32)
+        ends = np.stack([first + n * step, first + along + n * step * rng.uniform(0.9, 1.1)])
+        start, end = np.round(ends).astype(int).tolist()
+        cv2.line(ground, start, end, shade, thick, cv2.LINE_AA)

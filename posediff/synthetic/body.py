@@ -1,20 +1,20 @@
-"""An articulated body in the h36m17 layout: builds, and how a pose puts their joints in the world.
+"""An articulated body in the h36m17 layout: bone lengths, and forward kinematics of a pose.
 
-A pose is said as a body is steered: where the pelvis is and which way it faces, how hips, chest
-and head are turned, where the ankles stand and where each wrist is as seen from its shoulder. The
-rest follows from the bones:
+A pose is given by the position and heading of the pelvis, the turns of hips, chest and head, the
+ankles in the world and the wrists relative to their shoulders. The other joints follow from the
+bones:
 
     trunk   child = parent + R bone
-    limb    root and end given, d = |end - root| held within the joint's limits; the middle joint,
-            knee or elbow, lies  a = (upper^2 - lower^2 + d^2) / 2d  along the line from root to
+    limb    root and end given, d = |end - root| kept within the joint's limits; the middle joint,
+            knee or elbow, is  a = (upper^2 - lower^2 + d^2) / 2d  along the line from root to
             end and  sqrt(upper^2 - a^2)  off it, towards the side to which the joint bends
-    height  the pelvis stands as high as both legs allow, less the crouch
+    height  the pelvis is as high as both legs allow, less the crouch
 
 Axes: world x right, y forward, z up for a body of heading 0; metres, radians. The pair of limbs is
 always (right, left). A turn is (yaw to the left, lean forward, tilt to the right).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,13 @@ Array = NDArray[np.float64]
 SIDES = np.array([1.0, -1.0])  # right is +x
 KNEE = np.radians((4, 150))  # flexion, 0 is straight: the joint's range of motion
 ELBOW = np.radians((4, 148))
-SOFT = 0.004  # metres over which a limb comes to rest at its limit
-REACH = 0.997  # of a leg's length when standing: some 9 degrees in the knee
+SOFT = 0.004  # metres over which a limb slows down at its limit
+REACH = 0.997  # of a leg's length in a standing body: some 9 degrees in the knee
 
 
 @dataclass(frozen=True)
 class Build:
-    """Bone lengths in metres; both sides alike."""
+    """Bone lengths in metres, the same on both sides."""
 
     hip: float  # pelvis to either hip
     thigh: float
@@ -58,18 +58,17 @@ MEAN = Build(0.075, 0.252, 0.257, 0.047, 0.133, 0.147, 0.069, 0.066, 0.086, 0.15
 
 
 def build(rng: np.random.Generator) -> Build:
-    """A grown-up of 1.5 to 1.95 m, long- or short-legged, narrow or wide; no bone quite average."""
+    """Random adult of 1.5 to 1.95 m with long or short legs, narrow or wide; each bone varies."""
     stature = np.clip(rng.normal(1.71, 0.09), 1.5, 1.95)
     legs, width, arms = rng.normal(1.0, (0.02, 0.05, 0.02))
-    part = {"thigh": legs, "shin": legs, "spine": 2 - legs, "chest": 2 - legs}
-    part |= {"hip": 2 - width, "shoulder": width, "upper_arm": arms, "forearm": arms}
-    own = np.clip(rng.normal(1.0, 0.025, len(fields(Build))), 0.93, 1.07)
-    return Build(
-        **{
-            f.name: float(stature * getattr(MEAN, f.name) * part.get(f.name, 1.0) * k)
-            for f, k in zip(fields(Build), own, strict=True)
-        }
+    ratio = {"thigh": legs, "shin": legs, "spine": 2 - legs, "chest": 2 - legs}
+    ratio |= {"hip": 2 - width, "shoulder": width, "upper_arm": arms, "forearm": arms}
+    variation = np.clip(rng.normal(1.0, 0.025, len(vars(MEAN))), 0.93, 1.07)
+    lengths = (
+        stature * mean * ratio.get(bone, 1.0) * k
+        for (bone, mean), k in zip(vars(MEAN).items(), variation, strict=True)
     )
+    return Build(*map(float, lengths))
 
 
 @dataclass
@@ -80,8 +79,8 @@ class Pose:
     crouch: Array  # (F,) metres below the height of straight legs
     heading: Array  # (F,) radians to the left of y
     hips: Array  # (F, 3) turn from the heading: yaw, lean, tilt
-    chest: Array  # (F, 3) likewise
-    head: Array  # (F, 3) likewise
+    chest: Array  # (F, 3) the same
+    head: Array  # (F, 3) the same
     ankles: Array  # (F, 2, 3) in the world
     wrists: Array  # (F, 2, 3) from the shoulder, in the axes of the heading
     splay: Array  # (F, 2) outward turn of the knees
@@ -120,15 +119,15 @@ def joints(body: Build, pose: Pose) -> Array:
 
 
 def hip_height(body: Build, pose: Pose) -> Array:
-    """The height of the pelvis at which the more stretched leg is straight, (F,); the higher a foot
-    is above the other, the less its leg holds the pelvis down."""
+    """Height of the pelvis (F,) at which the more stretched leg is straight; the higher a foot is
+    above the other, the less its leg limits the pelvis."""
     hips = np.einsum("fij,sj->fsi", rotation(pose.hips + _yaw(pose.heading)), _hips(body))
     aside = pose.ankles[..., :2] - pose.pelvis[:, None] - hips[..., :2]
     square = (REACH * body.leg) ** 2 - np.square(aside).sum(-1)
     foot = pose.ankles[..., 2]
     height = foot - hips[..., 2] + np.sqrt(np.maximum(square, 1e-4))
     height += 10 * np.square(foot - foot.min(-1, keepdims=True))
-    return -_softly_above(-height[:, 0], -height[:, 1])  # the lower of the two, without a corner
+    return -_smooth_maximum(-height[:, 0], -height[:, 1])  # the lower of the two
 
 
 def limb(
@@ -136,20 +135,20 @@ def limb(
 ) -> tuple[Array, Array]:
     """Middle and end joint of a limb that reaches for `end` and bends towards `side`.
 
-    flexion: its limits (least, most) in radians. An end out of reach is reached for only.
+    flexion: its limits (least, most) in radians. If `end` is out of reach, the limb points to it.
     """
-    straight, folded = (_distance(upper, lower, angle) for angle in flexion)
+    straight, folded = np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(flexion))
     along = end - root
     d = np.linalg.norm(along, axis=-1, keepdims=True)
     along = along / d
-    d = straight - _softly_above(straight - _softly_above(d, folded), 0.0)
+    d = straight - _smooth_maximum(straight - _smooth_maximum(d, folded), 0.0)
     a = (upper**2 - lower**2 + d**2) / (2 * d)
     across = unit(side - (side * along).sum(-1, keepdims=True) * along)
     return root + a * along + np.sqrt(upper**2 - a**2) * across, root + d * along
 
 
 def rotation(turn: Array) -> Array:
-    """Yaw to the left, lean forward, tilt to the right (..., 3) -> matrices (..., 3, 3)."""
+    """Matrices (..., 3, 3) of turns (..., 3)."""
     (c, a, e), (s, b, f) = np.moveaxis(np.cos(turn), -1, 0), np.moveaxis(np.sin(turn), -1, 0)
     rows = (
         (c * e + s * b * f, -s * a, c * f - s * b * e),
@@ -168,7 +167,7 @@ def _hips(body: Build) -> Array:
 
 
 def _shoulders(body: Build, wrists: Array) -> Array:
-    """A shoulder follows its arm: up when the hand is raised, forward when it reaches out."""
+    """Shoulders from the thorax (F, 2, 3): up if the hand is raised, forward if it reaches out."""
     _, forward, up = np.moveaxis(wrists / body.arm, -1, 0)
     raised, drawn = 0.2 * (1 + up) ** 2 / 2 - 0.15, 0.3 * forward
     flat = np.cos(raised)
@@ -178,19 +177,14 @@ def _shoulders(body: Build, wrists: Array) -> Array:
 
 
 def _elbow_side(body: Build, wrists: Array) -> Array:
-    """Elbows point down, outward and back; of a raised hand no longer back."""
+    """Side to which elbows bend: down, outward and back; not back if the hand is raised."""
     up = np.clip(wrists[..., 2] / body.arm, -1, 1)
     return np.stack([SIDES * (0.55 + 0.25 * up), -0.5 + 0.5 * up, -0.6 + 0 * up], -1)
 
 
-def _distance(upper: float, lower: float, flexion: float) -> float:
-    """From end to end of a limb that is bent by so much."""
-    return float(np.sqrt(upper**2 + lower**2 + 2 * upper * lower * np.cos(flexion)))
-
-
-def _softly_above(x: Array, floor: Array | float) -> Array:
-    """max(x, floor) with its corner rounded over SOFT."""
-    return SOFT * np.logaddexp(x / SOFT, floor / SOFT)
+def _smooth_maximum(x: Array, y: Array | float) -> Array:
+    """max(x, y) with its corner rounded over SOFT."""
+    return SOFT * np.logaddexp(x / SOFT, y / SOFT)
 
 
 def _yaw(angle: Array) -> Array:

@@ -1,14 +1,15 @@
-"""Smooth random curves of time, of which motions are made.
+"""Random smooth curves of time, the parts that motions are made of.
 
-wander   an idle drift: a sum of slow sines
-course   through key values at key times, cubic Hermite; at rest there unless slopes are given
-beats    irregular key times that cover a clip;  alternate: to and fro between 0 and 1
+wander     a slow drift: a sum of sines
+hermite    a cubic Hermite curve through values at key times; slope 0 there unless slopes are given
+key_times  irregular key times that cover a clip
+alternate  a curve that goes to and fro between 0 and 1
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from posediff.synthetic.body import Array
 
 
 def wander(rng: np.random.Generator, t: Array, sizes: ArrayLike, pace: float = 0.6) -> Array:
@@ -20,8 +21,8 @@ def wander(rng: np.random.Generator, t: Array, sizes: ArrayLike, pace: float = 0
     return np.asarray(waves.sum(1) * sizes / np.sqrt(2))
 
 
-def course(t: Array, times: ArrayLike, values: ArrayLike, slopes: ArrayLike = 0.0) -> Array:
-    """(*t.shape, *values.shape[1:]); before the first and after the last key the curve rests."""
+def hermite(t: Array, times: ArrayLike, values: ArrayLike, slopes: ArrayLike = 0.0) -> Array:
+    """Curve (*t.shape, *values.shape[1:]); constant before the first and after the last key."""
     times, values = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
     slopes = np.broadcast_to(slopes, values.shape)
     i = np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(times) - 2)
@@ -33,7 +34,7 @@ def course(t: Array, times: ArrayLike, values: ArrayLike, slopes: ArrayLike = 0.
     return np.asarray(values[i] + ease * (values[i + 1] - values[i]) + bend)
 
 
-def beats(rng: np.random.Generator, t: Array, shortest: float, longest: float) -> Array:
+def key_times(rng: np.random.Generator, t: Array, shortest: float, longest: float) -> Array:
     """Key times with gaps of shortest to longest seconds, from before t[0] to after t[-1]."""
     gaps = rng.uniform(shortest, longest, 2 + int((t[-1] - t[0] + longest) / shortest))
     return np.asarray(t[0] - rng.uniform(0, longest) + np.cumsum(gaps) - gaps[0])
@@ -42,9 +43,10 @@ def beats(rng: np.random.Generator, t: Array, shortest: float, longest: float) -
 def alternate(
     rng: np.random.Generator, t: Array, move: tuple[float, float], rest: tuple[float, float]
 ) -> Array:
-    """(F,) between 0 and 1: rests at either end for `rest` seconds and takes `move` to cross."""
+    """Curve (F,) between 0 and 1. `rest` and `move` are the shortest and the longest time in
+    seconds at either end and on the way between them."""
     shortest, longest = move[0] + rest[0], move[1] + rest[1]
     turns = 3 + int((t[-1] - t[0] + 2 * longest) / shortest)
     gaps = rng.uniform((rest[0], move[0]), (rest[1], move[1]), (turns, 2))
     times = t[0] - rng.uniform(0, 2 * longest) + np.cumsum(gaps)  # end of a rest, of a move, ...
-    return course(t, times, np.isin(np.arange(2 * turns) % 4, (1, 2)))
+    return hermite(t, times, np.isin(np.arange(2 * turns) % 4, (1, 2)))

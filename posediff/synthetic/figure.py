@@ -1,10 +1,10 @@
-"""A body that can be painted: where its landmarks are, and the solids that clothe the bones.
+"""The visible surface of a body: its landmarks, and the solids that clothe the bones.
 
-The body is that of posediff/synthetic/body.py, 17 joints of h36m17 in the world, metres, z up.
-What 2D benchmarks label beyond them is placed on a head of our own, as none of it can be derived:
-the joint that h36m17 calls neck lies near the nose but too low for a head that stands clear of the
-shoulders, so the nose is 1.35 times as far from the thorax, and relative to the nose, in metres to
-the person's right, forward and up, there are
+The body is that of posediff/synthetic/body.py, 17 joints of h36m17 in the world, metres, z up. The
+other landmarks of 2D benchmarks do not follow from these joints and are placed on a head of fixed
+proportions: the joint that h36m17 calls neck is near the nose but too low for a head clear of the
+shoulders, so the nose is 1.35 times as far from the thorax. In metres to the person's right,
+forward and up of the nose there are
 
     eyes       +-.032 -.015  .035        head_top    0  -.070  .135
     ears       +-.072 -.095  .010        upper_neck (head_bottom)  .3 of the way thorax -> nose
@@ -20,13 +20,15 @@ from typing import NamedTuple
 import numpy as np
 
 from posediff.pose.skeleton import SKELETONS
-from posediff.synthetic.backdrop import Colour, colour
+from posediff.synthetic.backdrop import colour
 from posediff.synthetic.body import Array, unit
 
 Place = tuple[float, float, float]  # right, forward, up
 
 NECK = 1.35
-THIGH = 0.43  # metres; radii are those of a person with such a thigh
+THIGH = 0.43  # metres; radii of trunk and limbs are those of a person with such a thigh
+ARM = np.array([0.052, 0.042, 0.03])  # radii at shoulder, elbow and wrist
+LEG = np.array([0.085, 0.058, 0.04])  # radii at hip, knee and ankle
 FACE = {
     "left_eye": (-0.032, -0.015, 0.035),
     "right_eye": (0.032, -0.015, 0.035),
@@ -39,11 +41,11 @@ HAIR = np.array([[24, 20, 18], [60, 40, 28], [110, 72, 40], [190, 150, 90], [150
 
 
 class Cloth(NamedTuple):
-    """A colour with stripes of another: so many a metre along the limb and across it; 0 is none."""
+    """A colour, RGB 0..1, with stripes of another."""
 
-    colour: Colour
-    stripe: Colour
-    along: float = 0.0
+    colour: Array
+    stripe: Array
+    along: float = 0.0  # stripes per metre along the limb; 0 is none
     across: float = 0.0
 
 
@@ -67,12 +69,12 @@ class Outfit:
     shoes: Cloth
     sleeve: float  # 0 none, 1 to the wrist
     leg: float  # 0 to the hip, 1 to the ankle
-    mane: float  # metres of hair below the ears
+    hair_length: float  # metres below the ears
     girth: float  # 1 is average
 
 
 def outfit(rng: np.random.Generator) -> Outfit:
-    """What somebody looks like today."""
+    """Random skin, hair, clothes and girth of one person."""
     tone = rng.uniform(0, len(SKIN) - 1)
     skin = np.stack([np.interp(tone, range(len(SKIN)), SKIN[:, c]) for c in range(3)]) / 255
     return Outfit(
@@ -83,24 +85,23 @@ def outfit(rng: np.random.Generator) -> Outfit:
         shoes=_plain(colour(rng)),
         sleeve=float(rng.choice([0.0, 0.5, 0.5, 1.0, 1.0])),
         leg=float(rng.choice([0.35, 0.6, 1.0, 1.0, 1.0])),
-        mane=float(rng.choice([0.0, 0.0, 0.08, 0.2])),
+        hair_length=float(rng.choice([0.0, 0.0, 0.08, 0.2])),
         girth=float(np.clip(rng.normal(1.05, 0.13), 0.8, 1.45)),
     )
 
 
 def landmarks(joints: Array) -> dict[str, Array]:
-    """Points (..., 3) by name of a body (..., 17, 3): the joints of h36m17 and those that the 2D
-    layouts add, see above."""
+    """Points (..., 3) by name of a body (..., 17, 3): the joints of h36m17 and those above."""
     body = dict(zip(SKELETONS["h36m17"].joints, np.moveaxis(joints, -2, 0), strict=True))
     nose = body["thorax"] + NECK * (body["neck"] - body["thorax"])
     base = body["thorax"] + 0.3 * (nose - body["thorax"])
-    face = {name: nose + _turned(head_axes(joints), place) for name, place in FACE.items()}
+    face = {name: nose + _in_world(head_axes(joints), place) for name, place in FACE.items()}
     others = {"nose": nose, "face": nose, "upper_neck": base, "head_bottom": base}
     return body | face | others | {"belly": body["spine"]}
 
 
 def head_axes(joints: Array) -> Array:
-    """(..., 3, 3): which way is right, forward and up for the head of a body (..., 17, 3)."""
+    """Right, forward and up of the head (..., 3, 3), as rows, of a body (..., 17, 3)."""
     thorax, neck, top = (joints[..., j, :] for j in (8, 9, 10))
     lower, upper = unit(neck - thorax), unit(top - neck)
     right, up = unit(np.cross(lower, upper)), unit(lower + upper)
@@ -108,7 +109,7 @@ def head_axes(joints: Array) -> Array:
 
 
 def solids(joints: Array, worn: Outfit) -> Iterator[Solid]:
-    """The parts of one body (17, 3)."""
+    """The parts of one clothed body (17, 3)."""
     at = landmarks(joints)
     size = float(np.linalg.norm(at["right_knee"] - at["right_hip"])) / THIGH
     wide = size * worn.girth
@@ -126,42 +127,30 @@ def solids(joints: Array, worn: Outfit) -> Iterator[Solid]:
         armpit = arm[0] + 0.3 * (thorax - arm[0]) + 0.12 * (pelvis - thorax)
         flank = leg[0] + 0.15 * (armpit - leg[0])
         yield Solid(armpit, flank, (0.085 * wide, 0.085 * wide), worn.shirt)
-        yield from _limb(arm, ARM, worn, wide)
-        yield from _limb(leg, LEG, worn, wide)
-        yield _hand(arm[1], arm[2], size, worn)
+        yield from _limb(arm, wide * ARM, worn.skin, worn.shirt, worn.sleeve)
+        yield from _limb(leg, wide * LEG, worn.skin, worn.trousers, worn.leg)
+        _, elbow, wrist = arm
+        fingers = wrist + 0.11 * size * unit(wrist - elbow)
+        yield Solid(wrist, fingers, (0.032 * size, 0.03 * size), worn.skin)
         yield from _foot(at, side, size, worn)
     yield from _head(at, head_axes(joints), size, worn)
 
 
-class _Limb(NamedTuple):
-    radii: tuple[float, float, float]  # at its three joints
-    cloth: str
-    cover: str  # how far down it is clothed
-
-
-ARM = _Limb((0.052, 0.042, 0.03), "shirt", "sleeve")
-LEG = _Limb((0.085, 0.058, 0.04), "trousers", "leg")
-
-
-def _limb(joints: Sequence[Array], kind: _Limb, worn: Outfit, wide: float) -> Iterator[Solid]:
-    """Skin all the way, and cloth a little wider as far as it goes."""
-    cloth, cover = getattr(worn, kind.cloth), getattr(worn, kind.cover)
+def _limb(
+    joints: Sequence[Array], radii: Array, skin: Cloth, cloth: Cloth, cover: float
+) -> Iterator[Solid]:
+    """Skin from end to end, and cloth a little wider over a share `cover` of it."""
     for n, (a, b) in enumerate(pairwise(joints)):
-        first, last = kind.radii[n] * wide, kind.radii[n + 1] * wide
-        yield Solid(a, b, (first, last), worn.skin)
+        first, last = radii[n : n + 2]
+        yield Solid(a, b, (first, last), skin)
         clothed = np.clip(2 * cover - n, 0, 1)
         if clothed > 0:
             end = first + clothed * (last - first)
             yield Solid(a, a + clothed * (b - a), (1.15 * first, 1.2 * end), cloth)
 
 
-def _hand(elbow: Array, wrist: Array, size: float, worn: Outfit) -> Solid:
-    fingers = wrist + 0.11 * size * unit(wrist - elbow)
-    return Solid(wrist, fingers, (0.032 * size, 0.03 * size), worn.skin)
-
-
 def _foot(at: dict[str, Array], side: str, size: float, worn: Outfit) -> Iterator[Solid]:
-    """It points where the knee does, or else where the hips do, off the shin rather than along."""
+    """Toes point where the knee does, or else where the hips do, away from the shin."""
     hip, knee, ankle = (at[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle"))
     ahead = np.cross((0.0, 0.0, 1.0), at["right_hip"] - at["left_hip"])
     shin, toes = unit(knee - ankle), unit(ahead) + 2 * (knee - (hip + ankle) / 2) / THIGH
@@ -173,8 +162,8 @@ def _foot(at: dict[str, Array], side: str, size: float, worn: Outfit) -> Iterato
 
 
 BLACK, WHITE = _plain(np.full(3, 0.08)), _plain(np.full(3, 0.9))
-# Start, end and radii in metres, right, forward and up of the nose; a part off the middle is there
-# twice.
+# Start and end to the right, forward and up of the nose, radii; metres. A part off the middle is
+# drawn on both sides.
 HEAD: Sequence[tuple[str | Cloth, Place, Place, tuple[float, float]]] = (
     ("skin", (0, -0.06, -0.045), (0, -0.085, 0.035), (0.058, 0.09)),
     ("skin", (0, -0.012, 0.02), (0, -0.006, 0), (0.008, 0.014)),  # the nose
@@ -189,24 +178,24 @@ HEAD: Sequence[tuple[str | Cloth, Place, Place, tuple[float, float]]] = (
 
 def _head(at: dict[str, Array], axes: Array, size: float, worn: Outfit) -> Iterator[Solid]:
     def place(offset: Place) -> Array:
-        return at["nose"] + _turned(axes, offset)
+        return at["nose"] + _in_world(axes, offset)
 
     lips = _plain(worn.skin.colour * (0.8, 0.55, 0.55))
-    stuff = {"skin": worn.skin, "hair": worn.hair, "lips": lips}
+    cloths = {"skin": worn.skin, "hair": worn.hair, "lips": lips}
     yield Solid(at["thorax"], place((0, -0.085, -0.03)), (0.06 * size, 0.052 * size), worn.skin)
     for kind, a, b, radii in HEAD:
-        cloth = stuff[kind] if isinstance(kind, str) else kind
+        cloth = cloths[kind] if isinstance(kind, str) else kind
         for side in (1, -1) if a[0] > 0 else (1,):
             start, end = (place((side * x, forward, up)) for x, forward, up in (a, b))
             yield Solid(start, end, radii, cloth)
-    if worn.mane:
-        yield Solid(place((0, -0.12, 0.03)), place((0, -0.13, -worn.mane)), (0.09, 0.07), worn.hair)
+    if worn.hair_length:
+        end = place((0, -0.13, -worn.hair_length))
+        yield Solid(place((0, -0.12, 0.03)), end, (0.09, 0.07), worn.hair)
 
 
-def _turned(axes: Array, offset: Place) -> Array:
+def _in_world(axes: Array, offset: Place) -> Array:
     """An offset to the right, forward and up, in the world."""
-    turned: Array = np.einsum("...ij,i->...j", axes, offset)
-    return turned
+    return np.asarray(np.einsum("...ij,i->...j", axes, offset))
 
 
 def _cloth(rng: np.random.Generator) -> Cloth:

@@ -1,35 +1,30 @@
-"""The camera of a drawn picture: a pinhole without distortion. It holds arrays of NumPy, as all of
-the drawn body does."""
+"""The camera of a rendered image: a pinhole without distortion, for arrays of NumPy."""
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from posediff.synthetic.body import unit
-
-Array = NDArray[np.float64]
+from posediff.synthetic.body import Array, unit
 
 
 class Lens(NamedTuple):
     rotation: Array  # (3, 3) world -> camera
     centre: Array  # (3,) in the world
     focal: float  # pixels
-    size: tuple[int, int]  # of the picture, width and height
+    size: tuple[int, int]  # of the image, width and height
 
-    def seen(self, points: Array) -> Array:
-        """World (..., 3) -> camera, x right, y down, z ahead."""
-        seen: Array = (points - self.centre) @ self.rotation.T
-        return seen
+    def to_camera(self, points: Array) -> Array:
+        """Camera coordinates of points (..., 3) in the world: x right, y down, z forward."""
+        return np.asarray((points - self.centre) @ self.rotation.T)
 
-    def project(self, seen: Array) -> Array:
+    def project(self, points: Array) -> Array:
+        """Pixels (..., 2) of points (..., 3) in camera coordinates."""
         middle = (np.array(self.size) - 1) / 2
-        pixels: Array = self.focal * seen[..., :2] / seen[..., 2:] + middle
-        return pixels
+        return np.asarray(self.focal * points[..., :2] / points[..., 2:] + middle)
 
 
-def looking(way: NDArray[np.float64], roll: float) -> NDArray[np.float64]:
-    """The rotation world -> camera of a camera that looks this way, rolled a little (radians)."""
+def looking(way: Array, roll: float) -> Array:
+    """Rotation world -> camera of a camera that looks along `way`, rolled by `roll` radians."""
     ahead = unit(way)
     level = unit(np.cross(ahead, (0.0, 0.0, 1.0)))
     below = np.cross(ahead, level)

@@ -5,18 +5,25 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 Picture = NDArray[np.uint8]  # (h, w, 3) BGR
 Colour = tuple[int, int, int]  # BGR
-Point = Sequence[float] | NDArray[np.float64]  # x, y in pixels, with fractions
+Points = NDArray[np.float64]  # (..., 2) pixels, or (..., 3) metres
+Point = Sequence[float] | Points  # x, y in pixels, with fractions
 
-FINE = 2  # pixels drawn per pixel of the picture, along each axis
+FINE = 2  # pixels drawn per pixel of the image, along each axis
 SHIFT = 4  # binary digits of a drawn pixel's fraction in OpenCV's strokes
 FAR = 2.0**14  # pixels; OpenCV's strokes count in 32 bits
 
 
+def to_array(x: Tensor) -> Points:
+    return x.detach().double().cpu().numpy()
+
+
 class Canvas:
-    """All positions and widths in pixels of the finished picture; what lies outside is clipped."""
+    """An image to draw on. Positions and widths are pixels of the finished image; strokes outside
+    are clipped."""
 
     def __init__(self, width: int, height: int) -> None:
         self.fine: Picture = np.full((height * FINE, width * FINE, 3), 255, np.uint8)
@@ -27,24 +34,20 @@ class Canvas:
         thick = max(1, round(width * FINE))
         cv2.line(self.fine, _fixed(a), _fixed(b), colour, thick, cv2.LINE_AA, SHIFT)
 
-    def disc(self, centre: Point, radius: float, colour: Colour) -> None:
+    def circle(self, centre: Point, radius: float, colour: Colour, filled: bool) -> None:
         import cv2
 
-        cv2.circle(self.fine, _fixed(centre), _length(radius), colour, -1, cv2.LINE_AA, SHIFT)
-
-    def ring(self, centre: Point, radius: float, colour: Colour) -> None:
-        import cv2
-
-        cv2.circle(self.fine, _fixed(centre), _length(radius), colour, FINE, cv2.LINE_AA, SHIFT)
+        at, thick = _fixed(centre), -1 if filled else FINE
+        cv2.circle(self.fine, at, _length(radius), colour, thick, cv2.LINE_AA, SHIFT)
 
     def ellipse(
         self, centre: Point, axes: Point, angle: float, colour: Colour, filled: bool
     ) -> None:
-        """Half axes in pixels; the first lies at `angle` degrees, clockwise on the screen."""
+        """axes: half axes in pixels, the first at `angle` degrees, clockwise on the screen."""
         import cv2
 
-        half, thick = (_length(float(axes[0])), _length(float(axes[1]))), -1 if filled else FINE
-        at = _fixed(centre)
+        at, thick = _fixed(centre), -1 if filled else FINE
+        half = _length(float(axes[0])), _length(float(axes[1]))
         cv2.ellipse(self.fine, at, half, angle, 0, 360, colour, thick, cv2.LINE_AA, SHIFT)
 
     def box(self, a: Point, b: Point, colour: Colour, fill: Colour) -> None:
@@ -54,7 +57,8 @@ class Canvas:
             cv2.rectangle(self.fine, _fixed(a), _fixed(b), ink, thick, cv2.LINE_AA, SHIFT)
 
     def text(self, at: Point, words: str, colour: Colour, size: float, bold: bool = False) -> float:
-        """Words on a baseline that begins at `at`, capitals about size pixels high; their width."""
+        """Write words on a baseline that starts at `at`, capitals about `size` pixels high. Returns
+        their width."""
         import cv2
 
         font, scale, thick = cv2.FONT_HERSHEY_SIMPLEX, size * FINE / 21, 2 if bold else 1
@@ -64,7 +68,7 @@ class Canvas:
 
     @contextmanager
     def translucent(self, opacity: float) -> Iterator[None]:
-        """What is drawn inside is one layer, laid over the picture with that opacity."""
+        """Blend everything drawn in the block over the image, as one layer of that opacity."""
         import cv2
 
         before = self.fine.copy()
@@ -84,7 +88,7 @@ def _length(pixels: float) -> int:
 
 
 def _fixed(point: Point) -> tuple[int, int]:
-    """Centres of pixels are whole numbers here and there; far away is as good as outside."""
+    """Drawn pixels in fixed point. In both images the centres of pixels are whole numbers."""
     drawn = (np.clip(point, -FAR, FAR) + 0.5) * FINE - 0.5
     x, y = np.round(drawn * 2**SHIFT).astype(int)
     return int(x), int(y)

@@ -1,9 +1,9 @@
-"""People in a photo: skeletons, and how sure each joint is.
+"""Drawing of people in a photo, with the spread of each joint, and of heatmaps.
 
-The spread of a joint is drawn as an ellipse of one standard deviation along each of its axes: of
-the K hypotheses, or a circle where a single heatmap tells its second moment alone. Sides have the
-colours of the 3D pictures. The heatmaps of a reverse process are drawn over the crop that the
-network saw, a row for every step and a column for every joint.
+The spread of a joint is drawn as an ellipse of one standard deviation of the K hypotheses along
+each of its axes, or as a circle if a single heatmap gives only its second moment. Sides have the
+colours of the 3D drawings. The heatmaps of a reverse process are drawn over the crop that the
+network read, a row for every step and a column for every joint.
 """
 
 from collections.abc import Sequence
@@ -14,47 +14,42 @@ from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
 from posediff.pose.skeleton import Skeleton
-from posediff.visual.canvas import FINE, Canvas, Colour, Picture
-from posediff.visual.pose3d import LEFT, MIDDLE, RIGHT
+from posediff.visual.canvas import FINE, Canvas, Picture, Points, to_array
+from posediff.visual.palette import BLACK, INK, WHITE, bone_colour, joint_colours
 
-Points = NDArray[np.float64]
 RGB = NDArray[np.uint8]
 
-WHITE: Colour = (255, 255, 255)
-BLACK: Colour = (0, 0, 0)
-INK: Colour = (40, 40, 40)
-SIDE = (480, 1280)  # the longer side of a picture is brought between these
-TILE = 128  # height of a crop among the heatmaps
-MARGIN = (90, 20)  # beside and above them, for names
-FAINT = 0.05  # a joint with a lower peak is not drawn
+SIDE = (480, 1280)  # pixels, the shortest and the longest longer side of a drawing
+TILE = 128  # pixels, height of a crop among the heatmaps
+MARGIN = (90, 20)  # pixels, on the left and above the crops, for names
+MIN_SCORE = 0.05  # a joint with a lower score is not drawn
 
 
-def draw_pose2d(
-    photo: RGB,
-    poses: Poses,
-    skeleton: Skeleton,
-    names: Sequence[str] = (),
-) -> Picture:
-    """P people in a photo (h, w, 3), which is enlarged or reduced; above each its name, if any.
-
-    poses: in pixels of the photo.
-    """
-    canvas, scale = _over(photo)
-    points, scores = _array(poses.keypoints), _array(poses.scores)
-    every, radii = _array(poses.hypotheses), _array(poses.spread)
-    for at, sure, drawn, radius in zip(points, scores, every, radii, strict=True):
-        seen = [j for j in range(len(at)) if np.isfinite(at[j]).all() and sure[j] >= FAINT]
-        _ellipses(canvas, at, drawn, radius, seen, skeleton, scale)
-        _bones(canvas, (at + 0.5) * scale - 0.5, seen, skeleton)
-    for at, sure, name in zip(points, scores, names, strict=False):
-        _name(canvas, at[np.isfinite(at).all(-1) & (sure >= FAINT)] * scale, name)
+def draw_pose2d(photo: RGB, poses: Poses, skeleton: Skeleton, names: Sequence[str] = ()) -> Picture:
+    """P people in a photo (h, w, 3), which is enlarged or reduced; above each person its name, if
+    any. poses: in pixels of the photo."""
+    canvas, scale = _photo_canvas(photo)
+    points, scores = to_array(poses.keypoints), to_array(poses.scores)
+    hypotheses, radii = to_array(poses.hypotheses), to_array(poses.spread)
+    colours = joint_colours(skeleton)
+    drawn = np.isfinite(points).all(-1) & (scores >= MIN_SCORE)
+    for p, joints in enumerate(map(np.flatnonzero, drawn)):
+        centres = (points[p] + 0.5) * scale - 0.5
+        ellipses = [_axes(hypotheses[p, :, j] - points[p, j], radii[p, j]) for j in joints]
+        for opacity, filled in ((0.1, True), (0.45, False)):
+            with canvas.translucent(opacity):
+                for j, (axes, angle) in zip(joints, ellipses, strict=True):
+                    canvas.ellipse(centres[j], axes * scale, angle, colours[j], filled)
+        _bones(canvas, centres, joints, skeleton)
+    for at, shown, name in zip(points, drawn, names, strict=False):
+        _name(canvas, at[shown] * scale, name)
     return canvas.finish()
 
 
 def draw_heatmaps(crop: RGB, steps: Sequence[tuple[str, Tensor]], skeleton: Skeleton) -> Picture:
-    """crop (H, W, 3) RGB, and for each named step its heatmaps (J, h, w).
+    """Heatmaps (J, h, w) of every named step over the crop (H, W, 3).
 
-    The highest peak of all is as bright as can be; how high each is stands below it.
+    The highest peak of all has the full brightness; the height of each is written below it.
     """
     import cv2
 
@@ -62,11 +57,12 @@ def draw_heatmaps(crop: RGB, steps: Sequence[tuple[str, Tensor]], skeleton: Skel
     left, top = MARGIN
     canvas = Canvas(left + len(skeleton.joints) * width, top + len(steps) * height)
     size = width * FINE, height * FINE
+    colours = joint_colours(skeleton)
     dim = cv2.resize(crop[..., ::-1], size).astype(np.float32) * 0.4
     brightest = max(max(float(maps.max()) for _, maps in steps), 1e-6)
     for i, (name, maps) in enumerate(steps):
         canvas.text((8, top + (i + 0.5) * height), name, INK, 11)
-        for j, (values, colour) in enumerate(zip(_array(maps), _colours(skeleton), strict=True)):
+        for j, (values, colour) in enumerate(zip(to_array(maps), colours, strict=True)):
             x, y = left + j * width, top + i * height
             glow = cv2.resize((values / brightest).astype(np.float32), size).clip(0, 1)[..., None]
             light = np.array(colour, np.float32) * 0.5 + 127
@@ -78,7 +74,7 @@ def draw_heatmaps(crop: RGB, steps: Sequence[tuple[str, Tensor]], skeleton: Skel
     return canvas.finish()
 
 
-def _over(photo: RGB) -> tuple[Canvas, float]:
+def _photo_canvas(photo: RGB) -> tuple[Canvas, float]:
     """A canvas with the photo on it, and its pixels per pixel of the photo."""
     import cv2
 
@@ -91,34 +87,18 @@ def _over(photo: RGB) -> tuple[Canvas, float]:
     return canvas, scale
 
 
-def _ellipses(
-    canvas: Canvas,
-    at: Points,
-    every: Points,
-    radius: Points,
-    seen: Sequence[int],
-    skeleton: Skeleton,
-    scale: float,
-) -> None:
-    colours = _colours(skeleton)
-    for opacity, filled in ((0.1, True), (0.45, False)):
-        with canvas.translucent(opacity):
-            for j in seen:
-                axes, angle = _axes(every[:, j] - at[j], float(radius[j]))
-                canvas.ellipse((at[j] + 0.5) * scale - 0.5, axes * scale, angle, colours[j], filled)
-
-
-def _axes(apart: Points, spread: float) -> tuple[Points, float]:
-    """Standard deviations along the two axes, and the angle of the first in degrees: of draws
-    (K, 2), or a circle of the same RMS distance where there is one."""
-    if len(apart) == 1:
+def _axes(offsets: Points, spread: float) -> tuple[Points, float]:
+    """Standard deviations of hypotheses along the two axes of their ellipse, and the angle of the
+    first in degrees. offsets: (K, 2) from the joint; for K = 1 a circle of the same RMS distance.
+    """
+    if len(offsets) == 1:
         return np.full(2, spread / np.sqrt(2)), 0.0
-    values, vectors = np.linalg.eigh(apart.T @ apart / len(apart))
+    values, vectors = np.linalg.eigh(offsets.T @ offsets / len(offsets))
     return np.sqrt(values.clip(0)), float(np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0])))
 
 
 def _name(canvas: Canvas, at: Points, name: str) -> None:
-    """Above the highest of somebody's joints, but within the picture."""
+    """Write the name above the highest joint of a person, but within the image."""
     if len(at):
         x, y = at[at[:, 1].argmin()] - (5, 12)
         place = max(x, 4), max(y, 16)
@@ -126,25 +106,15 @@ def _name(canvas: Canvas, at: Points, name: str) -> None:
             canvas.text((place[0] + shift, place[1] + shift), name, ink, 12, bold=True)
 
 
-def _bones(canvas: Canvas, at: Points, seen: Sequence[int], skeleton: Skeleton) -> None:
-    colours = _colours(skeleton)
-    extent = np.ptp(at[list(seen)], axis=0).max() if seen else 0.0
+def _bones(canvas: Canvas, at: Points, joints: NDArray[np.int64], skeleton: Skeleton) -> None:
+    colours = joint_colours(skeleton)
+    extent = np.ptp(at[joints], axis=0).max() if len(joints) else 0.0
     width = float(np.clip(extent / 90, 1.5, 4.0))
-    ends = [(a, b) for a, b in skeleton.edges if a in seen and b in seen]
+    ends = [(a, b) for a, b in skeleton.edges if a in joints and b in joints]
     for a, b in ends:
         canvas.line(at[a], at[b], WHITE, width + 1.5)
     for a, b in ends:
-        sides = {colours[a], colours[b]} - {MIDDLE}
-        canvas.line(at[a], at[b], sides.pop() if len(sides) == 1 else MIDDLE, width)
-    for j in seen:
-        canvas.disc(at[j], width * 1.1, WHITE)
-        canvas.disc(at[j], width * 0.8, colours[j])
-
-
-def _colours(skeleton: Skeleton) -> list[Colour]:
-    sides = {"left": LEFT, "right": RIGHT}
-    return [sides.get(joint.split("_")[0], MIDDLE) for joint in skeleton.joints]
-
-
-def _array(x: Tensor) -> Points:
-    return x.detach().double().cpu().numpy()
+        canvas.line(at[a], at[b], bone_colour(colours[a], colours[b]), width)
+    for j in joints:
+        canvas.circle(at[j], width * 1.1, WHITE, filled=True)
+        canvas.circle(at[j], width * 0.8, colours[j], filled=True)

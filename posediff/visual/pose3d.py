@@ -1,64 +1,58 @@
-"""A picture of a 3D pose, the hypotheses it was made of and the 2D keypoints it came from.
+"""Drawing of a 3D pose, its hypotheses and the 2D keypoints that it was lifted from.
 
-Left the 2D keypoints in the frame of their picture; then the pose by orthographic projection, from
-the front (the camera's own side) and from the side, where depth shows. With yaw a and pitch b
+On the left the 2D keypoints in the frame of their image; then the pose by orthographic projection,
+from the front (the side of the camera) and from the side, which shows depth. With yaw a and pitch b
 
     u = x cos a + z sin a             (turned about the vertical)
     d = z cos a - x sin a             (grows away from the viewer)
     v = y cos b - d sin b             (seen from a little above)
 
-The spread r of a joint is a ball, hence a circle of radius r in every view. The grid lies at the
-height of the lowest joint, across the camera's y axis: a hint, not the floor of the scene. Scale
-and grid follow the aggregated pose alone, so that wide hypotheses look wide.
+The spread r of a joint is a ball, hence a circle of radius r in every view. The grid is at the
+height of the lowest joint, perpendicular to the camera's y axis: a hint, not the floor of the
+scene. Scale and grid depend on the aggregated pose alone, so that wide hypotheses look wide.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
 from posediff.files import replacing
 from posediff.pose.skeleton import Skeleton
-from posediff.visual.canvas import Canvas, Colour, Picture
+from posediff.visual.canvas import Canvas, Picture, Points, to_array
+from posediff.visual.palette import FAINT, GRID, INK, LEFT, RIGHT, WHITE, bone_colour, joint_colours
 
-Points = NDArray[np.float64]
-
-# blue and vermilion of Okabe and Ito, which colour-blind eyes tell apart; all BGR
-LEFT, RIGHT, MIDDLE = (178, 114, 0), (0, 94, 213), (75, 75, 75)
-INK, FAINT, GRID = (40, 40, 40), (140, 140, 140), (225, 225, 225)
-PAPER, WHITE = (250, 248, 247), (255, 255, 255)
-
-WIDTH, HEIGHT, CAPTION = 400, 400, 44  # of a panel, and of the line below all three
-TOP, BOTTOM, SIDES = 52, 78, 36  # what a panel leaves free around a pose
-BONE, HYPOTHESIS = 4.0, 1.5  # widths of lines
+WIDTH, HEIGHT, CAPTION = 400, 400, 44  # pixels, of a panel and of the line below all three
+TOP, BOTTOM, SIDES = 52, 78, 36  # pixels, margins of a panel around a pose
+BONE, HYPOTHESIS = 4.0, 1.5  # pixels, widths of lines
 FRONT, SIDE, PITCH = 0.0, np.pi / 2, np.radians(12)
+PAPER = (250, 248, 247)
 BARS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # metres
 
 
 class Projection(NamedTuple):
-    """Metres -> pixels of a panel."""
+    """Projection from metres to pixels of a panel."""
 
     yaw: float
     scale: float  # pixels per metre
     shift: Points  # (2,) pixels
 
     def project(self, points: Points) -> Points:
-        """(..., 3) metres -> (..., 2) pixels of the panel."""
+        """Pixels (..., 2) of points (..., 3) in metres."""
         return turned(points, self.yaw)[..., :2] * self.scale + self.shift
 
 
 def turned(points: Points, yaw: float) -> Points:
-    """(..., 3) in the camera frame -> (..., 3) = u, v, d of the equations above, metres."""
+    """u, v, d (..., 3) of the equations above, for points (..., 3) in the camera frame, metres."""
     x, y, z = np.moveaxis(points, -1, 0)
     u, d = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
     return np.stack([u, y * np.cos(PITCH) - d * np.sin(PITCH), d], axis=-1)
 
 
 def views(pose: Points) -> tuple[Projection, Projection]:
-    """Front and side, of one scale: the largest at which the pose (J, 3) fits both panels."""
+    """Front and side view at one scale, the largest at which the pose (J, 3) fits both panels."""
     room = np.array([WIDTH - 2 * SIDES, HEIGHT - TOP - BOTTOM])
     front, side = turned(pose, FRONT)[:, :2], turned(pose, SIDE)[:, :2]
     scale = min(float((room / np.ptp(flat, 0).clip(min=0.1)).min()) for flat in (front, side))
@@ -67,56 +61,35 @@ def views(pose: Points) -> tuple[Projection, Projection]:
     return Projection(FRONT, scale, shift[0]), Projection(SIDE, scale, shift[1])
 
 
-def draw_pose3d(
-    points_2d: Tensor,
-    image_size: Tensor,
-    pose: Poses,
-    skeleton: Skeleton,
-) -> Picture:
-    """The 2D input, the pose from the front, the pose from the side and a caption.
+def draw_pose3d(points_2d: Tensor, image_size: Tensor, pose: Poses, skeleton: Skeleton) -> Picture:
+    """The 2D input, the pose from the front, the pose from the side, and a caption.
 
-    points_2d (J, 2) pixels, NaN where a joint is missing; image_size (2,) width, height; pose is
-    one of `Poses`, without the leading dimension, in metres.
+    points_2d: (J, 2) pixels, NaN if a joint is missing. image_size: (2,) width, height. pose: one
+    of `Poses`, without the leading dimension, in metres.
     """
-    joints, every = _array(pose.keypoints), _array(pose.hypotheses)
-    radii = _array(pose.spread)
-    panels = [_input_panel(_array(points_2d), _array(image_size), skeleton)]
+    joints, hypotheses = to_array(pose.keypoints), to_array(pose.hypotheses)
+    radii = to_array(pose.spread)
+    panels = [_input_panel(to_array(points_2d), to_array(image_size), skeleton)]
     for view, title in zip(views(joints), ("3D, front", "3D, side"), strict=True):
         canvas = Canvas(WIDTH, HEIGHT)
         _grid(canvas, view, joints)
         _spread(canvas, view, joints, radii, skeleton)
-        _hypotheses(canvas, view.project(every), skeleton)
+        _hypotheses(canvas, view.project(hypotheses), skeleton)
         _bones(canvas, view.project(joints), turned(joints, view.yaw)[:, 2], skeleton, BONE)
         _scale_bar(canvas, view)
         canvas.text((16, 30), title, INK, 12.5, bold=True)
         panels.append(canvas.finish())
-    return np.vstack([np.hstack(panels), _caption(len(every), radii)])
+    return np.vstack([np.hstack(panels), _caption(len(hypotheses), radii)])
 
 
-def write_picture(path: str | Path, picture: Picture) -> None:
-    """Write beside and rename; the kind follows the name (.png, .jpg)."""
+def write_picture(path: Path, picture: Picture) -> None:
+    """Write an image in the format of the name. Raises ValueError if it is not .png or .jpg."""
     import cv2
 
-    path = Path(path)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise ValueError(f"{path}: unknown kind of picture {path.suffix!r}; use .png or .jpg")
+        raise ValueError(f"{path}: unknown image format {path.suffix!r}; use .png or .jpg")
     with replacing(path) as part:
         part.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
-
-
-def _array(x: Tensor) -> Points:
-    return x.detach().double().cpu().numpy()
-
-
-def _colours(skeleton: Skeleton) -> list[Colour]:
-    sides = {"left": LEFT, "right": RIGHT}
-    return [sides.get(joint.split("_")[0], MIDDLE) for joint in skeleton.joints]
-
-
-def _bone_colour(a: Colour, b: Colour) -> Colour:
-    """From pelvis to left hip is left; from left hip to right hip is neither."""
-    ends = {a, b} - {MIDDLE}
-    return ends.pop() if len(ends) == 1 else MIDDLE
 
 
 def _input_panel(points: Points, size: Points, skeleton: Skeleton) -> Picture:
@@ -125,7 +98,7 @@ def _input_panel(points: Points, size: Points, skeleton: Skeleton) -> Picture:
     scale = float((room / size).min())
     corner = np.array([SIDES / 2, TOP]) + (room - scale * size) * [0.5, 0]
     canvas.box(corner, corner + scale * size, GRID, fill=PAPER)
-    at = corner + scale * (points + 0.5)  # the frame begins half a pixel before pixel 0
+    at = corner + scale * (points + 0.5)  # the frame starts half a pixel before pixel 0
     seen = at[np.isfinite(at.sum(-1))]
     extent = np.ptp(seen, axis=0).max() if len(seen) else 0.0
     _bones(canvas, at, np.zeros(len(at)), skeleton, width=float(np.clip(extent / 60, 1.5, BONE)))
@@ -135,35 +108,35 @@ def _input_panel(points: Points, size: Points, skeleton: Skeleton) -> Picture:
 
 
 def _bones(canvas: Canvas, at: Points, depth: Points, skeleton: Skeleton, width: float) -> None:
-    """The far bones first, each with a white edge that lifts it off those behind."""
-    colours, seen = _colours(skeleton), np.isfinite(at.sum(-1))
+    """Draw the far bones first, each with a white edge that separates it from those behind."""
+    colours, present = joint_colours(skeleton), np.isfinite(at.sum(-1))
     for a, b in sorted(skeleton.edges, key=lambda bone: -depth[list(bone)].sum()):
-        if seen[a] and seen[b]:
+        if present[a] and present[b]:
             canvas.line(at[a], at[b], WHITE, width + 2)
-            canvas.line(at[a], at[b], _bone_colour(colours[a], colours[b]), width)
+            canvas.line(at[a], at[b], bone_colour(colours[a], colours[b]), width)
     for j in np.argsort(-depth, kind="stable"):
-        if seen[j]:
-            canvas.disc(at[j], width * 0.95, WHITE)
-            canvas.disc(at[j], width * 0.7, colours[j])
+        if present[j]:
+            canvas.circle(at[j], width * 0.95, WHITE, filled=True)
+            canvas.circle(at[j], width * 0.7, colours[j], filled=True)
 
 
 def _spread(
     canvas: Canvas, view: Projection, pose: Points, radii: Points, skeleton: Skeleton
 ) -> None:
-    circles = list(zip(view.project(pose), radii * view.scale, _colours(skeleton), strict=True))
-    for stroke, opacity in ((canvas.disc, 0.15), (canvas.ring, 0.5)):
+    centres, colours = view.project(pose), joint_colours(skeleton)
+    for opacity, filled in ((0.15, True), (0.5, False)):
         with canvas.translucent(opacity):
-            for centre, radius, colour in circles:
-                stroke(centre, radius, colour)
+            for centre, radius, colour in zip(centres, radii * view.scale, colours, strict=True):
+                canvas.circle(centre, radius, colour, filled)
 
 
-def _hypotheses(canvas: Canvas, every: Points, skeleton: Skeleton) -> None:
-    """(K, J, 2) pixels; the more there are, the fainter each."""
-    colours = _colours(skeleton)
-    for at in every:
-        with canvas.translucent(float(np.clip(3 / len(every), 0.15, 0.5))):
+def _hypotheses(canvas: Canvas, hypotheses: Points, skeleton: Skeleton) -> None:
+    """Draw hypotheses (K, J, 2) in pixels; the more there are, the fainter each."""
+    colours = joint_colours(skeleton)
+    for at in hypotheses:
+        with canvas.translucent(float(np.clip(3 / len(hypotheses), 0.15, 0.5))):
             for a, b in skeleton.edges:
-                canvas.line(at[a], at[b], _bone_colour(colours[a], colours[b]), HYPOTHESIS)
+                canvas.line(at[a], at[b], bone_colour(colours[a], colours[b]), HYPOTHESIS)
 
 
 def _cell(view: Projection) -> float:
@@ -185,7 +158,7 @@ def _grid(canvas: Canvas, view: Projection, pose: Points) -> None:
 
 
 def _scale_bar(canvas: Canvas, view: Projection) -> None:
-    """The length of a cell; in the side view also where the camera is."""
+    """Draw the length of a cell; in the side view also the direction of the camera."""
     cell, x, y = _cell(view), 16.0, HEIGHT - 12.0
     end = x + cell * view.scale
     canvas.line((x, y), (end, y), INK, 2)
@@ -208,7 +181,7 @@ def _caption(K: int, radii: Points) -> Picture:
             canvas.line((x, y - 5 + rise), (x + 22, y - 5 - rise), LEFT, HYPOTHESIS)
     x += 52 + canvas.text((x + 30, y), f"{K} hypothes{'e' if K > 1 else 'i'}s", INK, 11.5)
     with canvas.translucent(0.5):
-        canvas.ring((x + 11, y - 5), 8, LEFT)
+        canvas.circle((x + 11, y - 5), 8, LEFT, filled=False)
     canvas.text((x + 30, y), "spread of a joint (RMS)", INK, 11.5)
     canvas.text((2 * WIDTH + 16, y), f"mean spread {1000 * radii.mean():.0f} mm", INK, 11.5)
     return canvas.finish()

@@ -145,7 +145,7 @@ def test_a_bad_picture_that_a_worker_meets_ends_training_with_one_line(capsys, t
     given = (*COARSE[:1], "dataset=custom", *where, files, "dataset.size=[48,64]", *small)
     line = error_of(capsys, "train", *given, "name=spoilt")
     assert line.startswith("error: ")
-    assert "2.jpg: the picture is damaged: copy it again" in line
+    assert "2.jpg: the image is damaged: copy it again" in line
     assert "Traceback" not in line
 
 

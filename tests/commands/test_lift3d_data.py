@@ -1,4 +1,4 @@
-"""Command lines from small copies of Human3.6M and MPI-INF-3DHP to figures."""
+"""Commands from small copies of Human3.6M and MPI-INF-3DHP to metrics."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ ENCODER = ("model.head.width=16", "model.head.depth=1", *TINY)
 
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory):
-    """Both data sets under POSEDIFF_DATA, and a place for runs."""
+    """Both data sets under POSEDIFF_DATA, and a folder for runs."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -34,11 +34,11 @@ def home(tmp_path_factory):
 def report(capsys, *arguments):
     capsys.readouterr()
     command("eval", *arguments)
-    said = capsys.readouterr().out
-    return json.loads(Path(said.strip().splitlines()[-1]).read_text()), said
+    printed = capsys.readouterr().out
+    return json.loads(Path(printed.strip().splitlines()[-1]).read_text()), printed
 
 
-def test_human36m_is_scored_from_its_stand_in_by_the_command_of_the_documents(capsys):
+def test_human36m_is_scored_by_the_documented_command(capsys):
     command("train", "experiment=[lift3d_encoder,lift3d_h36m_frame_cpn]", *ENCODER)
     small = ("task.head.width=16", "task.head.depth=1", "debug=limit", "device=cpu", "name=p")
     command("train", "task=lift3d", "dataset=h36m", *small)
@@ -53,9 +53,9 @@ def test_human36m_is_scored_from_its_stand_in_by_the_command_of_the_documents(ca
     encoder = "experiment=[lift3d_encoder,lift3d_h36m_frame_cpn]"
     plain, _ = report(capsys, encoder)
     quirks = ("eval.quirks.p2_batch_mean=true", "eval.quirks.mpjve_across_clips=true")
-    odd, _ = report(capsys, encoder, *quirks)
-    assert odd["quirks"] == ["mpjve_across_clips", "p2_batch_mean"]
-    same = {key for key, x in plain["metrics"].items() if x == odd["metrics"][key]}
+    quirky, _ = report(capsys, encoder, *quirks)
+    assert quirky["quirks"] == ["mpjve_across_clips", "p2_batch_mean"]
+    same = {key for key, x in plain["metrics"].items() if x == quirky["metrics"][key]}
     assert {"mpjpe/mean", "p_mpjpe/mean"} & same == {"mpjpe/mean"}
     assert "mpjve/mean" not in same
 
@@ -64,11 +64,11 @@ def test_human36m_is_scored_from_its_stand_in_by_the_command_of_the_documents(ca
     ("component", "words"),
     [
         ((0.9, 5, 5, 4, 4), "weights that do not sum to 1"),
-        ((1, 5, 5, 0, 4), "a variance that is zero or negative"),
-        ((1, 5, 5, 4, -4), "a variance that is zero or negative"),
+        ((1, 5, 5, 0, 4), "a scale that is zero or negative"),
+        ((1, 5, 5, 4, -4), "a scale that is zero or negative"),
     ],
 )
-def test_mixtures_that_are_none_are_one_line_of_the_command(home, capsys, component, words):
+def test_wrong_mixtures_are_an_error_of_one_line(home, capsys, component, words):
     path = home / "broken.h5"
     with h5py.File(home / "data/h36m/h36m.h5") as file:
         clips = [(clip, len(x["world"])) for clip, x in file["S1"].items()]
@@ -97,14 +97,14 @@ def test_mpi_inf_3dhp_is_scored_by_its_own_protocol(capsys):
         figures["mpjpe/mean:frames"], rel=1e-5
     )
     folder = found["checkpoint"]
-    _, said = report(
+    _, printed = report(
         capsys, "experiment=[lift3d_encoder,lift3d_3dhp]", f"checkpoint={folder}",
         "dataset.annotation=annot3",
     )  # fmt: skip
-    assert "warning: trained on 3D of 'univ_annot3', scored on 'annot3'" in said
+    assert "warning: trained on 3D of 'univ_annot3', scored on 'annot3'" in printed
 
 
-def test_a_model_of_another_annotation_is_not_taken_unasked(capsys):
+def test_a_model_of_another_annotation_is_not_used_by_default(capsys):
     with pytest.raises(SystemExit):
         command("eval", "experiment=[lift3d_encoder,lift3d_3dhp]", "dataset.annotation=annot3")
     line = capsys.readouterr().err
@@ -150,7 +150,7 @@ def test_every_published_table_is_one_experiment(experiment, dataset, keypoints,
         "lift3d_3dhp_video",
     ],
 )
-def test_every_experiment_trains_its_encoder_and_its_denoiser_and_is_scored(experiment, capsys):
+def test_every_experiment_trains_encoder_and_denoiser_and_is_scored(experiment, capsys):
     video = "video" in experiment
     kind, windows = ("video_encoder", ("dataset.window=9",)) if video else ("encoder", ())
     quick = (*windows, "trainer.recipe.epochs=1", "trainer.recipe.batch_size=16", *TINY)

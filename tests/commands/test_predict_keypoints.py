@@ -90,7 +90,7 @@ def test_a_video_of_tracks_is_predicted_and_its_empty_frames_are_listed(lifters,
     said = capsys.readouterr().out.strip().splitlines()
     assert said[0].startswith("54 poses of h36m17 in 2 tracks")
     assert said[-2] == "1 left out with fewer than 9 joints: 029.jpg#8"
-    assert said[-1] == "nobody in 2 frames: 004.jpg, 005.jpg"
+    assert said[-1] == "no person in 2 frames: 004.jpg, 005.jpg"
     arrays = np.load(tmp_path / "out/poses.npz", allow_pickle=False)
     assert arrays["track"].tolist() == [0] * 28 + [1] * 26
     assert arrays["number"][28:].tolist() == [n for n in range(29) if n not in (4, 5, 9)]

@@ -215,11 +215,11 @@ def counted(root):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (cut, "test1/000002.jpg: the picture is cut short"),
+        (cut, "test1/000002.jpg: the image is cut short"),
         (smaller, "frame 2 of video test1 is 40x60, but the annotated one is 50x60"),
         (lambda root: (root / "test1/000003.jpg").unlink(), "test1/000003.jpg: no such frame"),
         (filmed, "test1.mp4: no video, or a damaged one"),
-        (counted, "nframes says 4 frames of video test1, found are 5"),
+        (counted, "nframes of video test1 is 4, but 5 were found"),
         (lambda root: relabelled(root, lambda x: x["annotations"].clear()), "no person in it"),
     ],
 )

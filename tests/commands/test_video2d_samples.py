@@ -55,7 +55,7 @@ def test_everybody_in_bonn_s_video_is_scored_as_the_written_files_are(run, share
 
 def test_posetrack18_s_samples_are_scored_by_its_layout_of_files(run, shared, capsys):
     root = shared / "data/samples/posetrack18"
-    with pytest.warns(UserWarning, match="nframes says 149 frames of video 003418, found are 1"):
+    with pytest.warns(UserWarning, match="nframes of video 003418 is 149, but 1 were found"):
         report, files = scored(run, capsys, "dataset=posetrack18", f"dataset.root={root}")
     assert (report["annotation_files"], report["annotated_people"]) == (3, 14)
     again = score(root / "annotations/val", files)["mAP"]

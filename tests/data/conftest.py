@@ -1,4 +1,4 @@
-"""Small annotated photographs in COCO's form, to be spoilt."""
+"""Small annotated images in COCO's form and videos in PoseTrack18's, for tests to change."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ class Photos:
         }
 
     def picture(self, pixels: NDArray[np.uint8], name: str = "") -> int:
-        """RGB (h, w, 3) -> its id."""
+        """Write RGB (h, w, 3); the id of the image."""
         import cv2
 
         number = len(self.data["images"]) + 1
@@ -38,7 +38,7 @@ class Photos:
         return number
 
     def person(self, image: int, points: NDArray[Any], flags: Any = 2, **more: Any) -> None:
-        """points (14, 2), flags (14,) or one for all."""
+        """Add a person: points (14, 2), flags (14,) or one for all."""
         rows = np.concatenate([points, np.broadcast_to(flags, 14)[:, None]], 1)
         low, size = points.min(0), np.ptp(points, 0)
         entry = {
@@ -63,7 +63,7 @@ def photos(tmp_path: Path) -> Photos:
 
 @pytest.fixture
 def two(photos: Photos) -> Photos:
-    """Two people in one grey picture of 80 x 60, saved."""
+    """Two people in one grey image of 80 x 60, saved."""
     rng = np.random.default_rng(0)
     image = photos.picture(np.full((60, 80, 3), 90, np.uint8))
     for left in (5, 40):
@@ -87,7 +87,7 @@ class Videos:
         self.files: dict[str, dict[str, Any]] = {}
 
     def video(self, name: str, frames: Any = 5, first: int = 0, part: str = "train") -> Any:
-        """Grey frames, the n-th as bright as 10 n; its document. frames: so many, or numbers."""
+        """Write grey frames of brightness 10 n; the document. frames: their number or numbers."""
         import cv2
 
         numbers = range(first, first + frames) if isinstance(frames, int) else frames
@@ -109,7 +109,7 @@ class Videos:
         return document
 
     def person(self, document: Any, place: int, track: int = 0, **more: Any) -> dict[str, Any]:
-        """With all joints but the ears, in the picture at this place."""
+        """Add a person with all joints but the ears to the frame at this place."""
         rng = np.random.default_rng([place, track])
         points = rng.uniform((12, 8), (52, 40), (17, 2)).round(1)
         rows = np.concatenate([points, np.ones((17, 1))], 1)

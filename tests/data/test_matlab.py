@@ -1,4 +1,4 @@
-"""MATLAB's two kinds of files, and what is broken in them."""
+"""MATLAB's two kinds of files, whole and damaged."""
 
 import h5py
 import numpy as np
@@ -32,7 +32,7 @@ def hdf5(path, content):
 
 
 @pytest.mark.parametrize("write", [classic, hdf5])
-def test_numbers_and_cells_come_in_matlabs_shape_from_both_kinds_of_file(write, content, tmp_path):
+def test_numbers_and_cells_of_both_kinds_have_matlabs_shape(write, content, tmp_path):
     write(tmp_path / "x.mat", content)
     found = read_mat(tmp_path / "x.mat", ("numbers", "cell", "absent"))
     assert set(found) == {"numbers", "cell"}
@@ -42,7 +42,7 @@ def test_numbers_and_cells_come_in_matlabs_shape_from_both_kinds_of_file(write, 
 
 
 @pytest.mark.parametrize("write", [classic, hdf5])
-def test_a_file_cut_short_is_one_line(write, content, tmp_path):
+def test_a_file_cut_short_is_an_error_of_one_line(write, content, tmp_path):
     path = tmp_path / "x.mat"
     write(path, content)
     whole = path.read_bytes()
@@ -55,9 +55,9 @@ def test_a_file_cut_short_is_one_line(write, content, tmp_path):
         assert "\n" not in str(e.value)
 
 
-def test_what_is_missing_or_no_number_is_named(tmp_path):
+def test_what_is_missing_or_not_numeric_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.mat is missing"):
         read_mat(tmp_path / "none.mat", ("x",))
     savemat(tmp_path / "x.mat", {"x": "text"})
-    with pytest.raises(ValueError, match=r"x\.mat: x must hold numbers"):
+    with pytest.raises(ValueError, match=r"x\.mat: x must be numeric"):
         read_mat(tmp_path / "x.mat", ("x",))

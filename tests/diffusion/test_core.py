@@ -169,7 +169,7 @@ def test_a_clipped_estimate_stays_near_loc_and_its_noise_follows():
             lambda: Process(cosine(50), predicts="v"),
             r"task\.predicts must be one of x_0, noise, got 'v'",
         ),
-        (lambda: Process(cosine(50), train_t=50), r"train_t must lie in 0 \.\. 49, got 50"),
+        (lambda: Process(cosine(50), train_t=50), r"train_t must be in 0 \.\. 49, got 50"),
         (lambda: DDIMSampler(spacing="trailling"), r"sampler\.spacing must be one of trailing, "),
         (lambda: RepeatSampler(spacing="even"), r"sampler\.spacing must be one of trailing, "),
         (lambda: DDIMSampler(order=3), r"sampler\.order must be 1 or 2, got 3"),

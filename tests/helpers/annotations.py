@@ -1,4 +1,4 @@
-"""The `Truth` of a data set, of annotations that a test holds."""
+"""The `Truth` of a test's annotations."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from posediff.data.pictures.coco_format import from_raw
 from posediff.pose.skeleton import skeleton
 from posediff.truth import Truth
 
-SIZE = {"width": 999, "height": 999}  # of pictures that have no file
+SIZE = {"width": 999, "height": 999}  # of images that have no file
 
 
 def truth(given, layout="coco17", area="file", needs=(), whole=True):
-    """People in pictures. A list is AI Challenger's own form."""
+    """People in images. A list is in AI Challenger's own form."""
     path, joints = Path("people.json"), skeleton(layout)
     data = from_raw(path, given, joints.joints) if isinstance(given, list) else given
     images = [SIZE | image for image in data["images"]]
@@ -20,5 +20,5 @@ def truth(given, layout="coco17", area="file", needs=(), whole=True):
 
 
 def video_truth(documents, whole=True):
-    """PoseTrack's documents by the names of their files."""
+    """PoseTrack's documents by their file names."""
     return Truth("posetrack15", whole=whole, videos=lambda: documents)

@@ -1,10 +1,11 @@
-"""Keypoints from files of every format, and what is wrong with others."""
+"""Keypoints from files of every format, and the errors of other files."""
 
 import json
 import pickle
 
 import numpy as np
 import pytest
+import torch
 from helpers.keypoints import FULL, KEPT, POINTS, RNG, SCORES, J, coco, save_csv, save_json
 
 from posediff.inference.keypoint_files import read_keypoints
@@ -23,10 +24,10 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_every_format_gives_the_same_keypoints(tmp_path, name):
+def test_every_format_has_the_same_keypoints(tmp_path, name):
     WRITERS[name](tmp_path / name, FULL)
     points, scores, names, *_ = read_keypoints(tmp_path / name, J)
-    assert points.dtype == scores.dtype == np.float32
+    assert points.dtype == scores.dtype == torch.float32
     assert np.array_equal(points, KEPT.astype(np.float32))
     assert np.array_equal(scores, SCORES.astype(np.float32))
     assert names == ["000000", "000001", "000002"]
@@ -50,7 +51,7 @@ def test_one_frame_needs_no_axis_of_frames(tmp_path, name, columns):
     )
 
 
-def test_scores_may_stand_in_an_array_of_their_own(tmp_path):
+def test_scores_may_be_an_array_of_their_own(tmp_path):
     np.savez(tmp_path / "a.npz", keypoints=POINTS, scores=SCORES)
     save_json(tmp_path / "a.json", {"keypoints": POINTS.tolist(), "scores": SCORES.tolist()})
     for name in ("a.npz", "a.json"):
@@ -96,7 +97,7 @@ def test_people_of_coco_results_are_frames_named_after_their_image(tmp_path):
     assert np.array_equal(points, KEPT.astype(np.float32))
 
 
-def test_people_without_a_label_in_a_coco_annotation_file_are_no_frames(tmp_path):
+def test_people_without_a_label_in_coco_annotations_are_no_rows(tmp_path):
     unlabelled = {"image_id": 3, "keypoints": [0] * 3 * J}
     data = {
         "images": [{"id": 3, "file_name": "c.jpg"}],
@@ -108,7 +109,7 @@ def test_people_without_a_label_in_a_coco_annotation_file_are_no_frames(tmp_path
     assert np.array_equal(points, KEPT[:2].astype(np.float32))
 
 
-def test_a_real_coco_file_gives_its_labelled_people(shared):
+def test_a_real_coco_file_has_its_labelled_people_as_rows(shared):
     path = shared / "data/coco_mini/person_keypoints_train2017.json"
     points, scores, names, *_ = read_keypoints(path, 17)
     assert len(points) == len(set(names)) == 86
@@ -117,19 +118,15 @@ def test_a_real_coco_file_gives_its_labelled_people(shared):
     assert names[0].split("#")[0].endswith(".jpg")
 
 
-def wrong(change):
-    """FULL with one entry changed: change(x) in place."""
+def put(index, value):
+    """FULL with one entry changed."""
     x = FULL.copy()
-    change(x)
+    x[index] = value
     return x
 
 
-def put(index, value):
-    return wrong(lambda x: x.__setitem__(index, value))
-
-
 PICKLED = r"no plain array \(pickled Python objects are not read\); save numbers: np\.save\("
-BAD = {  # case: (name, write(path), what the line says)
+BAD = {  # case: (name, write(path), message)
     "unknown extension": (
         "a.txt",
         lambda p: p.write_text("1"),
@@ -137,9 +134,9 @@ BAD = {  # case: (name, write(path), what the line says)
     ),
     "empty npz": ("a.npz", lambda p: p.touch(), "the file is empty"),
     "empty csv": ("a.csv", lambda p: p.touch(), "the file is empty"),
-    "blank csv": ("a.csv", lambda p: p.write_text("\n\n"), "holds no keypoints"),
-    "no frames": ("a.npy", lambda p: np.save(p, FULL[:0]), "holds no keypoints"),
-    "no list": ("a.json", lambda p: save_json(p, []), "holds no keypoints"),
+    "blank csv": ("a.csv", lambda p: p.write_text("\n\n"), "has no keypoints"),
+    "no frames": ("a.npy", lambda p: np.save(p, FULL[:0]), "has no keypoints"),
+    "no list": ("a.json", lambda p: save_json(p, []), "has no keypoints"),
     "pickle in npy": ("a.npy", lambda p: np.save(p, np.array([{}, 1])), PICKLED),
     "pickle in npz": (
         "a.npz",
@@ -153,9 +150,9 @@ BAD = {  # case: (name, write(path), what the line says)
     "several arrays": (
         "a.npz",
         lambda p: np.savez(p, left=POINTS, right=POINTS),
-        "holds left, right; call the array of 2D keypoints `keypoints`",
+        "contains left, right; name the array of 2D keypoints `keypoints`",
     ),
-    "no array": ("a.npz", lambda p: np.savez(p), "holds no array; call"),
+    "no array": ("a.npz", lambda p: np.savez(p), "contains no array; name"),
     "3D poses": (
         "a.npz",
         lambda p: np.savez(p, keypoints=FULL, scores=SCORES),
@@ -226,7 +223,7 @@ BAD = {  # case: (name, write(path), what the line says)
     "coco without people": (
         "a.json",
         lambda p: save_json(p, {"images": [], "annotations": []}),
-        "holds no keypoints",
+        "has no keypoints",
     ),
     "csv joints": (
         "a.csv",
@@ -236,12 +233,12 @@ BAD = {  # case: (name, write(path), what the line says)
     "ragged csv": (
         "a.csv",
         lambda p: save_csv(p, [FULL[0].ravel(), FULL[1].ravel()[:-1]]),
-        "line 2: 14 columns, the first line has 15; mend the line",
+        "line 2: 14 columns, but the first line has 15; correct the line",
     ),
     "word in csv": (
         "a.csv",
         lambda p: save_csv(p, [FULL[0].ravel(), ["oops", *FULL[1].ravel()[1:]]]),
-        "line 2, column 1: 'oops' is no number; mend the cell",
+        "line 2, column 1: 'oops' is no number; correct the cell",
     ),
     "csv by axis": (
         "a.csv",
@@ -253,7 +250,7 @@ BAD = {  # case: (name, write(path), what the line says)
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_that_names_the_file_and_the_way_out(tmp_path, case):
+def test_bad_input_is_one_line_that_names_the_file_and_the_remedy(tmp_path, case):
     name, write, line = BAD[case]
     write(tmp_path / name)
     joints = 2 if case == "nan without scores" else J
@@ -263,7 +260,7 @@ def test_bad_input_is_one_line_that_names_the_file_and_the_way_out(tmp_path, cas
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     for path in (tmp_path / "a.npz", str(tmp_path / "a.csv")):
         with pytest.raises(FileNotFoundError, match=r"no such file; name the file"):
             read_keypoints(path, J)
@@ -283,11 +280,11 @@ def test_a_numpy_file_cut_anywhere_is_one_clear_error(tmp_path, name):
         assert "\n" not in str(error.value)
 
 
-def test_a_compressed_npz_with_a_spoiled_byte_is_one_clear_error(tmp_path):
+def test_a_compressed_npz_with_a_damaged_byte_is_one_clear_error(tmp_path):
     path = tmp_path / "a.npz"
     np.savez_compressed(path, keypoints=RNG.normal(size=(50, J, 2)))
     whole = path.read_bytes()
-    for place in range(len(whole) // 4, len(whole) // 2, 50):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+    for at in range(len(whole) // 4, len(whole) // 2, 50):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
         with pytest.raises(ValueError, match="cut short or no NumPy file"):
             read_keypoints(path, J)

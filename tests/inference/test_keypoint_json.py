@@ -1,4 +1,4 @@
-"""Keypoint files that list people in frames: tracks, and frames without anybody."""
+"""Keypoint files that list people in frames: tracks, and frames without people."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from posediff.inference.keypoint_files import read_keypoints
 
 
 def mmpose(frame, *people):
-    """A frame as mmpose writes it: (track, values) of its people."""
+    """A frame in mmpose's form; people are (track, values)."""
     instances = [
         {"keypoints": x[:, :2].tolist(), "keypoint_scores": x[:, 2].tolist(), "track_id": t}
         for t, x in people
@@ -17,12 +17,12 @@ def mmpose(frame, *people):
 
 
 def tracked(path):
-    """Names, tracks and frames by row, and the empty frames."""
+    """The rows of a file, and their names, tracks and frames."""
     rows = read_keypoints(path, J)
     return rows, list(zip(rows.names, rows.tracks.tolist(), rows.frames.tolist(), strict=True))
 
 
-def test_posetrack_files_keep_tracks_apart_and_tell_empty_frames(tmp_path):
+def test_posetrack_files_have_tracks_and_empty_frames(tmp_path):
     images = [{"id": n, "file_name": f"{n}.jpg"} for n in range(5)]
     images[3]["is_labeled"] = False
     places = [(0, 7), (0, 4), (1, 7), (2, 4), (4, 7)]
@@ -33,11 +33,11 @@ def test_posetrack_files_keep_tracks_apart_and_tell_empty_frames(tmp_path):
     assert found == [
         ("0.jpg#7", 0, 0), ("4.jpg#7", 0, 4), ("0.jpg#4", 1, 0), ("2.jpg#4", 1, 2),
     ]  # fmt: skip
-    assert rows.empty == ["1.jpg"]  # the fourth is not labelled, so nobody knows
+    assert rows.empty == ["1.jpg"]  # the fourth is not labelled, so it is unknown
     assert np.array_equal(rows.points[1], KEPT[1].astype(np.float32))
 
 
-def test_a_list_of_scores_beside_the_keypoints_is_how_sure_they_are(tmp_path):
+def test_a_list_of_scores_beside_the_keypoints_is_read(tmp_path):
     person = coco(3, FULL[0]) | {"scores": [0.25] * J}
     save_json(tmp_path / "a.json", {"images": [{"id": 3}], "annotations": [person]})
     rows = read_keypoints(tmp_path / "a.json", J)
@@ -49,7 +49,7 @@ def test_a_list_of_scores_beside_the_keypoints_is_how_sure_they_are(tmp_path):
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
-def test_mmpose_frames_give_the_same_people_alone_and_wrapped(tmp_path, wrapped):
+def test_mmpose_frames_are_read_alone_and_wrapped(tmp_path, wrapped):
     info = [mmpose(0, (1, FULL[0]), (2, FULL[1])), mmpose(1), mmpose(2, (2, FULL[2]))]
     save_json(tmp_path / "a.json", {"meta_info": {}, "instance_info": info} if wrapped else info)
     rows, found = tracked(tmp_path / "a.json")
@@ -58,7 +58,7 @@ def test_mmpose_frames_give_the_same_people_alone_and_wrapped(tmp_path, wrapped)
     assert np.array_equal(rows.points, KEPT.astype(np.float32))
 
 
-def test_mmpose_people_of_one_picture(tmp_path):
+def test_mmpose_people_of_one_image(tmp_path):
     people = mmpose(0, (None, FULL[0]), (None, FULL[1]))["instances"]
     save_json(tmp_path / "a.json", {"instance_info": people})
     assert tracked(tmp_path / "a.json")[1] == [("0#0", 0, 0), ("0#1", 1, 0)]
@@ -68,7 +68,7 @@ def test_mmpose_people_of_one_picture(tmp_path):
         read_keypoints(tmp_path / "a.json", J)
 
 
-def test_alphapose_tells_tracks_by_idx_and_missing_frames_by_their_numbers(tmp_path):
+def test_alphapose_has_tracks_in_idx_and_frames_in_numbers(tmp_path):
     places = [("5.jpg", 1.0), ("5.jpg", [2.0]), ("8.jpg", 1.0)]
     people = [coco(n, FULL[i]) | {"idx": t, "score": 2.9} for i, (n, t) in enumerate(places)]
     save_json(tmp_path / "a.json", people)
@@ -77,7 +77,7 @@ def test_alphapose_tells_tracks_by_idx_and_missing_frames_by_their_numbers(tmp_p
     assert rows.empty == ["6", "7"]
 
 
-def test_one_person_a_frame_is_one_track_and_several_without_tracks_are_each_their_own(tmp_path):
+def test_without_tracks_one_person_a_frame_is_one_track(tmp_path):
     save_json(tmp_path / "a.json", [coco(n, x) for n, x in zip("cab", FULL, strict=True)])
     rows, found = tracked(tmp_path / "a.json")
     assert found == [("c", 0, 0), ("a", 0, 1), ("b", 0, 2)]
@@ -101,11 +101,19 @@ def test_frames_of_an_array_without_any_joint_are_empty(tmp_path):
     assert rows.empty == ["000001", "000004"]
     assert rows.frames.tolist() == [0, 2, 3, 5]
     np.save(tmp_path / "a.npy", x[[1, 4]])
-    with pytest.raises(ValueError, match=r"a\.npy: nobody in any frame; give at least one joint"):
+    with pytest.raises(
+        ValueError, match=r"a\.npy: no person in any frame; give at least one joint"
+    ):
         read_keypoints(tmp_path / "a.npy", J)
 
 
-def test_a_real_video_gives_four_tracks(shared):
+def test_an_empty_frame_keeps_its_whole_name(tmp_path):
+    empty = FULL[0] * [1, 1, 0]
+    save_json(tmp_path / "a.json", [coco("a#1.jpg", empty), coco("a#2.jpg", FULL[1])])
+    assert read_keypoints(tmp_path / "a.json", J).empty == ["a#1.jpg"]
+
+
+def test_a_real_video_has_four_tracks(shared):
     path = shared / "data/bonn_posetrack/annotations/test/060470979.json"
     rows = read_keypoints(path, 17)
     assert np.bincount(rows.tracks).tolist() == [41] * 4

@@ -1,4 +1,4 @@
-"""3D poses of a user's own 2D keypoints, of which some are missing."""
+"""3D poses of a user's own 2D keypoints, some of them missing."""
 
 import pytest
 import torch
@@ -6,12 +6,12 @@ import torch
 import posediff
 from posediff.data.lifting.synthetic_people import synthetic
 from posediff.diffusion import Decoded, Regression, Window
-from posediff.inference.lift import SHARE, SIDE, own_picture
+from posediff.inference.lift import SHARE, SIDE, own_image
 from posediff.pose.camera import project
 
 
 class Flat(torch.nn.Module):
-    """A lifter into a plane: x, y from the first joint in half picture widths, z = 0."""
+    """A lifter into a plane: x, y from the first joint in half image widths, z = 0."""
 
     skeleton = "h36m17"
 
@@ -53,7 +53,7 @@ def video():
 
 
 def plane(points, zoom):
-    """The poses that `Flat` gives, in a picture that is SIDE wide."""
+    """The poses of `Flat` in an image of width SIDE."""
     flat = (points - points[:, :1]) * zoom * 2 / SIDE
     return torch.cat([flat, torch.zeros_like(flat[..., :1])], -1)
 
@@ -64,7 +64,7 @@ def zoom_of(points):
 
 
 @pytest.mark.parametrize("window", [1, 9])
-def test_every_row_has_its_pose_in_the_order_it_came(video, window):
+def test_every_row_has_its_pose_in_the_order_of_the_rows(video, window):
     poses = posediff.lift(model(window), video, layout="h36m17")
     torch.testing.assert_close(poses.keypoints, plane(video, zoom_of(video)))
     assert poses.keypoints.shape == (30, 17, 3)
@@ -73,7 +73,7 @@ def test_every_row_has_its_pose_in_the_order_it_came(video, window):
 
 
 @pytest.mark.parametrize("window", [1, 9])
-def test_a_frame_without_anybody_gets_no_pose_and_moves_none(video, window):
+def test_a_frame_without_people_gets_no_pose_and_moves_none(video, window):
     there = torch.ones(30, dtype=torch.bool)
     there[[0, 4, 5, 29]] = False
     whole = posediff.lift(
@@ -88,7 +88,7 @@ def test_a_frame_without_anybody_gets_no_pose_and_moves_none(video, window):
     assert poses.hypotheses.isnan().flatten(1).all(1).tolist() == (~there).tolist()
 
 
-def test_somebody_of_whom_too_little_is_known_gets_no_pose(video):
+def test_a_person_with_too_few_known_joints_gets_no_pose(video):
     scores = torch.ones(30, 17)
     scores[3, 9:], scores[7, 8:] = 0, 0
     poses = posediff.lift(model(), video, scores=scores, layout="h36m17")
@@ -96,7 +96,7 @@ def test_somebody_of_whom_too_little_is_known_gets_no_pose(video):
     assert poses.keypoints.isnan().flatten(1).all(1).nonzero().tolist() == [[7]]
 
 
-def test_a_video_model_sees_a_bridge_over_a_gap_and_a_new_stretch_after_a_long_one(video):
+def test_a_gap_is_bridged_and_a_long_gap_starts_a_new_segment(video):
     head = model(9)
     frames = torch.tensor([0, 1, 2, 5, 6, 30, 31])
     posediff.lift(head, video[:7], (1000, 1000), layout="h36m17", frames=frames)
@@ -109,7 +109,7 @@ def test_a_video_model_sees_a_bridge_over_a_gap_and_a_new_stretch_after_a_long_o
     assert (first["scores"][0, :3] == 1).all()
 
 
-def test_tracks_do_not_meet_in_a_window_and_may_come_in_any_order(video):
+def test_tracks_do_not_share_windows_and_may_have_any_order(video):
     other = video.flip(0) + 40
     both = torch.stack([video[:6], other[:6]], 1).flatten(0, 1)  # in turn
     tracks, frames = torch.arange(12) % 2, torch.arange(12) // 2
@@ -122,7 +122,7 @@ def test_tracks_do_not_meet_in_a_window_and_may_come_in_any_order(video):
         posediff.lift(model(9), both, layout="h36m17", tracks=tracks * 0, frames=frames)
 
 
-def test_neither_place_nor_size_in_the_picture_changes_a_pose(video):
+def test_neither_place_nor_size_in_the_image_changes_a_pose(video):
     here = posediff.lift(model(), video, layout="h36m17")
     there = posediff.lift(model(), video * 0.2 + torch.tensor([900.0, 100.0]), layout="h36m17")
     torch.testing.assert_close(there.keypoints, here.keypoints, atol=1e-5, rtol=1e-4)
@@ -130,11 +130,11 @@ def test_neither_place_nor_size_in_the_picture_changes_a_pose(video):
     torch.testing.assert_close(inside.keypoints, plane(video, 1.0))
 
 
-def test_in_a_picture_of_ones_own_the_person_is_in_the_middle_and_the_lens_goes_along():
+def test_in_an_own_image_the_person_is_in_the_middle_and_the_lens_follows():
     data = synthetic("test", clips=1, length=5)
     sample = data.__getitems__(list(range(5)))
     points, lens, one = sample["target_2d"], sample["camera"], torch.zeros(5, dtype=torch.long)
-    moved, own = own_picture(points, torch.ones(5, 17), one, lens)
+    moved, own = own_image(points, torch.ones(5, 17), one, lens)
     torch.testing.assert_close((moved.amax(1) + moved.amin(1)) / 2, torch.full((5, 2), SIDE / 2))
     seen = project(sample["keypoints"].double(), own.double())
     torch.testing.assert_close(seen.float(), moved, atol=0.01, rtol=0)
@@ -143,11 +143,11 @@ def test_in_a_picture_of_ones_own_the_person_is_in_the_middle_and_the_lens_goes_
     scores[:, 3] = 0
     far = points.clone()
     far[:, 3] = 1e6
-    same = own_picture(far, scores, one)[0]
+    same = own_image(far, scores, one)[0]
     near = points.clone()
     near[:, 3] = points[:, 2]
     keep = [j for j in range(17) if j != 3]
-    expected = own_picture(near, torch.ones(5, 17), one)[0]
+    expected = own_image(near, torch.ones(5, 17), one)[0]
     torch.testing.assert_close(same[:, keep], expected[:, keep])
 
 
@@ -168,7 +168,7 @@ def test_the_camera_reaches_the_sample(video):
         ({"layout": "mpii16"}, "17 joints given, but skeleton mpii16 has 16"),
     ],
 )
-def test_what_cannot_be_lifted_is_one_line(video, change, words):
+def test_input_that_cannot_be_lifted_is_one_line(video, change, words):
     with pytest.raises(ValueError, match=words) as e:
         posediff.lift(model(), video, **({"layout": "h36m17"} | change))
     assert "\n" not in str(e.value)

@@ -1,4 +1,4 @@
-"""From heatmaps to a 3D pose, without anything in between but the mixture."""
+"""From heatmaps to the sample of a lifter, with mixtures as the only step between."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_the_mixture_of_rendered_heatmaps_is_where_the_joints_are():
     assert sample["id"] == ["a", "b", "c"]
 
 
-def test_a_second_peak_stays_a_component_and_an_empty_map_is_a_missing_joint():
+def test_a_second_peak_is_a_component_and_an_empty_map_a_missing_joint():
     joints, maps, crop = person()
     knee, ankle = (skeleton("coco17").joints.index(f"left_{joint}") for joint in ("knee", "ankle"))
     other, _ = CODEC.encode(
@@ -78,7 +78,7 @@ def test_which_joints_are_taken_over_as_they_are():
     assert taken_over(human36m, human36m).tolist() == list(range(17))
 
 
-def test_maps_that_are_no_maps_of_the_codec_are_refused():
+def test_maps_that_do_not_fit_the_codec_are_refused():
     _, maps, crop = person()
     with pytest.raises(ValueError, match="codec"):
         heatmap_sample(maps[..., :-1], CODEC, crop, SIZE)

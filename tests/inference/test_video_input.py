@@ -1,4 +1,4 @@
-"""Video and boxes of one's own, as samples of video2d."""
+"""A user's own video and boxes as samples of video2d."""
 
 import json
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from posediff.inference.video_input import everybody, open_video, samples
+from posediff.inference.video_input import open_video, people_in, samples
 
 MADE_FOR = {"offsets": [-1, 0, 2], "size": [32, 48], "codec": "udp"}
 MADE_FOR |= {"mean": [100.0, 100.0, 100.0], "std": [50.0, 50.0, 50.0]}
@@ -42,12 +42,12 @@ def levels(sample):
     return sample["frames"][:, :, 0, 24, 16] * 50 + 100
 
 
-def test_a_film_and_a_folder_of_its_frames_give_the_same_samples(folder, film):
+def test_a_film_and_a_folder_of_its_frames_have_the_same_samples(folder, film):
     seen = []
     for source, names in ((folder, [f"f{i}.png" for i in range(5)]), (film, None)):
         video = open_video(source)
         assert video.names == (names or [f"{i:06d}" for i in range(5)])
-        people = everybody(video, None)
+        people = people_in(video, None)
         (sample,) = samples(video, people, **MADE_FOR)
         assert sample["id"] == [f"walk/{name}/0" for name in video.names]
         expected = torch.tensor([[1, 1, 3], [1, 2, 4], [2, 3, 5], [3, 4, 5], [4, 5, 5]]) * 20.0
@@ -60,7 +60,7 @@ def test_a_film_and_a_folder_of_its_frames_give_the_same_samples(folder, film):
     assert (open_video(folder).rate, open_video(film).rate) == (25.0, 12.5)
 
 
-def test_batches_are_of_people_in_the_order_of_frames_and_tracks(folder, tmp_path):
+def test_batches_have_people_in_the_order_of_frames_and_tracks(folder, tmp_path):
     boxes = tmp_path / "boxes.json"
     entries = {
         "f3.png": [{"track_id": 7, "box": [0, 0, 40, 60]}, {"track_id": 2, "box": [40, 0, 40, 60]}],
@@ -68,7 +68,7 @@ def test_batches_are_of_people_in_the_order_of_frames_and_tracks(folder, tmp_pat
     }
     boxes.write_text(json.dumps(entries))
     video = open_video(folder)
-    people = everybody(video, str(boxes))
+    people = people_in(video, str(boxes))
     assert [(p.frame, p.track) for p in people] == [(1, 0), (3, 2), (3, 7)]
     two, one = samples(video, people, **MADE_FOR, count=2)
     assert two["track_id"].tolist() == [0, 2]
@@ -76,13 +76,13 @@ def test_batches_are_of_people_in_the_order_of_frames_and_tracks(folder, tmp_pat
     assert (levels(one) - torch.tensor([[60, 80, 100.0]])).abs().max() < 1
 
 
-def test_frames_of_a_film_go_by_their_numbers(film, tmp_path):
+def test_frames_of_a_film_are_named_by_their_numbers(film, tmp_path):
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({"4": [[0, 0, 40, 60]], "000001": [[0, 0, 40, 60]]}))
-    assert [p.frame for p in everybody(open_video(film), str(boxes))] == [1, 4]
+    assert [p.frame for p in people_in(open_video(film), str(boxes))] == [1, 4]
 
 
-def test_what_cannot_be_used_is_named_in_one_line(folder, film, tmp_path):
+def test_input_that_cannot_be_used_is_named(folder, film, tmp_path):
     boxes, video = tmp_path / "boxes.json", open_video(folder)
     for content, words in (
         ({"f9.png": [[0, 0, 9, 9]]}, "no frame f9.png"),
@@ -95,9 +95,9 @@ def test_what_cannot_be_used_is_named_in_one_line(folder, film, tmp_path):
     ):
         boxes.write_text(json.dumps(content))
         with pytest.raises(ValueError, match=words):
-            everybody(video, str(boxes))
+            people_in(video, str(boxes))
     with pytest.raises(ValueError, match="no extent"):
-        everybody(video, [200, 0, 9, 9])
+        people_in(video, [200, 0, 9, 9])
     with pytest.raises(FileNotFoundError, match="nowhere"):
         open_video(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("x")
@@ -108,4 +108,4 @@ def test_what_cannot_be_used_is_named_in_one_line(folder, film, tmp_path):
         open_video(tmp_path / "bad.mp4")
     cv2.imwrite(str(folder / "f3.png"), np.zeros((30, 40, 3), np.uint8))
     with pytest.raises(ValueError, match=r"f3\.png: 40 x 30"):
-        list(samples(open_video(folder), everybody(video, None), **MADE_FOR))
+        list(samples(open_video(folder), people_in(video, None), **MADE_FOR))

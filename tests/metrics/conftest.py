@@ -1,4 +1,4 @@
-"""Answers as a model gives them, from lists in the form of result files."""
+"""Answers in the form of a model's poses, from lists in the form of result files."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from posediff.diffusion.aggregate import Poses
 
 
 def answers(found, skeleton, rows=None):
-    """Poses and sample of these detections (`score` becomes that of the box), or some rows."""
+    """Poses and sample of these detections, or of some rows; `score` is that of the box."""
     rows = list(range(len(found))) if rows is None else rows
     values = torch.tensor([found[i]["keypoints"] for i in rows], dtype=torch.float64)
     keypoints = values.reshape(len(rows), -1, 3)[..., :2]

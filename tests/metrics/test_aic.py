@@ -1,4 +1,4 @@
-"""AI Challenger's two figures: the official one against its code, and their difference."""
+"""AI Challenger's two figures: the official one as by its code, and their difference."""
 
 import json
 import math
@@ -65,7 +65,7 @@ def test_official_similarity_is_that_of_the_official_code(golden):
 
 
 def moved(images):
-    """The sensitive case of spec/image2d.md: every joint off by .02 of the size of its person."""
+    """The sensitive case of spec/image2d.md: every joint is off by .02 of its person's size."""
     people, k = [], 0
     for n, image in enumerate(images):
         for human, values in sorted(image["keypoint_annotations"].items()):
@@ -82,20 +82,20 @@ def moved(images):
     return people
 
 
-def test_the_two_figures_are_far_apart_and_meet_where_they_should(golden, scored):
-    """The official score is COCO's recall over visible joints and whole boxes, as long as every
-    person has one answer."""
+def test_the_two_figures_differ_and_agree_on_equal_joints_and_areas(golden, scored):
+    """The official score is COCO's recall over visible joints and whole boxes, if every person has
+    one answer."""
     people = moved(golden["gt"])
     own = scored(official(golden["gt"]), people)["aic/mAP_official/mean"]
     usual = scored(CocoAP(annotated(golden["gt"]), aic_coco(), nms="none"), people)
     assert own - usual["aic/AP/mean"] > 0.2
     assert own - usual["aic/AR/mean"] > 0.15
 
-    alike = annotated(golden["gt"]).people()
-    for person in alike["annotations"]:
+    same = annotated(golden["gt"]).people()
+    for person in same["annotations"]:
         person["area"] = person["bbox"][2] * person["bbox"][3] + 1
         person["keypoints"][2::3] = [2 * (v == 2) for v in person["keypoints"][2::3]]
-    given = Truth("aic14", people=lambda: alike)
+    given = Truth("aic14", people=lambda: same)
     recall = scored(CocoAP(given, nms="none"), people)["AR/mean"]
     assert own == pytest.approx(recall, abs=1e-12)
 

@@ -1,4 +1,4 @@
-"""Coverage, energy score and recalibration of Gaussians, for which they are known."""
+"""Coverage, energy score and recalibration of Gaussians, which have closed forms."""
 
 import numpy as np
 import pytest
@@ -31,13 +31,13 @@ def curve(found, name=""):
 @pytest.mark.parametrize("D", [2, 3])
 def test_a_perfect_model_is_calibrated_up_to_its_own_share_of_the_mean(D):
     found = measured(*gaussians(D=D))
-    known = [0.11, 0.20, 0.30, 0.39, 0.49, 0.58, 0.68, 0.78, 0.88]
-    np.testing.assert_allclose(curve(found), known, atol=0.012)
+    expected = [0.11, 0.20, 0.30, 0.39, 0.49, 0.58, 0.68, 0.78, 0.88]
+    np.testing.assert_allclose(curve(found), expected, atol=0.012)
     assert found["calibration_error"] == pytest.approx(0.015, abs=0.006)
 
 
 @pytest.mark.parametrize(("D", "half"), [(2, 0.89), (3, 0.94)])
-def test_hypotheses_twice_too_far_apart_are_found_and_mended(D, half):
+def test_hypotheses_of_twice_the_deviation_are_recalibrated(D, half):
     wide, truth = gaussians(2.0, D)
     found = measured(wide, truth)
     assert found["coverage@0.5"] == pytest.approx(half, abs=0.01)
@@ -45,17 +45,17 @@ def test_hypotheses_twice_too_far_apart_are_found_and_mended(D, half):
     c = factor(columns(wide, truth)["half"].numpy())
     assert c == pytest.approx(0.525 if D == 2 else 0.52, abs=0.01)
     other, unseen = gaussians(2.0, D, seed=1)
-    mended = measured(other, unseen, c)
-    assert mended["coverage@0.5/recalibrated"] == pytest.approx(0.5, abs=0.01)
-    assert mended["calibration_error/recalibrated"] < 0.02
-    assert mended["spread/recalibrated"] == pytest.approx(
+    after = measured(other, unseen, c)
+    assert after["coverage@0.5/recalibrated"] == pytest.approx(0.5, abs=0.01)
+    assert after["calibration_error/recalibrated"] < 0.02
+    assert after["spread/recalibrated"] == pytest.approx(
         c * calibration.spread(other).mean().item(), rel=1e-9
     )
-    assert mended["energy_score/recalibrated"] < mended["energy_score"]
+    assert after["energy_score/recalibrated"] < after["energy_score"]
 
 
-def test_hypotheses_half_as_far_apart_cover_as_much_as_a_gaussian():
-    """With the true mean known, |y| is Rayleigh: the level p of half the deviation covers
+def test_hypotheses_of_half_the_deviation_cover_as_much_as_a_gaussian():
+    """About the true mean |y| is Rayleigh: the level p of half the deviation covers
     1 - (1 - p)^(1/4), up to the error of 50 draws."""
     g = torch.Generator().manual_seed(0)
     narrow = 0.5 * torch.randn(1250, 50, 16, 2, generator=g).double()
@@ -66,7 +66,7 @@ def test_hypotheses_half_as_far_apart_cover_as_much_as_a_gaussian():
     assert measured(narrow, truth)["calibration_error"] == pytest.approx(error, abs=0.01)
 
 
-def test_the_energy_score_has_its_known_values_and_is_least_for_the_truth():
+def test_the_energy_score_has_its_closed_form_and_is_least_for_the_truth():
     scores = {}
     for scale in (1.0, 2.0, 0.5):
         g = torch.Generator().manual_seed(0)
@@ -81,7 +81,7 @@ def test_the_energy_score_has_its_known_values_and_is_least_for_the_truth():
     assert scores[1.0] < scores[2.0]
 
 
-def test_a_point_mass_scores_its_distance_covers_nothing_and_cannot_be_mended():
+def test_a_point_mass_scores_its_distance_and_covers_nothing():
     _, truth = gaussians(n=10)
     same = torch.zeros(10, 20, 16, 3, dtype=torch.float64)
     distance = truth.flatten(1).norm(dim=-1)
@@ -89,7 +89,7 @@ def test_a_point_mass_scores_its_distance_covers_nothing_and_cannot_be_mended():
     torch.testing.assert_close(energy_score(same[:, :1], truth), distance)
     found = columns(same, truth)
     assert (found["coverage"] == 0).all()
-    with pytest.raises(ValueError, match="alike"):
+    with pytest.raises(ValueError, match="not all the same"):
         factor(found["half"].numpy())
 
 
@@ -99,7 +99,7 @@ def test_the_energy_score_of_two_hypotheses_by_hand():
     assert energy_score(hypotheses, truth).item() == pytest.approx((8 + 10) / 2 - 6 / 2)
 
 
-def test_more_than_fifty_are_not_read_and_few_have_no_coverage():
+def test_more_than_fifty_are_not_used_and_few_have_no_coverage():
     hypotheses, truth = gaussians(n=20, K=60)
     assert measured(hypotheses, truth, 1.3) == measured(hypotheses[:, :50], truth, 1.3)
     few = measured(hypotheses[:, :9], truth, 1.3)

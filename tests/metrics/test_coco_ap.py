@@ -1,4 +1,4 @@
-"""COCO's figures: against three evaluators (golden/coco_eval_*), and properties of the metric."""
+"""COCO's figures as by three evaluators (golden/coco_eval_*), and properties of the metric."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ CASES = [
 
 
 def coco(gt, layout="coco17", area="file", whole=True, **options):
-    """The metric of what an annotation file holds."""
+    """The metric of an annotation file's content."""
     return CocoAP(truth(gt, layout, area, whole=whole), **options)
 
 
@@ -102,7 +102,7 @@ def test_images_without_an_answer_count(cases, scored):
     assert scored(coco(gt, whole=False), some)["AR/mean"] == 1.0
 
 
-def test_figures_depend_neither_on_order_nor_batches_nor_on_samples_seen_twice(cases, answers):
+def test_figures_do_not_depend_on_order_batches_or_repeated_samples(cases, answers):
     case = cases["all_scores_tied"]
     order = np.random.default_rng(0).permutation(len(case["dt"])).tolist()
     whole, pieces = coco(case["gt"]), coco(case["gt"])
@@ -122,7 +122,7 @@ def test_copies_of_lower_score_are_suppressed_and_without_that_do_not_help(cases
     assert without[1]["AP/mean"] <= without[0]["AP/mean"]
 
 
-def test_the_rule_of_scores_decides_who_comes_first(cases, answers):
+def test_the_rule_of_scores_decides_which_person_is_first(cases, answers):
     gt = cases["mmpose_test_coco"]["gt"]
     person = next(p for p in gt["annotations"] if p["num_keypoints"] > 10)
     poses, sample = answers([person | {"score": 0.9}, person | {"score": 0.5}], "coco17")
@@ -135,10 +135,10 @@ def test_the_rule_of_scores_decides_who_comes_first(cases, answers):
     ):
         metric = coco(gt, score=rule, nms="none")
         metric.update("mean", poses, sample)
-        assert metric.people("mean").scores.tolist() == pytest.approx(expected)
+        assert metric.people(metric.table("mean")).scores.tolist() == pytest.approx(expected)
         best = coco(gt, score=rule)
         best.update("mean", poses, sample)
-        assert best.people("mean").joint_scores[0, 0] == (0.5 if boxes_win else 0.8)
+        assert best.people(best.table("mean")).joint_scores[0, 0] == (0.5 if boxes_win else 0.8)
 
 
 def test_suppression_reads_the_padded_crop_or_the_area_of_the_sample(cases, answers):
@@ -152,7 +152,7 @@ def test_suppression_reads_the_padded_crop_or_the_area_of_the_sample(cases, answ
         poses, sample = answers(pair, "coco17")
         sample |= {"scale": torch.full((2, 2), 300.0), "area": torch.full((2,), 900.0)}
         metric.update("mean", poses, sample)
-        kept[rule] = len(metric.people("mean").scores)
+        kept[rule] = len(metric.people(metric.table("mean")).scores)
     assert kept == {"padded": 1, "annotation": 2}
 
 
@@ -190,7 +190,7 @@ def test_without_people_to_find_figures_are_minus_one(cases, scored):
     assert ten(scored(coco(gt), cases["mmpose_test_coco"]["dt"])) == [-1.0] * 10
 
 
-def test_data_of_ones_own_have_other_joints_sigmas_and_areas(scored):
+def test_the_users_data_may_have_other_joints_sigmas_and_areas(scored):
     layout = skeleton("mpii16")
     rng = np.random.default_rng(1)
     points = rng.uniform(100, 300, (6, 16, 2))
@@ -255,7 +255,7 @@ def test_what_cannot_be_scored_is_refused(cases, answers):
     poses, sample = answers(case["dt"], "coco17")
     with pytest.raises(ValueError, match="poses of mpii16 cannot be scored as coco17"):
         metric.update("mean", replace(poses, skeleton="mpii16"), sample)
-    with pytest.raises(ValueError, match="no image 17, that of sample 0"):
+    with pytest.raises(ValueError, match="image 17 of sample 0 is not in the annotations"):
         metric.update("mean", poses, sample | {"meta": {"image_id": [17] * len(case["dt"])}})
     poses.keypoints[3, 5, 0] = torch.nan
     with pytest.raises(ValueError, match="the pose of 3 is not finite"):
@@ -263,7 +263,7 @@ def test_what_cannot_be_scored_is_refused(cases, answers):
     assert metric.compute() == {}
 
 
-def test_nothing_is_printed_and_the_report_counts_who_is_ignored(cases, scored, capfd):
+def test_nothing_is_printed_and_the_report_counts_ignored_people(cases, scored, capfd):
     case = cases["mmpose_test_coco"]
     metric = coco(case["gt"])
     scored(metric, case["dt"])

@@ -1,4 +1,4 @@
-"""CrowdPose's figures: against its official code and xtcocotools, and on its validation labels."""
+"""CrowdPose's figures as by its official code and xtcocotools, and on its validation labels."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ NAMES = ["AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP
 
 
 def metric(gt):
-    """The metric of what an annotation file holds."""
+    """The metric of an annotation file's content."""
     given = truth(gt, "crowdpose14", "0.53*w*h", ["num_keypoints"])
     return CocoAP(given, crowdpose(), nms="none")
 
@@ -79,17 +79,17 @@ def test_the_truth_is_perfect_everywhere(labels, scored):
     assert nine(scored(metric(some), found)) == [1.0] * 9
 
 
-def test_counting_joints_anew_changes_the_figures(labels, scored):
-    """People who have no more than head or neck labelled are ignored by the stored count."""
+def test_counting_joints_again_changes_the_figures(labels, scored):
+    """The stored count ignores people with only head or neck labelled."""
     some = part(labels, labels["images"][:40])
     recounted = json.loads(json.dumps(some))
     for person in recounted["annotations"]:
         person["num_keypoints"] = sum(v > 0 for v in person["keypoints"][2::3])
     found = [p for p in some["annotations"] if p["num_keypoints"]]
     stored = scored(metric(some), found)
-    anew = scored(metric(recounted), found)
+    again = scored(metric(recounted), found)
     assert stored["AR/mean"] == 1.0
-    assert anew["AR/mean"] < 0.95
+    assert again["AR/mean"] < 0.95
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Shares of correct keypoints: against HRNet and mmpose, by hand, and on data/lspet_crops."""
+"""Shares of correct keypoints as by HRNet and mmpose, by hand, and on data/lspet_crops."""
 
 import json
 
@@ -39,7 +39,7 @@ def shown(metric, pred, truth, visible=None, rows=None, rule="mean", **further):
         "visible_annotation": visible[rows],
         **{key: x[rows] for key, x in further.items()},
     }
-    name = metric.answers.skeleton.name
+    name = metric.skeleton.name
     metric.update(rule, Poses(pred, spread, pred[:, None], spread, name), sample)
     return metric
 
@@ -126,7 +126,7 @@ def test_strict_parts_need_both_ends():
     truth = bodies()
     pred = truth.clone()
     length = (truth[0, numbered("left_elbow")] - truth[0, numbered("left_wrist")]).norm()
-    pred[0, numbered("left_wrist"), 0] += 0.5 * length  # of ten sticks, all hold
+    pred[0, numbered("left_wrist"), 0] += 0.5 * length  # all of ten sticks are right
     assert shown(torso_pck(), pred, truth).compute()["lsp/pcp/mean"] == 100.0
     pred[0, numbered("left_wrist"), 0] += 0.01
     assert shown(torso_pck(), pred, truth).compute()["lsp/pcp/mean"] == 90.0
@@ -151,7 +151,7 @@ def test_head_segments_measure_where_there_are_no_head_boxes():
         assert figures["lsp/pckh@0.5/mean"] == right
 
 
-def test_figures_depend_neither_on_order_nor_batches_nor_on_samples_seen_twice():
+def test_figures_do_not_depend_on_order_batches_or_repeated_samples():
     rng = torch.Generator().manual_seed(0)
     truth = bodies(30) + 10 * torch.randn(30, 14, 2, generator=rng)
     pred = truth + 15 * torch.randn(30, 14, 2, generator=rng)
@@ -190,8 +190,13 @@ def test_joints_beyond_the_limbs_are_pooled_too():
 
 def test_poses_of_other_joints_are_refused():
     poses = Poses(*[torch.zeros(1, 17, 2)] * 4, "coco17")
+    sample = {
+        "id": ["0"],
+        "keypoints_annotation": bodies(),
+        "visible_annotation": torch.ones(1, 14),
+    }
     with pytest.raises(ValueError, match="poses of coco17 cannot be scored as crowdpose14"):
-        torso_pck().update("mean", poses, {})
+        torso_pck().update("mean", poses, sample)
 
 
 # ------------------------------------------------------------------ mmpose's functions
@@ -205,9 +210,9 @@ def golden(shared):
 
 def test_shares_and_distances_are_those_of_mmpose(golden):
     norm, mask = golden["norm"], golden["mask"]
-    known = (norm > 0).all(1)  # a norm of 0 leaves its person out
+    sized = (norm > 0).all(1)  # a norm of 0 leaves its person out
     divisor = torch.where(norm > 0, norm, 1.0)[:, None]
-    scaled = errors(golden["pred"] / divisor, golden["gt"] / divisor, known.double())
+    scaled = errors(golden["pred"] / divisor, golden["gt"] / divisor, sized.double())
     for t in (0.05, 0.1, 0.2, 0.5):
         share = pck(scaled, mask, t, strict=True) / 100
         np.testing.assert_allclose(share.nan_to_num(-1), golden[f"pck_{t}"], atol=1e-6)
@@ -243,10 +248,10 @@ def test_shares_of_heatmaps_are_those_that_both_codes_print_in_training(shared):
 
 
 def test_pooled_joints_are_weighted_by_how_many_count():
-    apart = torch.tensor([[0.1, 0.3], [0.3, 0.3], [0.1, 0.1]])
+    distances = torch.tensor([[0.1, 0.3], [0.3, 0.3], [0.1, 0.1]])
     counted = torch.tensor([[True, True], [True, False], [True, False]])
-    assert pck(apart, counted, 0.2).tolist() == pytest.approx([200 / 3, 0])
-    assert pooled_pck(apart, counted, 0.2) == pytest.approx(50)
+    assert pck(distances, counted, 0.2).tolist() == pytest.approx([200 / 3, 0])
+    assert pooled_pck(distances, counted, 0.2) == pytest.approx(50)
 
 
 # ------------------------------------------------------------------ the head, MPII

@@ -1,4 +1,4 @@
-"""MPI-INF-3DHP's tables against its MATLAB code, run in Octave (golden/pck3d_3dhp*)."""
+"""MPI-INF-3DHP's tables as by its MATLAB code, run in Octave (golden/pck3d_3dhp*)."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_tables_are_those_of_the_matlab_code(golden, by):
     assert (names[0], names[-1], list(got["auc"]["All"])[-1]) == ("head_top", "Average", "Total")
 
 
-def test_thresholds_are_strict_and_begin_at_0():
+def test_thresholds_are_strict_and_start_at_0():
     errors = torch.tensor([0.0, 149.999, 150.0, 150.001], dtype=torch.float64)
     assert pck150(errors) == 50
     assert auc(errors[:1]) == pytest.approx(100 * 30 / 31)

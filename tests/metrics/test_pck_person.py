@@ -46,7 +46,7 @@ def test_the_headline_is_the_share_of_joints_within_a_fifth_of_the_box():
     assert figures["jhmdb/joints/mean"] == 15
 
 
-def test_a_joint_exactly_at_the_threshold_is_right_unless_it_must_be_nearer():
+def test_a_joint_at_the_threshold_is_right_unless_the_rule_is_strict():
     shift = np.full((1, 15), 0.2 * SIZE)
     assert scored(shift, sample())["jhmdb/pck_person@0.2/mean"] == 100
     assert scored(shift, sample(), strict=True)["jhmdb/pck_person@0.2/mean"] == 0

@@ -58,7 +58,7 @@ def score(*updates, name="mean", skeleton="h36m17", **options):
 
 
 def by_hand(poses, sample):
-    """Centred prediction and truth in mm, and what each frame's action is."""
+    """Centred prediction and truth in mm, and the action of each frame."""
     pred, truth = (1000 * x.double() for x in (poses.keypoints, sample["keypoints"]))
     return pred - pred[:, :1], truth - truth[:, :1], np.array(sample["meta"]["action"])
 
@@ -106,7 +106,7 @@ def released(shared):
     return poses, sample, golden
 
 
-def test_rows_of_actions_agree_with_the_released_protocol_1_and_the_true_protocol_2(shared):
+def test_rows_of_actions_are_the_released_protocol_1_and_true_protocol_2(shared):
     *batch, golden = released(shared)
     figures = score(batch)
     for i, action in enumerate(("Directions", "Photo", "Walking")):
@@ -225,7 +225,7 @@ def test_spread_is_the_mean_over_the_joints_that_are_not_the_root():
     assert score((poses, sample))["spread/mean"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_spread_of_occluded_joints_is_apart_from_that_of_the_others():
+def test_the_spread_of_occluded_joints_is_separate_from_the_others():
     poses, sample = frames()
     poses.scores[:] = 0.9
     assert not any(k.endswith(("occluded", "visible")) for k in score((poses, sample)))

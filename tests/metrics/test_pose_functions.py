@@ -1,4 +1,4 @@
-"""Errors of 3D poses against published implementations and by hand."""
+"""Errors of 3D poses as by published implementations, and by hand."""
 
 import numpy as np
 import pytest
@@ -65,7 +65,7 @@ def test_the_best_of_several_hypotheses_agrees_per_pose(shared):
     )
 
 
-def test_alignment_mends_every_similarity_and_no_reflection():
+def test_alignment_removes_every_similarity_and_no_reflection():
     target = random_poses(50, 17)
     q, t = torch.randn(50, 4).double(), torch.randn(50, 1, 3).double()
     turn = quaternion_to_matrix(q / q.norm(dim=-1, keepdim=True))
@@ -98,7 +98,7 @@ def test_a_prediction_of_size_zero_gives_a_finite_error(dtype):
     assert torch.equal(n_mpjpe(torch.zeros_like(target), target), mpjpe(target * 0, target))
 
 
-def test_scaling_is_mended_by_the_scaled_error_alone():
+def test_only_the_scaled_error_ignores_the_scale():
     target = random_poses(9, 17)
     torch.testing.assert_close(n_mpjpe(2.5 * target, target), torch.zeros(9).double())
     torch.testing.assert_close(mpjpe(1.1 * target, target), 0.1 * target.norm(dim=-1).mean(-1))

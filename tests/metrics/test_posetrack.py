@@ -12,7 +12,6 @@ from helpers.annotations import video_truth
 
 from posediff.diffusion.aggregate import Poses
 from posediff.metrics.posetrack import PoseTrackAP, score, within
-from posediff.metrics.posetrack_files import documents
 from posediff.metrics.result_files import write_posetrack
 from posediff.pose.skeleton import skeleton
 
@@ -22,7 +21,7 @@ EVALUATORS = ("poseval", "posetrack21")
 
 
 def document(people, frames=1, scored=False, joints=SLOTS, regions=()):
-    """people: of each its frame, its points (17, 2), the joints it has, and scores if `scored`."""
+    """people: frame, points (17, 2), flags of the joints and, if `scored`, scores of each."""
     images = [{"id": n, "file_name": f"images/v/{n:06d}.jpg"} for n in range(frames)]
     for image in images:
         image |= {"ignore_regions_x": [x for x, _ in regions]}
@@ -57,6 +56,11 @@ def ap(people, predictions, evaluator="poseval", **more):
     truth = {"v.json": document(people, **more)}
     results = {"v.json": document(predictions, scored=True, **more)}
     return score(truth, results, evaluator)
+
+
+def loaded(path):
+    files = path.glob("*.json") if path.is_dir() else [path]
+    return {file.name: json.loads(file.read_bytes()) for file in files}
 
 
 def posetrack(documents, whole=True, **options):
@@ -130,7 +134,7 @@ SQUARE = ([100, 200, 200, 100], [100, 100, 200, 200])
 
 
 @pytest.mark.parametrize("evaluator", EVALUATORS)
-def test_what_lies_inside_an_ignored_region_vanishes_and_its_edge_is_outside(evaluator):
+def test_joints_inside_an_ignored_region_do_not_count_on_its_edge_they_do(evaluator):
     at = points()
     at[0], at[1] = (150, 150), (200, 150)  # nose inside, head bottom on the edge
     got = ap([(0, at, ALL)], [found(at)], evaluator, regions=[SQUARE])
@@ -152,7 +156,7 @@ def test_a_person_wholly_in_a_region_and_a_prediction_there_do_not_count():
     assert np.isnan(alone["mAP"]), "no person is left"
 
 
-def test_predictions_are_false_where_all_people_are_ignored_and_free_where_none_are_annotated():
+def test_predictions_are_false_if_people_are_ignored_but_not_if_none_exist():
     inside, at = np.full((17, 2), 150.0), points() + 500
     people = [(0, inside, ALL), (1, at, ALL)]
     false = [found(at, score=0.9), found(at, score=0.5, frame=1)]
@@ -162,7 +166,7 @@ def test_predictions_are_false_where_all_people_are_ignored_and_free_where_none_
 
 
 def test_a_tied_duplicate_counts_after_the_person_that_was_found():
-    """Poseval's own order of ties gives 50."""
+    """50 in poseval's own order of ties."""
     assert ap([(0, points(), ALL)], [found(points()), found(points())])["mAP"] == 100
 
 
@@ -182,7 +186,7 @@ def test_ties_do_not_depend_on_the_order_of_files_or_samples():
     assert 5 < figures.pop() < 95
 
 
-def test_a_better_scored_duplicate_that_comes_later_costs_half():
+def test_a_later_duplicate_of_a_better_score_costs_half():
     assert ap([(0, points(), ALL)], [found(points()), found(points(), score=0.9)])["mAP"] == 50
 
 
@@ -210,7 +214,7 @@ def test_joints_that_no_person_has_are_left_out_or_score_0():
     assert missed["mAP"] == pytest.approx(100 * 14 / 15), "annotated, but never predicted"
 
 
-def test_points_beyond_the_picture_count_in_one_evaluator_alone():
+def test_points_outside_the_image_count_in_one_evaluator_only():
     at = points()
     at[0] = (-5, 40)
     assert ap([(0, at, ALL)], [found(at)])["AP:nose"] == 100
@@ -262,14 +266,14 @@ def spoil(results, what):
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("a frame is missing", r"v\.json: 1 frames for 2 annotated ones: every frame must be"),
+        ("a frame is missing", r"v\.json: 1 frames for 2 annotated ones: list every frame"),
         ("a frame has another name", r"v\.json: images\[1\]: file_name is w\.jpg, that of the ann"),
-        ("a track twice", r"v\.json: annotations\[1\]: track_id 0 stands twice in image 0"),
+        ("a track twice", r"v\.json: annotations\[1\]: second person of track_id 0 in image 0"),
         (
             "a track too large",
-            r"v\.json: annotations\[0\]: track_id must lie in 0 \.\. 9999, got 1",
+            r"v\.json: annotations\[0\]: track_id must be in 0 \.\. 9999, got 1",
         ),
-        ("no track", r"v\.json: annotations\[0\]: track_id must lie in 0 \.\. 9999, got None"),
+        ("no track", r"v\.json: annotations\[0\]: track_id must be in 0 \.\. 9999, got None"),
         ("a point is no number", r"v\.json: annotation 1 of image 0: keypoints must be 51 finite"),
         ("too few numbers", r"v\.json: annotation 1 of image 0: keypoints must be 51 finite"),
         ("too few scores", r"v\.json: annotation 1 of image 0: scores must be 17 finite"),
@@ -290,7 +294,7 @@ def test_result_files_that_cannot_be_scored_are_named(what, message):
         score(truth, results)
 
 
-def test_a_person_without_a_head_box_is_named_and_needs_none_without_joints():
+def test_a_person_with_joints_needs_a_head_box():
     truth = {"v.json": document([found(points()), found(points())])}
     truth["v.json"]["annotations"][1].pop("bbox_head")
     with pytest.raises(ValueError, match=r"v\.json: annotations\[1\]: no bbox_head.*eval=pck"):
@@ -393,7 +397,7 @@ def test_what_is_written_scores_as_what_was_scored(tmp_path):
     ],
 )
 def test_the_annotation_as_the_answer_is_a_hundred_also_when_written(shared, tmp_path, place):
-    truth = documents(shared / "data" / place)
+    truth = loaded(shared / "data" / place)
     metric = posetrack(truth)
     metric.update("mean", *answers(truth))
     assert metric.compute()["mAP/mean"] == pytest.approx(100, abs=1e-9)
@@ -410,8 +414,8 @@ def test_labels_that_count_from_one_are_answered_so(tmp_path):
     folders = [tmp_path / str(origin) for origin in (0, 1)]
     for origin, folder in enumerate(folders):
         from_origin = {name: video | {"origin": origin} for name, video in truth.items()}
-        write_posetrack(folder, from_origin, metric.people("mean"))
-    zero, one = (documents(folder)["v.json"]["annotations"][0] for folder in folders)
+        write_posetrack(folder, from_origin, metric.people(metric.table("mean")))
+    zero, one = (loaded(folder)["v.json"]["annotations"][0] for folder in folders)
     for joint in JOINTS:
         slot = 3 * SLOTS.index(joint)
         assert one["keypoints"][slot] == pytest.approx(zero["keypoints"][slot] + 1)
@@ -422,7 +426,7 @@ def test_labels_that_count_from_one_are_answered_so(tmp_path):
 def test_files_without_head_boxes_are_named(shared):
     folder = shared / "data/bonn_posetrack/annotations/train"
     with pytest.raises(ValueError, match=r"\d+\.json: annotations\[\d+\]: no bbox_head"):
-        PoseTrackAP(video_truth(documents(folder)))
+        PoseTrackAP(video_truth(loaded(folder)))
 
 
 def test_a_part_that_is_held_back_is_scored_by_the_frames_that_were_seen():
@@ -444,7 +448,7 @@ def test_the_score_of_a_joint_is_its_peak_or_that_times_the_box(tmp_path):
         metric = posetrack(truth, joint_score=joint_score)
         metric.update("mean", poses, sample)
         wanted = poses.scores * factor[:, None].double()
-        torch.testing.assert_close(metric.people("mean").joint_scores, wanted)
+        torch.testing.assert_close(metric.people(metric.table("mean")).joint_scores, wanted)
         assert metric.summary()["joint_score"] == joint_score
 
 
@@ -459,7 +463,7 @@ def test_copies_of_a_better_person_can_be_taken_out():
     for nms, left in (("none", 48), ("oks", 24)):
         metric = posetrack(truth, nms=nms)
         metric.update("mean", double, both)
-        assert len(metric.people("mean").images) == left
+        assert len(metric.people(metric.table("mean")).images) == left
 
 
 def test_poses_that_cannot_be_scored_are_named():
@@ -473,18 +477,18 @@ def test_poses_that_cannot_be_scored_are_named():
     with pytest.raises(ValueError, match=r"the pose of v\.json/images/v/000000\.jpg/3 is not fin"):
         metric.update("mean", replace(poses, keypoints=keypoints), sample)
     sample["meta"]["file"][0] = "images/v/7.jpg"
-    with pytest.raises(ValueError, match=r"no image images/v/7\.jpg, that of sample .* in the ann"):
+    with pytest.raises(ValueError, match=r"image images/v/7\.jpg of sample .* not in the ann"):
         metric.update("mean", poses, sample)
     for key in ("evaluator", "joint_score", "nms"):
         with pytest.raises(ValueError, match=rf"eval\.metric\.{key} must be .* got 'no'"):
             posetrack(truth, **{key: "no"})
 
 
-def test_nothing_is_written_of_numbers_that_are_not_finite_and_of_unknown_frames(tmp_path):
+def test_nothing_is_written_if_numbers_are_not_finite_or_frames_unknown(tmp_path):
     truth = two_videos()
     metric = posetrack(truth)
     metric.update("mean", *answers(truth))
-    found = metric.people("mean")
+    found = metric.people(metric.table("mean"))
     with pytest.raises(ValueError, match="not finite; nothing is written"):
         write_posetrack(
             tmp_path / "x", truth, found._replace(keypoints=found.keypoints * torch.inf)

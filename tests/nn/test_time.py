@@ -19,8 +19,8 @@ def test_the_time_embedding_is_two_layers_on_sines_and_cosines():
     expected = functional.linear(h * h.sigmoid(), layer.fc2, layer.fc2_bias)
     torch.testing.assert_close(layer(t), expected, rtol=0, atol=1e-12)
     with torch.no_grad():
-        alike = layer(torch.full((5,), 24))
-    torch.testing.assert_close(alike, expected[2:3], rtol=0, atol=1e-12)
+        equal = layer(torch.full((5,), 24))
+    torch.testing.assert_close(equal, expected[2:3], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("width", [2, 7])

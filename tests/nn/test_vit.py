@@ -36,9 +36,9 @@ def test_sizes_are_the_published_ones(variant, count):
     with torch.device("meta"):
         network = ViT(variant, joints=17)
     assert sum(p.numel() for p in network.parameters()) == count
-    own = [p for name, p in network.named_parameters() if not name.startswith(HEAD)]
+    trunk = [p for name, p in network.named_parameters() if not name.startswith(HEAD)]
     if variant == "base":
-        assert sum(p.numel() for p in own) == 85_794_816
+        assert sum(p.numel() for p in trunk) == 85_794_816
 
 
 def test_features_and_heatmaps_are_those_of_the_official_code(golden, recipe):
@@ -68,7 +68,7 @@ def test_attention_is_softmax_of_queries_and_keys_times_values():
     torch.testing.assert_close(layer(x), expected)
 
 
-def test_crops_that_it_is_not_built_for_are_refused(tiny):
+def test_crops_of_another_size_are_refused(tiny):
     with pytest.raises(ValueError, match="crops of 96 x 128, got 128 x 96"):
         tiny(size=(96, 128))(torch.zeros(1, 3, 96, 128))
     with pytest.raises(ValueError, match="multiples of 16"):

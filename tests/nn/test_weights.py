@@ -1,7 +1,4 @@
-"""Every public layout of weights, written under its own names and read back.
-
-The names are those of the released files, made here from ours the other way round.
-"""
+"""Every public layout of weights, written under its released names and read back."""
 
 import pickle
 import re
@@ -35,8 +32,8 @@ def an_hrnet(**options):
 
 
 def filled(build):
-    """Its entries, each a number of its own."""
-    with torch.device("meta"):  # no time for what it begins with
+    """A state dict of random tensors."""
+    with torch.device("meta"):  # without the time for initial weights
         state = build().state_dict()
     return {
         k: torch.randn(x.shape) if x.is_floating_point() else torch.zeros(x.shape, dtype=x.dtype)
@@ -50,13 +47,13 @@ def saved(path, content):
 
 
 def under(state, *rules):
-    """Renamed by (pattern, name) one after the other."""
+    """The state renamed by rules (pattern, name), one after another."""
     for pattern, name in rules:
         state = {re.sub(pattern, name, key): x for key, x in state.items()}
     return state
 
 
-# --- the layouts: of our entries, (what the file holds, what the file has more)
+# --- the layouts: the content of a released file, from our entries
 
 IMAGENET = ["classifier.weight", "incre_modules.0.0.conv1.weight", "final_layer.0.weight"]
 
@@ -76,7 +73,7 @@ def hrnet_parallel(state):
 
 def hrnet_mmpose(state):
     state = under(state, (r"^(?!final_layer)", "backbone."), (r"^final_layer", "head.final_layer"))
-    meta = {"epoch": 210, "score": np.float64(0.7), "seen": np.arange(3.0)}  # as theirs have
+    meta = {"epoch": 210, "score": np.float64(0.7), "curve": np.arange(3.0)}  # as in their files
     return {"meta": meta, "state_dict": state}
 
 
@@ -120,18 +117,18 @@ def vit_transformers(state):
         (r"^final_layer\.", "head.conv."),
         (r"^(?!head)", "backbone."),
     )
-    apart = {}
+    split = {}
     for key, x in state.items():
         parts = zip(("query", "key", "value"), x.chunk(3), strict=True) if ".qkv." in key else ()
-        apart |= {key.replace(".attn.qkv.", f".attention.attention.{p}."): y for p, y in parts}
+        split |= {key.replace(".attn.qkv.", f".attention.attention.{p}."): y for p, y in parts}
     whole = {key: x for key, x in state.items() if ".qkv." not in key}
-    return {key: x.clone() for key, x in sorted((whole | apart).items())}
+    return {key: x.clone() for key, x in sorted((whole | split).items())}
 
 
 def lite0_package(state):
-    own = {k: x for k, x in state.items() if not k.startswith("pyramid.")}
-    names = under(own, (r"(^|\.)(?=[a-z])(?!weight|bias|running|num_batches)", r"\1_"))
-    return names | {"_conv_head.weight": torch.zeros(2), "_fc.bias": torch.zeros(2)}
+    trunk = {k: x for k, x in state.items() if not k.startswith("pyramid.")}
+    renamed = under(trunk, (r"(^|\.)(?=[a-z])(?!weight|bias|running|num_batches)", r"\1_"))
+    return renamed | {"_conv_head.weight": torch.zeros(2), "_fc.bias": torch.zeros(2)}
 
 
 @pytest.mark.parametrize(
@@ -179,7 +176,7 @@ def test_queries_come_before_keys_and_keys_before_values():
 
 
 @pytest.mark.parametrize("build", [an_hrnet, a_vit, EfficientNetLite0, Small])
-def test_our_own_names_mean_themselves(build):
+def test_our_names_are_not_renamed(build):
     with torch.device("meta"):
         assert all(weights.our_name(name) == name for name in build().state_dict())
 
@@ -187,12 +184,10 @@ def test_our_own_names_mean_themselves(build):
 def test_maes_square_of_positions_and_smaller_patches_fit_to_the_crop(tmp_path):
     build = partial(a_vit, joints=None)
     network = build()
-    own = (r"^(deconv_layers|project|final_layer)", "drop"), (r"^last_norm\.", "norm.")
-    state = {k: x for k, x in under(filled(build), *own).items() if not k.startswith("drop")}
-    squares = torch.arange(5.0)[:, None].expand(5, 5)  # grows from the top to the bottom
-    state["pos_embed"] = torch.cat([torch.ones(1), squares.flatten()])[None, :, None].repeat(
-        1, 1, 16
-    )
+    rules = (r"^(deconv_layers|project|final_layer)", "drop"), (r"^last_norm\.", "norm.")
+    state = {k: x for k, x in under(filled(build), *rules).items() if not k.startswith("drop")}
+    square = torch.arange(5.0).repeat_interleave(5)  # 5 x 5, grows from the top to the bottom
+    state["pos_embed"] = torch.cat([torch.ones(1), square])[None, :, None].repeat(1, 1, 16)
     state["patch_embed.proj.weight"] = torch.ones(16, 3, 14, 14)
     path = saved(tmp_path / "mae.pth", {"model": state | {"cls_token": torch.zeros(1, 1, 16)}})
     report = weights.load(network, path)
@@ -210,7 +205,7 @@ def test_maes_square_of_positions_and_smaller_patches_fit_to_the_crop(tmp_path):
     torch.testing.assert_close(grid.mean(), torch.tensor(2.0))
 
 
-def test_positions_without_a_class_token_get_a_slot_of_nothing(tmp_path):
+def test_positions_without_a_class_token_get_a_slot_of_0(tmp_path):
     network = a_vit()
     state = filled(a_vit)
     inside = state["pos_embed"][:, 1:]
@@ -227,7 +222,7 @@ def test_a_vit_of_other_crops_of_the_same_shape_is_resampled(tmp_path):
     assert large.pos_embed.shape == (1, 1 + 8 * 6, 16)
 
 
-def test_a_head_for_other_joints_is_left_as_it_was_and_reported(tmp_path):
+def test_a_head_for_other_joints_is_not_changed_and_reported(tmp_path):
     network, path = an_hrnet(joints=5), tmp_path / "weights.pth"
     before = network.final_layer.weight.clone()
     report = weights.load(network, saved(path, filled(an_hrnet)))
@@ -236,18 +231,18 @@ def test_a_head_for_other_joints_is_left_as_it_was_and_reported(tmp_path):
     first, *lines = str(report).splitlines()
     assert first == f"{path}: {len(report.read)} of {len(report.read) + 2} entries of HRNet read"
     assert lines == [
-        "  missing in the file, left as it was: final_layer.weight",
-        "  missing in the file, left as it was: final_layer.bias",
+        "  missing in the file, not changed: final_layer.weight",
+        "  missing in the file, not changed: final_layer.bias",
         "  unused: final_layer.weight",
         "  unused: final_layer.bias",
     ]
 
 
-# --- what cannot be read is one line, and the network stays as it was
+# --- errors are one line, and do not change the network
 
 
 class Code:
-    """Unpickled, it would make a folder."""
+    """Would make a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -261,23 +256,23 @@ def without(name):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (lambda: filled(an_hrnet) | {"conv2.weight": torch.zeros(64, 3, 3, 3)},
-         r"entry conv2\.weight has shape \(64, 3, 3, 3\), wanted is \(64, 64, 3, 3\)"),
+         r"entry conv2\.weight has shape \(64, 3, 3, 3\), expected \(64, 64, 3, 3\)"),
         (lambda: without("stage3.1.branches.0.2.bn1.running_var"),
          r"no entry stage3\.1\.branches\.0\.2\.bn1\.running_var"),
-        (lambda: filled(Small), r"no entry conv1\.weight; is it another network's"),
-        (lambda: filled(lambda: HRNet(width=8)), "has shape .*another network's"),
+        (lambda: filled(Small), r"no entry conv1\.weight; is it of another network"),
+        (lambda: filled(lambda: HRNet(width=8)), "has shape .*another network"),
         (lambda: {"epoch": 3}, "no tensors by name"),
         (lambda: [torch.zeros(2)], "no tensors by name"),
     ],
     ids=["a shape", "a gap", "a network", "a width", "no tensors", "a list"],
 )  # fmt: skip
-def test_what_does_not_fit_is_one_line_with_file_and_entry(content, said, tmp_path):
+def test_an_entry_that_does_not_fit_is_named_with_the_file(content, message, tmp_path):
     network, path = an_hrnet(), saved(tmp_path / "weights.pth", content())
     before = {k: x.clone() for k, x in network.state_dict().items()}
-    with pytest.raises(ValueError, match=said) as error:
+    with pytest.raises(ValueError, match=message) as error:
         weights.load(network, path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
@@ -316,6 +311,6 @@ def test_imagenet_weights_of_the_package_are_read_whole():
     assert len(report.read) + len(report.unused) == 296
 
 
-def test_imagenet_is_for_the_network_whose_weights_a_package_brings():
-    with pytest.raises(ValueError, match="no Python package brings ImageNet weights of HRNet"):
+def test_imagenet_needs_a_network_whose_weights_a_package_has():
+    with pytest.raises(ValueError, match="no Python package has ImageNet weights of HRNet"):
         weights.load(an_hrnet(), "imagenet")

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,15 +15,6 @@ from posediff.pose.affine import (
 from posediff.pose.skeleton import skeleton
 
 
-@pytest.fixture(scope="module")
-def golden(shared):
-    def load(name):
-        with np.load(shared / "golden" / name, allow_pickle=False) as file:
-            return {key: torch.from_numpy(file[key]) for key in file if file[key].dtype.kind != "U"}
-
-    return load
-
-
 def close(ours, reference, tolerance):
     """Absolute for small entries, relative for large ones."""
     assert ((ours - reference).abs() <= tolerance * (1 + reference.abs())).all()
@@ -35,7 +27,7 @@ def test_boxes_become_centre_and_scale_as_in_the_released_codes(golden, size):
     for reference in (z[f"center_{name}"], z[f"mm_center_{name}"]):
         torch.testing.assert_close(center, reference.double(), atol=1e-3, rtol=0)
     torch.testing.assert_close(scale, z[f"mm_scale_px_{name}"], atol=1e-3, rtol=0)
-    padded = z[f"center_{name}"][:, 0] != -1  # HRNet spares that one the padding
+    padded = z[f"center_{name}"][:, 0] != -1  # HRNet does not pad that one
     hrnet = 200 * z[f"scale_{name}"].double()
     torch.testing.assert_close(scale[padded], hrnet[padded], atol=1e-3, rtol=0)
     torch.testing.assert_close(
@@ -47,11 +39,11 @@ def test_a_box_loses_a_pixel_by_one_rule_and_none_by_the_other():
     boxes = torch.tensor(
         [[10.0, 20, 30, 40], [-5, -5, 30, 40], [90, 10, 30, 40], [120, 10, 5, 5], [3, 4, 0, 0]]
     )
-    picture = torch.tensor([100.0, 80.0])
-    hrnet, left = clean_box(boxes, picture)
-    mmpose, also = clean_box(boxes, picture, "mmpose")
-    assert left.tolist() == [True, True, True, False, False]
-    assert also.tolist() == [True, True, True, True, False]  # a line at the border
+    size = torch.tensor([100.0, 80.0])
+    hrnet, remain = clean_box(boxes, size)
+    mmpose, remain_too = clean_box(boxes, size, "mmpose")
+    assert remain.tolist() == [True, True, True, False, False]
+    assert remain_too.tolist() == [True, True, True, True, False]  # a line at the border
     assert hrnet[:3].tolist() == [[10, 20, 29, 39], [0, 0, 29, 39], [90, 10, 9, 39]]
     assert mmpose[:4].tolist() == [
         [10, 20, 30, 40],
@@ -60,7 +52,7 @@ def test_a_box_loses_a_pixel_by_one_rule_and_none_by_the_other():
         [99, 10, 0, 5],
     ]
     with pytest.raises(ValueError, match="hrnet, mmpose"):
-        clean_box(boxes, picture, "coco")
+        clean_box(boxes, size, "coco")
 
 
 def test_matrices_are_those_of_the_released_codes(golden):
@@ -72,7 +64,7 @@ def test_matrices_are_those_of_the_released_codes(golden):
             close(forward, z[name][i], 1e-3)
         for name in ("hrnet_inv", "mm_inv"):
             close(invert(forward), z[name][i], 1e-3)
-        # the released UDP code turns the other way
+        # the released UDP code turns in the other direction
         close(affine(center, scale, size, -rotation, udp=True), z["mm_udp"][i], 1e-3)
         back = transform(z["pts"][i], invert(affine(center, scale, (48, 64))))
         torch.testing.assert_close(back.double(), z["transform_preds_48x64"][i], atol=2e-3, rtol=0)
@@ -105,62 +97,55 @@ def test_a_positive_rotation_turns_the_picture_counter_clockwise(udp):
 def test_joints_in_the_mirror_are_those_of_the_released_code(golden):
     z, coco = golden("affine.npz"), skeleton("coco17")
     points, width = z["flip_in"][:, :2], int(z["flip_width"])
-    seen, visible = mirror_points(points, width, coco), z["flip_vis"][coco.flip]
-    assert torch.equal(seen * visible[:, :2], z["flip_out"][:, :2])  # HRNet erases the unseen
+    mirrored, visible = mirror_points(points, width, coco), z["flip_vis"][coco.flip]
+    assert torch.equal(mirrored * visible[:, :2], z["flip_out"][:, :2])  # HRNet sets others to 0
     assert torch.equal(visible, z["flip_out_vis"])
-    torch.testing.assert_close(mirror_points(seen, width, coco), points)
+    torch.testing.assert_close(mirror_points(mirrored, width, coco), points)
 
 
 @pytest.mark.parametrize("major", [4, 5])
-def test_crops_are_opencvs(shared, major):
-    import cv2
-
-    with np.load(shared / "golden" / f"warp_cv{major}.npz", allow_pickle=False) as file:
-        z = dict(file)
-    same = cv2.__version__.startswith(str(major))
+def test_crops_are_opencvs(golden, major):
+    z, same = golden(f"warp_cv{major}.npz"), cv2.__version__.startswith(str(major))
+    image = z["small"].numpy()
     for i in range(3):
-        matrix, size = torch.from_numpy(z[f"M{i}"]), z[f"warp{i}"].shape[1::-1]
-        ours = warp(z["small"], matrix, size)
-        apart = np.abs(ours.astype(int) - z[f"warp{i}"])
-        assert apart.max() <= (0 if same else 4)
-        assert apart.mean() <= (0 if same else 0.2)
-        exact = warp(z["small"].astype(np.float32), matrix, size)
-        assert np.abs(exact - z[f"warpf{i}"]).max() <= (0 if same else 4)
+        expected = z[f"warp{i}"].numpy()
+        ours = warp(image, z[f"M{i}"], expected.shape[1::-1])
+        difference = np.abs(ours.astype(int) - expected)
+        assert difference.max() <= (0 if same else 4)
+        assert difference.mean() <= (0 if same else 0.2)
+        exact = warp(image.astype(np.float32), z[f"M{i}"], expected.shape[1::-1])
+        assert np.abs(exact - z[f"warpf{i}"].numpy()).max() <= (0 if same else 4)
 
 
 @pytest.mark.parametrize("major", [4, 5])
-def test_a_person_is_cropped_as_published(shared, major):
-    import cv2
-
-    with np.load(shared / "golden" / f"warp_cv{major}.npz", allow_pickle=False) as file:
-        z = dict(file)
-    center, scale = box_to_center_scale(torch.from_numpy(z["big_box"]), 0.75)
+def test_a_person_is_cropped_as_published(golden, major):
+    z, same = golden(f"warp_cv{major}.npz"), cv2.__version__.startswith(str(major))
+    center, scale = box_to_center_scale(z["big_box"], 0.75)
     matrix = affine(center, scale, (192, 256))
-    close(matrix, torch.from_numpy(z["big_M"]), 1e-3)
-    picture = z["small"].repeat(8, 0).repeat(8, 1)
-    same = cv2.__version__.startswith(str(major))
-    # the released matrix is of float32 points, so ours may round another way
-    for m, bound in ((torch.from_numpy(z["big_M"]), 0), (matrix, 1)):
-        crop = warp(picture, m, (192, 256))
+    close(matrix, z["big_M"], 1e-3)
+    image = z["small"].numpy().repeat(8, 0).repeat(8, 1)
+    # the released matrix is of float32 points, so ours may be rounded differently
+    for m, bound in ((z["big_M"], 0), (matrix, 1)):
+        crop = torch.from_numpy(warp(image, m, (192, 256)))
         assert crop.shape == (256, 192, 3)
-        apart = np.abs(crop[::8, ::8].astype(int) - z["big_crop_8x"])
-        assert apart.max() <= (bound if same else 4)
-        apart = np.abs(crop.reshape(-1, 3).mean(0) - z["big_crop_mean"])
-        assert apart.max() < (0.01 if same else 0.2)
+        difference = (crop[::8, ::8].int() - z["big_crop_8x"]).abs()
+        assert difference.max() <= (bound if same else 4)
+        difference = (crop.double().mean((0, 1)) - z["big_crop_mean"]).abs()
+        assert difference.max() < (0.01 if same else 0.2)
 
 
 def test_a_crop_is_bilinear_sampling_at_the_inverse_matrix():
     torch.manual_seed(0)
-    picture = torch.rand(60, 80, 3)
+    image = torch.rand(60, 80, 3)
     center, scale = torch.tensor([40.0, 30.0]), torch.tensor([48.0, 64.0])
     matrix = affine(center, scale, (24, 32), 20.0, udp=True)
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(24.0), indexing="ij")
     source = transform(torch.stack([x, y], -1), invert(matrix)[None])
     grid = 2 * source / torch.tensor([79.0, 59.0]) - 1
     sampled = torch.nn.functional.grid_sample(
-        picture.permute(2, 0, 1)[None], grid[None], align_corners=True
+        image.permute(2, 0, 1)[None], grid[None], align_corners=True
     )[0].permute(1, 2, 0)
-    crop = torch.from_numpy(warp(picture.numpy(), matrix, (24, 32)))
-    # OpenCV 4 places its samples on a grid of 1/32 pixel
+    crop = torch.from_numpy(warp(image.numpy(), matrix, (24, 32)))
+    # OpenCV 4 samples on a grid of 1/32 pixel
     torch.testing.assert_close(crop, sampled, atol=0.05, rtol=0)
     assert (crop - sampled).abs().mean() < 0.01

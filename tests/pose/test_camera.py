@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 
@@ -16,11 +15,9 @@ from posediff.pose.camera import (
 VIEWS = [f"{subject}_cam{c}" for subject in ("S1", "S9", "S11") for c in range(4)]
 
 
-def golden_camera(golden, view):
-    """The camera of a view; the file holds normalised intrinsics, ours are in pixels."""
-    q, t, intrinsics, size = (
-        torch.tensor(golden[f"{view}_{n}"]) for n in ("R", "t", "intr", "res")
-    )
+def golden_camera(z, view):
+    """The camera of a view; the file has normalised intrinsics, ours are in pixels."""
+    q, t, intrinsics, size = (z[f"{view}_{n}"] for n in ("R", "t", "intr", "res"))
     f, c, rest = intrinsics.split((2, 2, 5))
     pixels = torch.cat([f * size[0] / 2, denormalise(c[None], size)[0], rest])
     return Camera(quaternion_to_matrix(q).mT, t, pixels, size)
@@ -31,18 +28,14 @@ def linear(intrinsics):
     return torch.cat([intrinsics[..., :4], torch.zeros_like(intrinsics[..., 4:])], -1)
 
 
-@pytest.fixture(scope="module")
-def golden(shared):
-    return np.load(shared / "golden/camera_h36m.npz", allow_pickle=False)
-
-
 @pytest.mark.parametrize("view", VIEWS)
 def test_cameras_agree_with_videopose3d(golden, view):
-    def entry(name):
-        return torch.tensor(golden[f"{view}_{name}"])
+    z = golden("camera_h36m.npz")
 
-    camera = golden_camera(golden, view)
-    world = torch.tensor(golden[view.split("_")[0] + "_world17"])
+    def entry(name):
+        return z[f"{view}_{name}"]
+
+    camera, world = golden_camera(z, view), z[view.split("_")[0] + "_world17"]
     xyz = world_to_camera(world, camera)
     torch.testing.assert_close(xyz, entry("xyz"), atol=1e-5, rtol=0)
     torch.testing.assert_close(camera_to_world(xyz, camera), entry("back"), atol=1e-5, rtol=0)
@@ -57,31 +50,23 @@ def test_cameras_agree_with_videopose3d(golden, view):
     torch.testing.assert_close(pixels, entry("px"), atol=1e-9, rtol=0)
 
 
-def test_cameras_agree_with_the_released_lift3d_code(shared):
-    golden = np.load(shared / "golden/lift3d/metrics.npz", allow_pickle=False)
-    W, q, t, cam, seen, uv, uv_norm, uv_back = (
-        torch.tensor(golden[n])
-        for n in ("W", "R", "t", "cam", "project", "uv", "uv_norm", "uv_back")
-    )
-    size = torch.tensor([1000.0, 1002.0], dtype=torch.float64)
-    camera = Camera(quaternion_to_matrix(q).mT, t, cam, size)
-    xyz = world_to_camera(W, camera)
-    torch.testing.assert_close(xyz, torch.tensor(golden["world_to_camera"]), atol=1e-5, rtol=0)
-    # projection has no unit: normalised intrinsics give normalised points
-    torch.testing.assert_close(project(xyz.abs() + 3, cam), seen, atol=1e-5, rtol=0)
-    torch.testing.assert_close(normalise(uv, size), uv_norm, atol=1e-9, rtol=0)
-    torch.testing.assert_close(denormalise(uv_norm, size), uv_back, atol=1e-9, rtol=0)
+def test_cameras_agree_with_the_released_lift3d_code(golden):
+    z, size = golden("lift3d/metrics.npz"), torch.tensor([1000.0, 1002.0], dtype=torch.float64)
+    camera = Camera(quaternion_to_matrix(z["R"]).mT, z["t"], z["cam"], size)
+    xyz = world_to_camera(z["W"], camera)
+    torch.testing.assert_close(xyz, z["world_to_camera"], atol=1e-5, rtol=0)
+    # projection has no unit: normalised intrinsics make normalised points
+    pixels = project(xyz.abs() + 3, z["cam"])
+    torch.testing.assert_close(pixels, z["project"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(normalise(z["uv"], size), z["uv_norm"], atol=1e-9, rtol=0)
+    torch.testing.assert_close(denormalise(z["uv_norm"], size), z["uv_back"], atol=1e-9, rtol=0)
 
 
-def test_projection_agrees_with_d3dp(shared):
-    golden = np.load(shared / "golden/lift3d/aggregate.npz", allow_pickle=False)
-    poses, root, camera, distorted, straight = (
-        torch.tensor(golden[n])
-        for n in ("hypotheses", "root", "camera", "reprojected", "reprojected_linear")
-    )
-    absolute = poses + root[:, None, :, None]
-    torch.testing.assert_close(project(absolute, camera), distorted, atol=1e-5, rtol=0)
-    torch.testing.assert_close(project(absolute, linear(camera)), straight, atol=1e-5, rtol=0)
+def test_projection_agrees_with_d3dp(golden):
+    z = golden("lift3d/aggregate.npz")
+    xyz = z["hypotheses"] + z["root"][:, None, :, None]
+    for camera, name in ((z["camera"], "reprojected"), (linear(z["camera"]), "reprojected_linear")):
+        torch.testing.assert_close(project(xyz, camera), z[name], atol=1e-5, rtol=0)
 
 
 def some_camera(batch=()):
@@ -117,7 +102,7 @@ def test_the_camera_centre_is_the_origin_and_the_way_back_is_exact():
     torch.testing.assert_close(back, world, atol=1e-12, rtol=0)
 
 
-def test_a_point_on_the_axis_lands_on_the_principal_point_and_far_ones_stay_finite():
+def test_the_axis_is_the_principal_point_and_far_points_stay_finite():
     camera = some_camera()
     axis, beside = torch.tensor([[0.0, 0.0, 4.0]]), torch.tensor([[900.0, -1.0, 1.0]])
     assert torch.equal(project(axis.double(), camera.intrinsics), camera.intrinsics[None, 2:4])

@@ -1,6 +1,5 @@
-"""UDP's combined maps against mmpose's (golden/heatmap_encode, flip), and there and back."""
+"""UDP's combined maps against mmpose's (golden/heatmap_encode, flip), and their round trip."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -11,15 +10,8 @@ from posediff.pose.skeleton import Skeleton, skeleton
 COCO = skeleton("coco17")
 
 
-def load(path):
-    with np.load(path, allow_pickle=False) as file:
-        return {
-            key: torch.from_numpy(file[key]) for key in file if "udpcomb" in key or "s2_" in key
-        }
-
-
-def test_targets_are_those_of_mmpose(shared):
-    z = load(shared / "golden/heatmap_encode.npz")
+def test_targets_are_those_of_mmpose(golden):
+    z = golden("heatmap_encode.npz")
     joints, visible = z["256x192_s2_joints"][5:7, :2], z["256x192_s2_vis"][5:7]
     maps, weights = Combined().encode(joints, visible)
     expected = z["256x192_s2_udpcomb_hm_j5_j6"].double()
@@ -27,8 +19,8 @@ def test_targets_are_those_of_mmpose(shared):
     assert weights.tolist() == [1, 1]
 
 
-def test_maps_in_the_mirror_are_those_of_mmpose(shared):
-    z = load(shared / "golden/flip.npz")
+def test_mirrored_maps_are_those_of_mmpose(golden):
+    z = golden("flip.npz")
     pair = Skeleton("pair", ("left_eye", "right_eye"), ((0, 1),), ((0, 1),), None)
     assert torch.equal(Combined((48, 64)).flip(z["udpcomb_in"], pair), z["udpcomb_out"])
 
@@ -44,18 +36,17 @@ def test_points_come_back_and_so_do_mirrored_ones(size, stride):
     assert maps.shape == (5, 51, *codec.shape)
     assert not maps[0, 9:12].any()
     assert torch.equal(weights, visible)
-    there = visible > 0
+    labelled = visible > 0
     back, peak = codec.decode(maps)
-    torch.testing.assert_close(back[there], points[there], atol=1e-3, rtol=0)
-    assert ((peak > 0) == there).all()
-    seen = codec.decode(codec.flip(maps, COCO))[0]
-    expected = mirror_points(points, size[0], COCO)
-    mirrored = there[:, COCO.flip]
-    torch.testing.assert_close(seen[mirrored], expected[mirrored], atol=1e-3, rtol=0)
+    torch.testing.assert_close(back[labelled], points[labelled], atol=1e-3, rtol=0)
+    assert ((peak > 0) == labelled).all()
+    mirrored = codec.decode(codec.flip(maps, COCO))[0]
+    expected, labelled = mirror_points(points, size[0], COCO), labelled[:, COCO.flip]
+    torch.testing.assert_close(mirrored[labelled], expected[labelled], atol=1e-3, rtol=0)
     assert torch.equal(codec.flip(codec.flip(maps, COCO), COCO), maps)
 
 
-def test_offsets_are_learned_where_the_joint_is_about():
+def test_offset_errors_count_only_near_the_joint():
     codec = Combined((48, 64))
     target, _ = codec.encode(torch.tensor([[20.0, 30.0]]), torch.ones(1))
     outside = target.clone()

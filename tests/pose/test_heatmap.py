@@ -1,29 +1,14 @@
 import time
 
-import numpy as np
 import pytest
 import torch
 
-from posediff.pose.affine import (
-    affine,
-    invert,
-    mirror_points,
-    transform,
-)
-from posediff.pose.heatmap import NAMES, Codec, _near, render
+from posediff.pose.affine import affine, invert, mirror_points, transform
+from posediff.pose.heatmap import NAMES, Codec, _patch, render
 from posediff.pose.skeleton import skeleton
 
 COCO = skeleton("coco17")
 SIZES = {"256x192_s2": (192, 256), "384x288_s3": (288, 384)}
-
-
-@pytest.fixture(scope="module")
-def golden(shared):
-    def load(name):
-        with np.load(shared / "golden" / name, allow_pickle=False) as file:
-            return {key: torch.from_numpy(file[key]) for key in file if file[key].dtype.kind != "U"}
-
-    return load
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +61,7 @@ def test_points_are_those_of_the_released_codes(decoded, codec, reference):
     points, peak = codec.decode(decoded["maps"])
     sound = torch.ones(3, 17, dtype=torch.bool)
     if codec.udp:
-        sound[1, 5:7] = False  # the released code says NaN
+        sound[1, 5:7] = False  # NaN in the released code
     points, expected = codec.to_map(points), decoded[reference]
     torch.testing.assert_close(points[sound], expected[sound], atol=1e-4, rtol=0)
     assert torch.equal(peak, decoded["hrnet_maxval"][..., 0])
@@ -86,30 +71,30 @@ def test_points_are_those_of_the_released_codes(decoded, codec, reference):
 @pytest.mark.parametrize(
     ("name", "reference"), [("quarter", "hrnet_final"), ("argmax", "hrnet_final_nopost")]
 )
-def test_points_return_to_the_picture_as_in_the_released_code(decoded, name, reference):
+def test_image_coordinates_are_those_of_the_released_code(decoded, name, reference):
     codec = Codec(name, rule="hrnet")
     matrix = affine(decoded["center"], 200 * decoded["scale"], codec.size)
     points = transform(codec.decode(decoded["maps"])[0], invert(matrix))
     torch.testing.assert_close(points, decoded[reference], atol=2e-3, rtol=0)
 
 
-def test_darkposes_own_way_back_to_the_picture_is_another(decoded):
-    """DarkPose's own way back takes the box for w - 1 wide and the map for 47; ours is mmpose's."""
+def test_darkposes_own_image_coordinates_differ(decoded):
+    """DarkPose takes the box as w - 1 wide and the map as 47; ours is mmpose's way back."""
     codec, last = Codec("dark", rule="hrnet"), torch.tensor([47.0, 63.0])
     points = codec.to_map(codec.decode(decoded["maps"])[0])
     pitch = ((200 * decoded["scale"][:, 0] - 1) / 47)[:, None, None]
-    picture = decoded["center"][:, None] + (points - last / 2) * pitch
-    torch.testing.assert_close(picture, decoded["darkpose_final_k11"], atol=2e-3, rtol=0)
+    image = decoded["center"][:, None] + (points - last / 2) * pitch
+    torch.testing.assert_close(image, decoded["darkpose_final_k11"], atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("kernel", [11, 17])
 def test_the_blur_is_opencvs(golden, kernel):
-    """Up to a factor, and far enough from the border, where OpenCV mirrors and DARK pads with 0."""
+    """Up to a factor, and away from the border, which OpenCV mirrors and DARK pads with 0."""
     z, r = golden("warp_cv5.npz"), kernel // 2
     rows, columns = torch.meshgrid(torch.arange(r, 20 - r), torch.arange(r, 24 - r), indexing="ij")
     cells = torch.stack([columns, rows], -1)
     maps = z["gb_in"].expand(*cells.shape[:2], -1, -1)
-    ratio = _near(maps, cells, 0, blur=r)[..., 0, 0] / z[f"gauss_k{kernel}"][rows, columns]
+    ratio = _patch(maps, cells, 0, blur=r)[..., 0, 0] / z[f"gauss_k{kernel}"][rows, columns]
     torch.testing.assert_close(ratio, ratio[:1, :1].expand_as(ratio), atol=0, rtol=1e-5)
 
 
@@ -119,13 +104,13 @@ def test_crop_pixels_are_mmposes_but_for_udps_last_pixel(decoded):
         expected = decoded[f"mm_{reference}_codec_input_space"]
         torch.testing.assert_close(points, expected, atol=1e-4, rtol=0)
     points = Codec("udp").decode(decoded["maps"])[0]
-    points = points * torch.tensor([192 / 191, 256 / 255])  # mmpose takes W for W - 1
+    points = points * torch.tensor([192 / 191, 256 / 255])  # mmpose uses W for W - 1
     expected = decoded["mm_udp_codec_input_space"]
     torch.testing.assert_close(points[[0, 2]], expected[[0, 2]], atol=2e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_map_that_tells_nothing_answers_with_its_arg_max(decoded, name):
+def test_a_map_without_a_blob_decodes_to_its_argmax(decoded, name):
     maps, codec = decoded["maps"], Codec(name)
     points, peak = codec.decode(maps)
     negative, empty = maps[1, 5], maps[1, 6]
@@ -140,7 +125,7 @@ def test_a_map_that_tells_nothing_answers_with_its_arg_max(decoded, name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0, torch.nan, torch.inf, -torch.inf, 1e-38, 1e38])
-def test_points_are_finite_and_on_the_map_whatever_the_maps_are(name, value):
+def test_points_of_all_maps_are_finite_and_on_the_map(name, value):
     codec = Codec(name)
     flat = torch.full((17, 64, 48), value)
     spot = torch.zeros(17, 64, 48)
@@ -159,7 +144,7 @@ def test_points_are_finite_and_on_the_map_whatever_the_maps_are(name, value):
 @pytest.mark.parametrize(("name", "bound"), [*zip(NAMES, (0.05, 0.05, 0.5, 0.5), strict=True)])
 def test_decoding_a_target_gives_its_points(name, bound, size, stride):
     codec = Codec(name, size, stride)
-    points = points_inside(size, margin=0.15, people=4)  # the blur sees the end of the map
+    points = points_inside(size, margin=0.15, people=4)  # the blur pads the map with 0
     maps, weights = codec.encode(points, torch.ones(4, 17))
     back, peak = codec.decode(maps)
     assert weights.all()
@@ -188,12 +173,12 @@ def test_a_joint_has_the_same_width_in_the_crop_at_every_stride(size, stride, sh
     assert codec.shape == shape
     assert codec.sigma == sigma
     maps, _ = Codec("dark", size, stride).encode(torch.tensor([[[80.0, 90.0]]]), torch.ones(1, 1))
-    spread = Codec("dark", size, stride).second_moment(maps)
-    assert spread.item() == pytest.approx(2**0.5 * sigma * stride, rel=1e-3)
+    moment = Codec("dark", size, stride).second_moment(maps)
+    assert moment.item() == pytest.approx(2**0.5 * sigma * stride, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_corners_of_the_crop_lie_where_the_codec_says(name):
+def test_the_corners_of_the_crop_in_map_pixels(name):
     codec = Codec(name)
     last = torch.tensor([191.0, 255.0])
     expected = [47.0, 63.0] if name == "udp" else [47.75, 63.75]
@@ -202,7 +187,7 @@ def test_the_corners_of_the_crop_lie_where_the_codec_says(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_joint_without_a_label_or_off_the_map_is_not_drawn(name):
+def test_a_joint_without_a_label_or_off_the_map_is_not_rendered(name):
     points = torch.tensor([[50.0, 60.0], [torch.nan, torch.nan], [-40, 60], [50, 400], [-20, 60]])
     visible = torch.tensor([1.0, 0, 1, 1, 1])
     maps, weights = Codec(name).encode(points, visible)
@@ -223,27 +208,27 @@ def test_leading_dimensions_do_not_matter(name):
     assert peak.shape == codec.second_moment(maps.view(4, 5, 17, 64, 48)).shape == (4, 5, 17)
 
 
-def test_maps_in_the_mirror_are_those_of_the_released_codes(golden):
+def test_mirrored_maps_are_those_of_the_released_codes(golden):
     z = golden("flip.npz")
     for codec, flipped, merged in (
         (Codec("quarter"), "flip_back_shifted", "merged_shift"),
         (Codec("udp"), "flip_back", "merged_noshift"),
     ):
-        seen = codec.flip(z["out_of_flipped"], COCO)
-        assert torch.equal(seen, z[flipped])
-        assert torch.equal((z["out"] + seen) / 2, z[merged])
+        mirrored = codec.flip(z["out_of_flipped"], COCO)
+        assert torch.equal(mirrored, z[flipped])
+        assert torch.equal((z["out"] + mirrored) / 2, z[merged])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_mirrored_map_shows_the_mirrored_pose(name):
+def test_the_mirrored_map_decodes_to_the_mirrored_pose(name):
     codec, points = Codec(name), points_inside((192, 256), margin=0.15)
     maps, _ = codec.encode(points, torch.ones(20, 17))
-    seen = codec.decode(codec.flip(maps, COCO))[0]
+    mirrored = codec.decode(codec.flip(maps, COCO))[0]
     bound = {"udp": 0.03, "dark": 1.1}.get(name, 5.5)  # classic: a quarter of a map pixel
-    assert (seen - mirror_points(points, 192, COCO)).abs().max() < bound
+    assert (mirrored - mirror_points(points, 192, COCO)).abs().max() < bound
     twice = codec.flip(codec.flip(maps, COCO), COCO)
-    clean = slice(None) if name == "udp" else slice(1, None)
-    assert torch.equal(twice[..., clean], maps[..., clean])
+    exact = slice(None) if name == "udp" else slice(1, None)
+    assert torch.equal(twice[..., exact], maps[..., exact])
 
 
 def test_the_second_moment_is_that_of_the_positive_part_about_the_peak():
@@ -253,16 +238,16 @@ def test_the_second_moment_is_that_of_the_positive_part_about_the_peak():
     maps[1, 10, 5] = maps[1, 10, 15] = 0.2
     maps[1, 40] = -0.7
     maps[2, 10, 5], maps[2, 20, 5] = 3, 1
-    spread = codec.second_moment(maps)
+    moments = codec.second_moment(maps)
     uniform = 4 * (2 * (13**2 - 1) / 12) ** 0.5  # of an empty map, 6 sigma from its first pixel
-    torch.testing.assert_close(spread, torch.tensor([0, 20, 4 * 10 * 3**0.5 / 4, uniform]))
-    stretched = Codec("udp").second_moment(maps[1:2]) / spread[1]
+    torch.testing.assert_close(moments, torch.tensor([0, 20, 4 * 10 * 3**0.5 / 4, uniform]))
+    stretched = Codec("udp").second_moment(maps[1:2]) / moments[1]
     assert stretched.item() == pytest.approx(191 / 47 / 4)
 
 
 @pytest.mark.parametrize("width", [1.0, 1.5, 2.0])
-def test_the_spread_of_a_gaussian_is_its_width_whatever_lies_far_away(width):
-    """Its deviation in crop pixels, along both axes."""
+def test_the_second_moment_of_a_gaussian_ignores_distant_values(width):
+    """The standard deviation in crop pixels, along both axes."""
     codec = Codec("dark")
     centres = torch.tensor([[20.3, 40.6]])
     blob = render(centres, codec.shape, width * codec.sigma)
@@ -274,7 +259,7 @@ def test_the_spread_of_a_gaussian_is_its_width_whatever_lies_far_away(width):
 
 
 @pytest.mark.parametrize("name", ["udp", "dark"])
-def test_half_precision_outside_does_not_cost_pixels(name):
+def test_autocast_and_half_precision_maps_keep_the_points(name):
     codec, points = Codec(name), points_inside((192, 256), margin=0.15)
     maps, _ = codec.encode(points, torch.ones(20, 17))
     exact = codec.decode(maps)[0]
@@ -287,7 +272,7 @@ def test_half_precision_outside_does_not_cost_pixels(name):
 
 
 @pytest.mark.parametrize("name", ["udp", "dark"])
-def test_points_pull_at_their_maps_with_finite_force(name):
+def test_gradients_of_points_are_finite(name):
     codec, points = Codec(name), points_inside((192, 256), margin=0.15, people=2)
     maps, _ = codec.encode(points, torch.ones(2, 17))
     maps[0, 0], maps[1, 0] = 0, -1
@@ -308,7 +293,7 @@ def test_rendering_is_the_gaussian_at_its_exact_centre():
     assert not maps[2].any()
 
 
-def test_what_a_codec_cannot_be_is_said():
+def test_codecs_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match="udp, dark, quarter, argmax"):
         Codec("simcc")
     with pytest.raises(ValueError, match="own, hrnet, mmpose"):

@@ -4,7 +4,7 @@ import torch
 from posediff.pose.layout import by_names, convert
 from posediff.pose.skeleton import SKELETONS, skeleton
 
-# Human3.6M's joints of each layout, by index: where to look, and with what weight.
+# Human3.6M's joints in each layout, by index: the sources and their weights.
 TABLE = {
     "coco17": {
         0: {11: 1 / 2, 12: 1 / 2}, 1: 12, 2: 14, 3: 16, 4: 11, 5: 13, 6: 15,
@@ -37,17 +37,20 @@ TABLE = {
         11: 5, 12: 7, 13: 9, 14: 6, 15: 8, 16: 10,
     },
 }  # fmt: skip
-TABLE["posetrack15"] = {  # the same without slots 3 and 4
-    j: {i - 2 * (i > 2): a for i, a in (rule if isinstance(rule, dict) else {rule: 1.0}).items()}
-    for j, rule in TABLE["posetrack17"].items()
+RULES = {
+    name: {j: rule if isinstance(rule, dict) else {rule: 1.0} for j, rule in table.items()}
+    for name, table in TABLE.items()
+}
+RULES["posetrack15"] = {  # posetrack17 without its joints 3 and 4
+    j: {i - 2 * (i > 2): a for i, a in rule.items()} for j, rule in RULES["posetrack17"].items()
 }
 WITHOUT_NOSE = {"mpii16", "aic14", "crowdpose14"}
 
 
 def weight_table(name):
     weights = torch.zeros(17, len(skeleton(name).joints), dtype=torch.float64)
-    for j, rule in TABLE[name].items():
-        for i, a in (rule if isinstance(rule, dict) else {rule: 1.0}).items():
+    for j, rule in RULES[name].items():
+        for i, a in rule.items():
             weights[j, i] = a
     weights[7] = (weights[0] + weights[8]) / 2
     return weights
@@ -60,8 +63,8 @@ def detections(name, batch=(3,), seed=0):
     return points, torch.rand(*batch, J).double() + 0.1, torch.rand(*batch, J).double() * 9 + 1
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_each_layout_gives_human36m_as_the_table_says(name):
+@pytest.mark.parametrize("name", RULES)
+def test_human36m_from_each_layout_is_as_in_the_table(name):
     points, scores, scale = detections(name)
     got = convert(points, scores, skeleton(name), skeleton("h36m17"), scale)
     weights = weight_table(name)
@@ -75,8 +78,8 @@ def test_each_layout_gives_human36m_as_the_table_says(name):
         if j == 9 and name in WITHOUT_NOSE:
             a, b = points[:, used].unbind(1)
             assert torch.equal(got.scores[:, j], torch.zeros(3).double())
-            vague = ((a - b).norm(dim=-1) / 2).clamp(min=25)
-            torch.testing.assert_close(got.scale[:, j], vague)
+            large = ((a - b).norm(dim=-1) / 2).clamp(min=25)
+            torch.testing.assert_close(got.scale[:, j], large)
         else:
             assert torch.equal(got.scores[:, j], scores[:, used].amin(-1))
             expected = (weights[j] * scale).square().sum(-1).sqrt()
@@ -109,8 +112,8 @@ def test_mocap_joints_of_other_layouts_are_those_of_human36m(name):
 def test_a_layout_converts_to_itself_unchanged(s):
     points, scores, scale = detections(s.name)
     got = convert(points, scores, s, s, scale)
-    for mine, given in zip(got, (points, scores, scale, torch.ones(3, len(s.joints))), strict=True):
-        assert torch.equal(mine, given.double())
+    given = points, scores, scale, torch.ones(3, len(s.joints)).double()
+    assert all(torch.equal(a, b) for a, b in zip(got, given, strict=True))
 
 
 def test_the_default_scale_is_five_pixels_at_a_width_of_a_thousand():
@@ -119,7 +122,7 @@ def test_the_default_scale_is_five_pixels_at_a_width_of_a_thousand():
     torch.testing.assert_close(got.scale, torch.full((3, 17), 3.2).double())
 
 
-def test_a_missing_joint_lies_between_its_neighbours_and_an_end_joint_at_its_parent():
+def test_a_missing_joint_is_at_the_mean_of_its_neighbours():
     h36m = skeleton("h36m17")
     points, scores, scale = detections("h36m17")
     points[0, 12], scores[0, 16], scores[0, 8] = torch.nan, 0, 0
@@ -129,8 +132,8 @@ def test_a_missing_joint_lies_between_its_neighbours_and_an_end_joint_at_its_par
     torch.testing.assert_close(got.points[0, 12], elbow)
     torch.testing.assert_close(got.points[0, 8], thorax)
     torch.testing.assert_close(got.points[0, 16], points[0, 15])
-    apart = (points[0, 11] - points[0, 13]).norm() / 2
-    torch.testing.assert_close(got.scale[0, 12], apart.clamp(min=25))
+    half = (points[0, 11] - points[0, 13]).norm() / 2
+    torch.testing.assert_close(got.scale[0, 12], half.clamp(min=25))
     widest = torch.cdist(points[0, [7, 9, 11, 14]], points[0, [7, 9, 11, 14]]).max() / 2
     torch.testing.assert_close(got.scale[0, 8], widest.clamp(min=25))
     assert got.scale[0, 16] == 25
@@ -145,15 +148,15 @@ def test_a_joint_is_missing_if_any_of_its_sources_is():
     got = convert(points, scores, skeleton("coco17"), skeleton("h36m17"))
     assert got.visible[0].eq(0).nonzero()[:, 0].tolist() == [0, 4, 7]
     assert got.points.isfinite().all()
-    torch.testing.assert_close(got.points[0, 4], points[0, 13])  # its pelvis is unknown as well
+    torch.testing.assert_close(got.points[0, 4], points[0, 13])  # its pelvis is missing, too
 
 
 @pytest.mark.parametrize("target", SKELETONS)
-def test_whatever_is_missing_the_answer_is_finite(target):
+def test_results_are_finite_whichever_joints_are_missing(target):
     for name in SKELETONS:
         points, scores, scale = detections(name, batch=(8,), seed=1)
-        hole = torch.rand_like(scores) < torch.linspace(0, 1.01, 8)[:, None]
-        points[hole], scale[hole] = torch.nan, torch.nan
+        missing = torch.rand_like(scores) < torch.linspace(0, 1.01, 8)[:, None]
+        points[missing], scale[missing] = torch.nan, torch.nan
         got = convert(points, scores, skeleton(name), skeleton(target), scale)
         assert all(x.isfinite().all() for x in got)
         assert got.scale.gt(0).all()
@@ -172,7 +175,7 @@ def test_one_pose_converts_as_in_a_batch_of_clips():
         torch.testing.assert_close(a[0, 1], b)
 
 
-def test_a_wrong_number_of_joints_or_a_foreign_skeleton_is_refused():
+def test_a_wrong_number_of_joints_or_another_body_is_refused():
     points, scores, _ = detections("aic14")
     with pytest.raises(ValueError, match="14 joints given, but skeleton coco17 has 17"):
         convert(points, scores, skeleton("coco17"), skeleton("h36m17"))
@@ -205,14 +208,14 @@ def test_joints_by_name_in_any_order_and_spelling():
     )
 
 
-def test_a_joint_that_no_name_stands_for_is_missing_and_a_foreign_name_an_error():
+def test_a_joint_that_is_not_named_is_missing_and_an_unknown_name_an_error():
     points, scores, _ = detections("coco17")
     names, coco = skeleton("coco17").joints, skeleton("coco17")
     some, some_scores = by_names(points[:, 5:], scores[:, 5:], names[5:], coco)
     assert some[:, :5].isnan().all()
     assert some_scores[:, :5].eq(0).all()
     assert convert(some, some_scores, coco, skeleton("h36m17")).visible.sum(-1).eq(15).all()
-    with pytest.raises(ValueError, match=r"joint 'tail' is none of skeleton coco17.*rename it"):
+    with pytest.raises(ValueError, match=r"joint 'tail' is not in skeleton coco17.*rename it"):
         by_names(points, scores, [*names[:16], "tail"], coco)
     with pytest.raises(ValueError, match="two joints have the same name"):
         by_names(points, scores, [*names[:16], "RFoot", "r_ankle"][1:], coco)

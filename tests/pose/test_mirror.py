@@ -9,7 +9,7 @@ H36M = skeleton("h36m17")
 
 
 def lift3d_sample(batch=(4,)):
-    """A sample of exact 2D, in float64 so that the identities below are sharp."""
+    """A sample of exact 2D, in float64 for small tolerances."""
     torch.manual_seed(0)
     keypoints = torch.randn(*batch, 17, 3, dtype=torch.float64) * 0.5
     keypoints[..., 2] += 5
@@ -51,7 +51,7 @@ def test_twice_in_the_mirror_is_the_sample_itself(batch):
         torch.testing.assert_close(entries(twice)[name], value, atol=1e-12, rtol=0)
 
 
-def test_every_entry_that_tells_left_from_right_changes_and_the_input_does_not():
+def test_all_entries_but_the_size_change_and_the_input_does_not():
     sample, untouched = lift3d_sample(), lift3d_sample()
     mirrored = mirror_sample(sample, H36M)
     for name, value in entries(sample).items():
@@ -60,10 +60,10 @@ def test_every_entry_that_tells_left_from_right_changes_and_the_input_does_not()
     assert mirrored["meta"] is sample["meta"]
 
 
-def test_the_mirrored_pose_projects_onto_the_mirrored_picture():
+def test_the_mirrored_pose_projects_onto_the_mirrored_2d():
     mirrored = mirror_sample(lift3d_sample(), H36M)
-    seen = project(mirrored["keypoints"], mirrored["camera"])
-    torch.testing.assert_close(seen, mirrored["target_2d"], atol=1e-9, rtol=0)
+    pixels = project(mirrored["keypoints"], mirrored["camera"])
+    torch.testing.assert_close(pixels, mirrored["target_2d"], atol=1e-9, rtol=0)
 
 
 def test_on_the_screen_x_is_negated_and_sides_change_places():
@@ -71,20 +71,21 @@ def test_on_the_screen_x_is_negated_and_sides_change_places():
     mirrored = mirror_sample(sample, H36M)
     for name in ("keypoints_2d", "target_2d"):
         screen = normalise(sample[name], sample["image_size"])
-        seen = normalise(mirrored[name], mirrored["image_size"])
-        torch.testing.assert_close(seen, mirror_pose(screen, H36M), atol=1e-12, rtol=0)
+        expected = mirror_pose(screen, H36M)
+        screen = normalise(mirrored[name], mirrored["image_size"])
+        torch.testing.assert_close(screen, expected, atol=1e-12, rtol=0)
     right_wrist, left_wrist = 16, 13
     for name in ("scores", "visible", "keypoints_2d_scale"):
         assert torch.equal(mirrored[name][:, right_wrist], sample[name][:, left_wrist])
     loc = normalise(sample["mixture"]["loc"][:, left_wrist], sample["image_size"])
-    seen = normalise(mirrored["mixture"]["loc"][:, right_wrist], sample["image_size"])
-    torch.testing.assert_close(seen, loc * torch.tensor([-1, 1]), atol=1e-12, rtol=0)
+    swapped = normalise(mirrored["mixture"]["loc"][:, right_wrist], sample["image_size"])
+    torch.testing.assert_close(swapped, loc * torch.tensor([-1, 1]), atol=1e-12, rtol=0)
     for name in ("weights", "scale"):
         swapped = mirrored["mixture"][name][:, right_wrist]
         assert torch.equal(swapped, sample["mixture"][name][:, left_wrist])
 
 
-def test_a_sample_without_truth_is_mirrored_as_far_as_it_goes():
+def test_a_sample_without_labels_is_mirrored():
     needed = ("id", "keypoints_2d", "scores", "visible", "mixture", "image_size")
     sample = {k: v for k, v in lift3d_sample().items() if k in needed}
     assert mirror_sample(sample, H36M).keys() == sample.keys()
@@ -92,10 +93,10 @@ def test_a_sample_without_truth_is_mirrored_as_far_as_it_goes():
 
 def test_a_state_is_mirrored_along_the_axes_that_run_across():
     x = torch.randn(2, 3, 17, 5)
-    seen = mirror_pose(x, H36M, axes=(0, 2))
-    assert torch.equal(seen, x[..., H36M.flip, :] * torch.tensor([-1, 1, -1, 1, 1]))
-    assert torch.equal(mirror_pose(seen, H36M, axes=(0, 2)), x)
+    mirrored = mirror_pose(x, H36M, axes=(0, 2))
+    assert torch.equal(mirrored, x[..., H36M.flip, :] * torch.tensor([-1, 1, -1, 1, 1]))
+    assert torch.equal(mirror_pose(mirrored, H36M, axes=(0, 2)), x)
     y = torch.randn_like(x)
     torch.testing.assert_close(
-        mirror_pose(x + 2 * y, H36M, (0, 2)), seen + 2 * mirror_pose(y, H36M, (0, 2))
+        mirror_pose(x + 2 * y, H36M, (0, 2)), mirrored + 2 * mirror_pose(y, H36M, (0, 2))
     )

@@ -1,4 +1,4 @@
-"""Aggregation in pose space, on poses that were written down."""
+"""Aggregation of decoded poses, on poses by hand."""
 
 import torch
 
@@ -42,7 +42,7 @@ def test_one_hypothesis_keeps_its_own_spread():
         assert (rule(h).spread == 7).all()
 
 
-def test_the_mode_is_the_centre_of_the_larger_group_and_of_one_group_the_mean():
+def test_the_mode_is_the_centre_of_the_larger_group_or_the_mean_of_one():
     g = torch.Generator().manual_seed(0)
     x = 0.02 * torch.randn(2, 40, 3, 3, generator=g)
     x[0, :14, 1] += torch.tensor([0.0, 0.0, 0.5])  # a third of joint 1 of the first pose

@@ -1,4 +1,4 @@
-"""ASF + AMC and BVH: two- and three-bone bodies whose places are known in closed form."""
+"""ASF + AMC and BVH: bodies of two and three bones, whose positions have a closed form."""
 
 import numpy as np
 import pytest
@@ -91,13 +91,13 @@ def test_acclaim_bones_end_where_hand_calculation_puts_them(write):
     np.testing.assert_allclose(motion.points["root"], [[1, 2, 3]] * 2)
     np.testing.assert_allclose(motion.points["upper"][0], [3, 2, 3])
     np.testing.assert_allclose(motion.points["fore"][0], [3, 2, 6])
-    # the upper bone's x axis is the world's y: its 90 degrees take x to -z and z to x; the root's
-    # turn, first about x and then about z, takes x, y, z to y, z, x
+    # the upper bone's x axis is the world's y: its 90 degrees take x to -z and z to x; the rotation
+    # of the root, first about x and then about z, takes x, y, z to y, z, x
     np.testing.assert_allclose(motion.points["upper"][1], [1 - 2, 2, 3], atol=1e-12)
     np.testing.assert_allclose(motion.points["fore"][1], [-1, 2 + 3, 3], atol=1e-12)
 
 
-def test_bvh_joints_lie_where_hand_calculation_puts_them(write):
+def test_bvh_joints_are_where_hand_calculation_puts_them(write):
     motion = read_bvh(write("a.bvh", BVH))
     assert motion.fps == pytest.approx(120, abs=0.01)
     assert motion.unit is None
@@ -109,8 +109,8 @@ def test_bvh_joints_lie_where_hand_calculation_puts_them(write):
     np.testing.assert_allclose(motion.points["Arm:end"][1], [1, 4 + 3, 3], atol=1e-12)
 
 
-def test_three_axis_turns_follow_each_format_s_own_order(write):
-    """Acclaim's first listed axis turns first (scipy: xyz), BVH's is the leftmost (ZXY)."""
+def test_rotations_follow_the_order_of_axes_of_each_format(write):
+    """Acclaim's first listed axis rotates first (scipy: xyz), BVH's is the leftmost (ZXY)."""
     (a, b, c), (d, e, f), (g, h, i) = angles = np.random.default_rng(0).uniform(-180, 180, (3, 3))
     asf = ASF.replace("axis 0 0 90", f"axis {a} {b} {c}").replace("dof rx", "dof rx ry rz")
     amc = f":DEGREES\n1\nroot 0 0 0 {d} {e} {f}\nupper {g} {h} {i}\n"
@@ -135,7 +135,7 @@ def test_rotation_is_the_product_from_left_to_right():
     np.testing.assert_allclose(rotation("yxz", angles), expected, atol=1e-12)
 
 
-def test_radians_give_the_places_of_degrees(write):
+def test_radians_and_degrees_are_read_the_same(write):
     quarter = str(np.pi / 2)
     asf = ASF.replace("angle deg", "angle rad").replace("0 0 90 XYZ", f"0 0 {quarter} XYZ")
     amc = AMC.replace(":DEGREES", ":RADIANS").replace("90", quarter)
@@ -147,15 +147,15 @@ def test_radians_give_the_places_of_degrees(write):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("2 3 90 0 90\n", "2 3 90 0\n", "a_1.amc: frame 1 gives 'root' 5 values"),
-        ("upper 90\n", "", "a_1.amc: 1 of 2 frames hold upper: the file is cut short"),
-        ("upper 90", "lower 90", "a_1.amc: frame 1 gives 'lower'"),
-        ("upper 90", "upper nan", "a_1.amc: upper holds NaN"),
+        ("2 3 90 0 90\n", "2 3 90 0\n", "a_1.amc: frame 1 has 5 values of 'root'"),
+        ("upper 90\n", "", "a_1.amc: 1 of 2 frames have upper: the file is cut short"),
+        ("upper 90", "lower 90", "a_1.amc: frame 1 has 1 values of 'lower'"),
+        ("upper 90", "upper nan", "a_1.amc: upper contains NaN"),
         ("upper 90", "upper x", "a_1.amc: upper: could not convert"),
         (AMC, "", "a_1.amc: 0 of 0 frames"),
     ],
 )
-def test_a_damaged_amc_file_is_one_line_that_says_where(write, old, new, message):
+def test_an_error_in_an_amc_file_is_one_line_with_its_place(write, old, new, message):
     with pytest.raises(ValueError, match=message) as error:
         read_amc(write("a_1.amc", AMC.replace(old, new)), write("a.asf", ASF))
     assert "\n" not in str(error.value)
@@ -169,13 +169,13 @@ def test_a_damaged_amc_file_is_one_line_that_says_where(write, old, new, message
         ("length 0.45", "", "a.asf: length under :units"),
         ("direction 1 0 0", "direction 1 0", "a.asf: direction of upper must be 3 numbers, not 2"),
         ("     length 3\n", "", "a.asf: length of fore must be 1 numbers, not 0"),
-        ("dof rx", "dof l", r"a.asf: upper moves in a way that cannot be read: \['l'\]"),
+        ("dof rx", "dof l", r"a.asf: upper has unknown channels: \['l'\]"),
         ("0 0 90 XYZ", "0 0 90 XXZ", "a.asf: axis of upper must end in an order like XYZ"),
         ("upper fore\n", "upper fore hand\n", "a.asf: hierarchy names hand"),
-        ("root upper\n", "", "a.asf: hierarchy hangs fore on no bone"),
+        ("root upper\n", "", "a.asf: hierarchy puts fore below upper, not below the root"),
     ],
 )
-def test_a_damaged_asf_file_is_one_line_that_says_where(write, old, new, message):
+def test_an_error_in_an_asf_file_is_one_line_with_its_place(write, old, new, message):
     with pytest.raises(ValueError, match=message) as error:
         read_amc(write("a_1.amc", AMC), write("a.asf", ASF.replace(old, new)))
     assert "\n" not in str(error.value)
@@ -184,11 +184,11 @@ def test_a_damaged_asf_file_is_one_line_that_says_where(write, old, new, message
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("0 0 90\n", "0 0\n", "MOTION should hold 2 frames of 9 numbers and holds 17 numbers"),
-        ("Frames: 2", "Frames: 0", "MOTION should hold 0 frames"),
+        ("0 0 90\n", "0 0\n", "MOTION must have 2 frames of 9 numbers, but it has 17 numbers"),
+        ("Frames: 2", "Frames: 0", "MOTION must have 0 frames"),
         ("Frame Time: .0083333", "", "MOTION must begin with"),
         ("Time: .0083333", "Time: 0", "MOTION must begin with"),
-        ("90 0 90", "90 nan 90", "MOTION holds NaN"),
+        ("90 0 90", "90 nan 90", "MOTION contains NaN"),
         ("OFFSET 2 0 0", "OFFSET 2 0", "OFFSET of Arm"),
         ("3 Zrotation", "4 Zrotation", "the CHANNELS of Arm are not 4"),
         (
@@ -202,7 +202,7 @@ def test_a_damaged_asf_file_is_one_line_that_says_where(write, old, new, message
         (BVH, "", "no whole HIERARCHY"),
     ],
 )
-def test_a_damaged_bvh_file_is_one_line_that_says_where(write, old, new, message):
+def test_an_error_in_a_bvh_file_is_one_line_with_its_place(write, old, new, message):
     with pytest.raises(ValueError, match=f"a.bvh: {message}") as error:
         read_bvh(write("a.bvh", BVH.replace(old, new)))
     assert "\n" not in str(error.value)

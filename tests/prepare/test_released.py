@@ -1,4 +1,4 @@
-"""A released checkpoint, converted and loaded, walks the released trajectory."""
+"""A released checkpoint, converted and loaded, has the released trajectory."""
 
 from pathlib import Path
 

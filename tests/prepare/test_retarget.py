@@ -1,4 +1,4 @@
-"""The recipe of the mocap17 files, step by step, and against clips that were made by it."""
+"""The steps to mocap17 files, one by one, and against stored clips."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def recorded(motion):
 
 
 @pytest.mark.parametrize("amc", ["HDM_mm_grabHighR_018_120", "39_08"])
-def test_acclaim_files_give_the_stored_clips(shared, golden, amc):
+def test_acclaim_files_become_the_stored_clips(shared, golden, amc):
     folder = shared / "data/samples/mocap"
     asf = folder / ("HDM_mm.asf" if amc.startswith("HDM") else "39.asf")
     clip = recorded(read_amc(folder / f"{amc}.amc", asf))
@@ -32,7 +32,7 @@ def test_acclaim_files_give_the_stored_clips(shared, golden, amc):
     assert np.linalg.norm(clip - golden[amc], axis=-1).max() < 0.25
 
 
-def test_a_bvh_file_gives_the_stored_clip_with_its_two_lost_bones(shared, golden):
+def test_a_bvh_file_becomes_the_stored_clip_with_its_two_lost_bones(shared, golden):
     clip = recorded(read_bvh(shared / "data/samples/mocap/39_07.bvh"))
     assert clip.shape == golden["39_07"].shape
     error = np.linalg.norm(clip - golden["39_07"], axis=-1).max(0)
@@ -41,7 +41,7 @@ def test_a_bvh_file_gives_the_stored_clip_with_its_two_lost_bones(shared, golden
 
 
 def daz(unit, legs=(400.0, 450.0), frames=3):
-    """A Daz body, every joint somewhere; in files of `unit` millimetres."""
+    """A Daz body with joints at random places; in files of `unit` millimetres."""
     draws = np.random.default_rng(0)
     names = {*DAZ.split(), "neck", "lCollar", "rCollar"} - {"thorax", "top"}
     points = {name: draws.normal(0, 300, (frames, 3)) for name in sorted(names)}
@@ -52,7 +52,7 @@ def daz(unit, legs=(400.0, 450.0), frames=3):
 
 
 @pytest.mark.parametrize("unit", [25.4 / 0.45, 25.4, 10, 1, 1000])
-def test_the_leg_tells_the_unit_and_z_points_up(unit):
+def test_the_unit_is_found_from_the_leg_and_z_points_up(unit):
     motion, points = daz(unit)
     expected = {n: p @ np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]) for n, p in points.items()}
     joints = mocap17(motion)
@@ -68,11 +68,11 @@ def test_the_leg_tells_the_unit_and_z_points_up(unit):
     np.testing.assert_allclose(np.linalg.norm(joints[:, 10] - joints[:, 9], axis=-1), 115)
 
 
-def test_cmu_bvh_gets_its_thorax_above_chest2_and_its_whole_forearm_back():
+def test_cmu_bvh_gets_back_its_thorax_and_its_whole_forearm():
     names = {*CMU.split(), "Chest2"} - {"thorax"}
     points = {name: np.full((1, 3), float(n)) for n, name in enumerate(sorted(names))}
     points["RightElbow"], points["RightWrist"] = np.array([[0.0, 0, 0]]), np.array([[0.0, 0, -20]])
-    # Chest2 is 3-4-5 from Chest and lies on its back: its y is the world's z
+    # Chest2 is 3-4-5 from Chest, turned: its y is the world's z
     turn = {"Chest2": np.array([[[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]])}
     motion = Motion(Path("x.bvh"), points, turn, {"Chest2": np.array([3.0, 4.0, 0])})
     joints = mocap17(motion, unit=10.0)[0] @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # y up
@@ -85,7 +85,7 @@ def test_cmu_bvh_gets_its_thorax_above_chest2_and_its_whole_forearm_back():
     np.testing.assert_allclose(joints[16], [0, 0, 50 - 300])
 
 
-def test_a_given_unit_wins_over_the_leg():
+def test_a_given_unit_overrides_the_leg():
     motion, points = daz(1.0, legs=(200.0, 200.0))
     with pytest.raises(ValueError, match=r"daz.bvh: a leg of 400 units .* \(--unit\)"):
         mocap17(motion)
@@ -98,7 +98,7 @@ def test_an_unknown_body_and_a_missing_joint_are_named():
     del motion.points["neck"]
     with pytest.raises(ValueError, match=r"daz\.bvh: the skeleton has no joint 'neck'"):
         mocap17(motion)
-    with pytest.raises(ValueError, match=r"x\.bvh: an unknown body"):
+    with pytest.raises(ValueError, match=r"x\.bvh: unknown body"):
         mocap17(Motion(Path("x.bvh"), {"Hips": np.zeros((1, 3))}, {}, {}))
 
 
@@ -118,7 +118,7 @@ def test_resampling_from_below_50_hz_ends_at_the_last_frame():
     np.testing.assert_allclose(ours[:, 0, 0], np.arange(21) / 2)
 
 
-def test_centring_boxes_the_path_and_stands_the_ankles_on_the_floor():
+def test_centring_moves_the_path_to_the_middle_and_the_ankles_to_the_floor():
     joints = np.random.default_rng(0).normal(5000, 100, (101, 17, 3))
     joints[:, 3, 2] = np.arange(101)  # the lower ankle, 2nd percentile at 2
     ours = centre(joints)

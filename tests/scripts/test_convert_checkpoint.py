@@ -1,4 +1,4 @@
-"""Released checkpoint files, made here by their list of keys, into a model folder."""
+"""Released checkpoint files, made here from their list of keys -> a model folder."""
 
 import runpy
 import sys
@@ -58,7 +58,7 @@ def test_the_released_parameters_are_as_many_as_published(network, size):
     assert sum(x.numel() for x in random_weights(network, 0).values()) == size
 
 
-def test_query_key_and_value_lie_below_each_other_and_convolutions_are_turned(files):
+def test_query_key_and_value_are_stacked_and_convolutions_transposed(files):
     state, _ = convert(files)
     released = random_weights(DENOISER, seed=0)
     at, C = "head.refiner.body.blocks.3", 96
@@ -76,7 +76,7 @@ def test_query_key_and_value_lie_below_each_other_and_convolutions_are_turned(fi
     assert torch.equal(times, released["gconv_layers.3.temb_proj.weight"])
 
 
-def test_every_released_key_is_reported_and_the_dead_embedding_is_dropped(files):
+def test_every_released_key_is_reported_and_the_unused_embedding_dropped(files):
     state, report = convert(files)
     assert len(report) == 2 + len(DENOISER.entries) + len(LIFTER.entries) == 2 + 123 + 113
     dropped = [line for line in report if "dropped" in line]
@@ -86,7 +86,7 @@ def test_every_released_key_is_reported_and_the_dead_embedding_is_dropped(files)
     assert any("linears.1.weight (96, 96) -> head.refiner." in line for line in report)
 
 
-def test_ema_is_taken_where_asked_for_and_the_model_where_a_lifter_has_none(files):
+def test_ema_is_used_on_request_and_the_model_weights_if_a_lifter_has_none(files):
     state, report = convert(files, "ema")
     bias = state["head.refiner.body.input.bias"]
     assert torch.equal(bias, random_weights(DENOISER, seed=2)["gconv_input.bias"].flatten())
@@ -97,9 +97,9 @@ def test_ema_is_taken_where_asked_for_and_the_model_where_a_lifter_has_none(file
     assert titles[1].endswith("GCNpose, model weights")
 
 
-def test_ema_of_a_denoiser_without_it_is_an_error_that_says_what_to_do(tmp_path):
+def test_ema_of_a_denoiser_without_it_is_an_error_with_a_remedy(tmp_path):
     path = write(tmp_path / "old.pth", random_weights(DENOISER, seed=0))
-    with pytest.raises(ValueError, match=r"old\.pth: holds no EMA .* --weights model"):
+    with pytest.raises(ValueError, match=r"old\.pth: no EMA weights .* --weights model"):
         convert([path], "ema")
 
 
@@ -149,7 +149,7 @@ class Evil:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_a_file_that_would_run_something_is_refused_by_the_name_of_that(tmp_path, legacy):
+def test_a_file_that_would_run_code_is_refused(tmp_path, legacy):
     path, evil = tmp_path / "file.pth", Evil()
     evil.path = str(tmp_path / "proof")
     torch.save(
@@ -157,7 +157,9 @@ def test_a_file_that_would_run_something_is_refused_by_the_name_of_that(tmp_path
         path,
         _use_new_zipfile_serialization=not legacy,
     )
-    with pytest.raises(ValueError, match=r"file\.pth: holds [\w.]+ beside its weights") as caught:
+    with pytest.raises(
+        ValueError, match=r"file\.pth: contains [\w.]+ beside its weights"
+    ) as caught:
         convert([path])
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "proof").exists()
@@ -168,7 +170,7 @@ def test_two_files_of_one_network_are_refused(files):
         convert([files[0], files[0]])
 
 
-def test_the_script_writes_a_folder_that_loads_and_holds_the_weights(files, tmp_path, capsys):
+def test_the_script_writes_a_folder_that_loads_with_the_weights(files, tmp_path, capsys):
     run(*reversed(files), tmp_path / "out")
     model = checkpoint.load(tmp_path / "out")
     state, report = convert(files)
@@ -179,10 +181,10 @@ def test_the_script_writes_a_folder_that_loads_and_holds_the_weights(files, tmp_
     assert all(line in printed for line in report)
 
 
-def test_the_script_wants_both_networks_and_ends_in_one_line(files, tmp_path, capsys):
+def test_the_script_needs_both_networks_and_ends_in_one_line(files, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         run(files[0], tmp_path / "out")
-    assert str(caught.value.code).startswith("error: no file holds the lifter GCNpose")
+    assert str(caught.value.code).startswith("error: no file has the lifter GCNpose")
     assert not (tmp_path / "out").exists()
     with pytest.raises(SystemExit) as caught:
         run(tmp_path / "absent.pth", files[0], tmp_path / "out")
@@ -190,7 +192,7 @@ def test_the_script_wants_both_networks_and_ends_in_one_line(files, tmp_path, ca
     assert capsys.readouterr().out == ""
 
 
-# --- MixSTE and D3DP, whose names are ours
+# --- MixSTE and D3DP, which have our names
 
 
 @pytest.fixture(scope="module")
@@ -230,9 +232,7 @@ def test_the_video_networks_of_released_size_have_the_released_keys(shared, keys
     assert [(e.released, e.shape) for e in network.entries] == list(shapes.items())
 
 
-def test_a_lifter_of_windows_becomes_an_encoder_that_says_the_released_poses(
-    mixste, golden, tmp_path
-):
+def test_a_lifter_of_windows_becomes_an_encoder_with_the_released_poses(mixste, golden, tmp_path):
     run(mixste, tmp_path / "out")
     model, tiny = checkpoint.load(tmp_path / "out"), golden("mixste_tiny")
     config = checkpoint.read_config(tmp_path / "out")
@@ -243,7 +243,7 @@ def test_a_lifter_of_windows_becomes_an_encoder_that_says_the_released_poses(
 
 
 def calls_to_build_random_states(action):
-    """Names of the functions of numpy that an action calls to unpickle random states."""
+    """Names of the numpy functions that an action calls to unpickle random states."""
     names = set()
 
     def note(frame, event, _):
@@ -258,7 +258,7 @@ def calls_to_build_random_states(action):
     return names
 
 
-def test_a_d3dp_file_converts_without_building_what_else_is_in_it(d3dp, golden, tmp_path, capsys):
+def test_a_d3dp_file_converts_without_building_its_other_objects(d3dp, golden, tmp_path, capsys):
     assert calls_to_build_random_states(lambda: torch.load(d3dp, weights_only=False))
     assert not calls_to_build_random_states(lambda: run(d3dp, tmp_path / "out"))
     printed = capsys.readouterr().out
@@ -287,7 +287,7 @@ def test_a_d3dp_file_of_another_schedule_or_without_a_key_is_refused(d3dp, tmp_p
     torch.save({"model_pos": content | {key: torch.zeros(31)}}, path)
     with pytest.raises(ValueError, match=r"has shape \(31,\), expected \(32,\)"):
         convert([path])
-    with pytest.raises(ValueError, match="holds no EMA"):
+    with pytest.raises(ValueError, match="no EMA weights"):
         convert([d3dp], "ema")
 
 
@@ -298,9 +298,7 @@ def test_d3dp_beside_another_file_is_refused(d3dp, files, tmp_path):
 
 
 @torch.no_grad()
-def test_the_released_video_model_refines_the_mean_of_both_views_before_it_is_rooted(
-    shared, mixste, golden, tmp_path
-):
+def test_the_released_video_model_refines_the_mean_of_both_views(shared, mixste, golden, tmp_path):
     run(shared / "golden/lift3d/diff_ckpt_official.pth", mixste, tmp_path / "out")
     model, uv = checkpoint.load(tmp_path / "out"), golden("mixste_tiny")["x"]
     size = torch.tensor([1000.0, 1002.0]).expand(1, 9, 2)

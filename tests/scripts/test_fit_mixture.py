@@ -9,8 +9,9 @@ import torch
 from helpers.commands import run
 from helpers.commands import script as load
 
-from posediff.data.lifting.h36m_cameras import SIZES
-from posediff.data.lifting.mixtures import MixtureFile
+from posediff.data.lifting.h36m_cameras import SIZES, cameras
+from posediff.data.lifting.mixtures import add_mixtures
+from posediff.data.lifting.views import Clip
 from posediff.pose.affine import affine, transform
 from posediff.pose.heatmap import Codec
 
@@ -31,14 +32,14 @@ def evidence(path, attributes=None, **arrays):
     return path
 
 
-def fitted(path, frames):
-    file = MixtureFile(path, "h36m17")
-    (found,) = file.of_clip("S1", "Walking 1", {"cam0": 800.0}, frames)
-    file.entries.close()
-    return found
+def fitted(path, frames, names=("cam0",)):
+    world = np.zeros((frames, 17, 3), np.float32)
+    clip = Clip("Walking 1", "S1", "Walking", world, cameras("S1")[: len(names)], [*names])
+    add_mixtures([clip], path, "h36m17")
+    return np.stack(clip.mixtures)
 
 
-def test_heatmaps_become_mixtures_of_the_picture_s_pixels(script, monkeypatch, tmp_path, capsys):
+def test_heatmaps_become_mixtures_in_pixels_of_the_image(script, monkeypatch, tmp_path, capsys):
     rng = np.random.default_rng(0)
     F = 6
     monkeypatch.setattr(script, "CHUNK", 4)
@@ -52,7 +53,7 @@ def test_heatmaps_become_mixtures_of_the_picture_s_pixels(script, monkeypatch, t
     path = evidence(tmp_path / "maps.h5", about, heatmaps=maps, affine=crop)
     run(script.main, path, tmp_path / "out.h5", "--components", 2)
     assert "1 views" in capsys.readouterr().out
-    found = fitted(tmp_path / "out.h5", F)
+    (found,) = fitted(tmp_path / "out.h5", F)
     known = np.delete(np.arange(F * 17), 3 * 17 + 5)
     mean = (found[..., :1] * found[..., 1:3]).sum(-2).reshape(-1, 2)[known]
     assert np.abs(mean - joints.reshape(-1, 2).numpy()[known]).max() < 0.2
@@ -69,11 +70,12 @@ def test_samples_of_two_groups_become_two_components(script, tmp_path):
     x[:, :10, 4] += 80
     path = evidence(tmp_path / "samples.h5", samples=x)
     run(script.main, path, tmp_path / "out.h5", "--components", 2)
-    found = fitted(tmp_path / "out.h5", 5)
+    (found,) = fitted(tmp_path / "out.h5", 5)
     np.testing.assert_allclose(found[:, 4, :2, 0], [[0.75, 0.25]] * 5, atol=1e-4)
     np.testing.assert_allclose(found[:, 4, 1, 1:3], x[:, :10, 4].mean(1), atol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:.*single Gaussian")
 def test_calibrated_detections_have_the_rms_residual_as_their_scale(script, tmp_path):
     rng = np.random.default_rng(2)
     sigma = rng.uniform(2, 20, (17, 2))
@@ -85,7 +87,7 @@ def test_calibrated_detections_have_the_rms_residual_as_their_scale(script, tmp_
     assert (fitted(tmp_path / "plain.h5", 200)[..., 3:] == 4).all()  # 5 pixels at a width of 1000
     test = evidence(tmp_path / "test.h5", keypoints=seen[200:])
     run(script.main, test, tmp_path / "calibrated.h5", "--calibrate", z)
-    found = fitted(tmp_path / "calibrated.h5", 200)[..., 0, 3:]
+    found = fitted(tmp_path / "calibrated.h5", 200)[0, ..., 0, 3:]
     rms = np.sqrt(np.square(seen[:200] - truth[:200]).mean(0))
     np.testing.assert_allclose(found, np.broadcast_to(rms, found.shape), rtol=1e-5)
     again = evidence(tmp_path / "again.h5", keypoints=seen[:200], target=truth[:200])
@@ -95,15 +97,15 @@ def test_calibrated_detections_have_the_rms_residual_as_their_scale(script, tmp_
     np.testing.assert_allclose(np.square(unit).mean(0), 1, rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:.*single Gaussian")
 def test_detections_of_videopose3d_are_read(script, tmp_path):
     rng = np.random.default_rng(3)
-    cameras = [rng.uniform(0, 1000, (4, 17, 2)).astype(np.float32) for _ in SIZES]
+    points = [rng.uniform(0, 1000, (4, 17, 2)).astype(np.float32) for _ in SIZES]
     path = tmp_path / "data_2d_h36m_cpn.npz"
-    np.savez(path, positions_2d=np.array({"S1": {"Walking 1": cameras}}, dtype=object))
+    np.savez(path, positions_2d=np.array({"S1": {"Walking 1": points}}, dtype=object))
     run(script.main, path, tmp_path / "out.h5")
-    file = MixtureFile(tmp_path / "out.h5", "h36m17")
-    found = file.of_clip("S1", "Walking 1", dict.fromkeys(SIZES, 1000.0), 4)
-    np.testing.assert_allclose(np.stack(found)[..., 0, 1:3], np.stack(cameras))
+    found = fitted(tmp_path / "out.h5", 4, SIZES)
+    np.testing.assert_allclose(found[..., 0, 1:3], np.stack(points))
 
 
 def line(script, *arguments):
@@ -115,25 +117,25 @@ def line(script, *arguments):
     return message
 
 
-def test_what_is_wrong_with_the_evidence_is_one_line(script, tmp_path):
+def test_errors_in_the_evidence_are_one_line(script, tmp_path):
     out, points = tmp_path / "out.h5", np.ones((3, 17, 2))
     path = tmp_path / "e.h5"
 
-    def said(*options, **what):
+    def error(*options, **content):
         path.unlink(missing_ok=True)
-        return line(script, evidence(path, **what), out, *options)
+        return line(script, evidence(path, **content), out, *options)
 
-    assert "no target" in said("--residuals", tmp_path / "r.npz", keypoints=points)
-    assert "of 16 joints" in said(keypoints=points[:, :16])
+    assert "no target" in error("--residuals", tmp_path / "r.npz", keypoints=points)
+    assert "of 16 joints" in error(keypoints=points[:, :16])
     broken = points.copy()
     broken[2, 5] = np.nan
-    assert "S1/Walking 1/cam0: keypoints of frame 2 are not finite" in said(keypoints=broken)
-    assert "codec" in said(heatmaps=np.ones((3, 17, 32, 24)), attributes={"size": (96, 128)})
-    assert "affine" in said(
+    assert "S1/Walking 1/cam0: keypoints of frame 2 are not finite" in error(keypoints=broken)
+    assert "codec" in error(heatmaps=np.ones((3, 17, 32, 24)), attributes={"size": (96, 128)})
+    assert "affine" in error(
         heatmaps=np.ones((3, 17, 32, 24)), attributes={"size": (96, 128), "codec": "udp"}
     )
-    assert "no group" in said()
+    assert "no group" in error()
     assert "none.h5" in line(script, tmp_path / "none.h5", out)
     np.savez(tmp_path / "r.npz", standardised=np.ones((4, 3, 2)))
-    assert r"r.npz: `standardised`" in said("--calibrate", tmp_path / "r.npz", keypoints=points)
+    assert r"r.npz: `standardised`" in error("--calibrate", tmp_path / "r.npz", keypoints=points)
     assert not out.exists()

@@ -1,7 +1,6 @@
-"""All joints, people and pictures that make_mini draws, read back from its files."""
+"""All joints, people and images that make_mini writes, read back from its files."""
 
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,13 +13,12 @@ from posediff.data.pictures.lsp import lsp
 from posediff.data.pictures.synthetic_pictures import TINY
 from posediff.synthetic.render import labels
 
-SCRIPT = Path(__file__).parents[2] / "scripts/make_mini.py"
 COUNT = 3
 ROUNDED = {"coco": 0.051, "crowdpose": 0.051, "aic": 0.551}  # pixels, in the files
 
 
 def drawn(dataset, folder, count=COUNT):
-    """The scenes that make_mini draws, in their order."""
+    """The scenes that make_mini renders, in their order."""
     module = script("make_mini")
     shots, scene = [], module.scene
 
@@ -48,7 +46,7 @@ def crowd(tmp_path_factory):
 
 
 def parts(name, folder):
-    """Data sets that together hold every picture once, in the order in which they were drawn."""
+    """Data sets that together contain every image once, in the order of rendering."""
     if name == "coco":
         return coco(folder), coco(folder, "test")
     if name == "crowdpose":
@@ -70,9 +68,9 @@ def test_joints_are_where_they_were_drawn(mini):
             enough = shot.area > TINY
             here = people.picture == n
             flags = people.visible[here]
-            if name == "lspet":  # knows labelled or not
+            if name == "lspet":  # labelled or not
                 assert ((flags > 0) == (seen > 0)).all()
-            elif name == "lsp":  # knows seen or not
+            elif name == "lsp":  # visible or not
                 assert ((flags == 2) == (seen == 2)).all()
             else:
                 assert (flags == seen[enough]).all()
@@ -106,7 +104,7 @@ def test_coco_stores_the_area_that_is_seen_and_a_detector_s_boxes(tmp_path):
     shots = drawn("coco", tmp_path)
     area = np.concatenate([shot.area[shot.area > TINY] for shot in shots[:COUNT]])
     assert (coco(tmp_path).annotations.area == area).all()
-    found = coco(tmp_path, "validation", "detections_val2017.json")
+    found = coco(tmp_path, "validation", boxes="detections_val2017.json")
     given = coco(tmp_path, "validation")
     assert len(given) <= len(found) <= 2 * len(given)
     near = [
@@ -116,7 +114,7 @@ def test_coco_stores_the_area_that_is_seen_and_a_detector_s_boxes(tmp_path):
     assert max(near) < 0.3
 
 
-def test_crowdpose_has_no_area_counts_limbs_alone_and_knows_its_crowds(crowd):
+def test_crowdpose_has_no_area_counts_limbs_alone_and_has_crowds(crowd):
     data = json.loads((crowd / "json/crowdpose_train.json").read_text())
     assert all("area" not in person for person in data["annotations"])
     for person in data["annotations"]:

@@ -1,7 +1,7 @@
-"""The files of make_mini_video hold the clips that it drew, in every form."""
+"""The files of make_mini_video contain the clips that it rendered, in every form."""
 
 import json
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ from posediff.data.video.custom_video import custom_video
 from posediff.data.video.jhmdb import jhmdb
 from posediff.metrics.posetrack import PoseTrackAP
 
-SCRIPT = Path(__file__).parents[2] / "scripts/make_mini_video.py"
 CLIPS, FRAMES = 2, 5
 POSETRACK = {"train": "annotations/train", "test": "annotations/val"}
 OPTIONS = {"size": (48, 64), "validation": 0.5}
@@ -30,7 +29,7 @@ def posetrack18(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def minis(tmp_path_factory, posetrack18):
-    """Data sets of all forms that hold the same clips."""
+    """Data sets of all forms that contain the same clips."""
     folders = {"posetrack18": posetrack18}
     for name in ("posetrack17", "posetrack21", "custom_video"):
         folders[name] = made(name, tmp_path_factory.mktemp(name))
@@ -62,7 +61,7 @@ def test_all_forms_hold_the_same_labels(minis):
         assert (one["frames_valid"] == other["frames_valid"]).all()
         if name != "posetrack17":  # which has no boxes
             assert (one["affine"] == other["affine"]).all()
-            assert (one["frames"] - other["frames"]).abs().mean() < 0.2  # compressed otherwise
+            assert (one["frames"] - other["frames"]).abs().mean() < 0.2  # another compression
         truth = PoseTrackAP(data.truth()).truth
         assert np.isfinite(truth.head).all()
         assert (truth.head > 0).all()
@@ -115,8 +114,6 @@ def test_the_parts_of_jhmdb_are_those_of_its_lists(home):
 
 
 def test_a_joint_outside_the_picture_is_not_labelled(home, tmp_path):
-    import shutil
-
     copy = shutil.copytree(home, tmp_path / "copy")
     path = next(copy.glob("joint_positions/walk/film2_*/joint_positions.mat"))
     points = loadmat(path)["pos_img"]
@@ -154,12 +151,10 @@ def broken(copy, what):
         ("a short mask", r"puppet_mask\.mat: part_mask is of shape .* for 5 labelled frames"),
         ("no list", r"sub_splits: no file \*_test_split\*1\.txt: look at dataset\.root"),
         ("a strange line", r"walk_test_split_1\.txt: line 1: must be CLIP\.avi and 1 or 2"),
-        ("a missing frame", r"film2_walk_\w+/00003\.png: no such frame, though"),
+        ("a missing frame", r"film2_walk_\w+/00003\.png: no such frame, but"),
     ],
 )
 def test_files_of_jhmdb_that_cannot_be_used_are_named(home, tmp_path, what, message):
-    import shutil
-
     copy = shutil.copytree(home, tmp_path / "copy")
     broken(copy, what)
     with pytest.raises((ValueError, FileNotFoundError), match=message):

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from posediff.data.lifting.synthetic_people import KINDS, synthetic
 from posediff.inference.keypoint_files import read_keypoints
@@ -27,11 +26,7 @@ def test_keypoints_are_frames_of_the_test_people_seen_in_square_pictures(folder)
     assert not list(folder.glob("*.part"))
     first = synthetic("test", clips=1)
     rows = first.__getitems__(list(range(len(first))))
-    here = (
-        (abs(rows["keypoints_2d"] - torch.from_numpy(points[0])).amax((-2, -1)) < 1e-3)
-        .nonzero()
-        .flatten()
-    )
+    here = (abs(rows["keypoints_2d"] - points[0]).amax((-2, -1)) < 1e-3).nonzero().flatten()
     assert len(here) == 1
     assert rows["image_size"][here[0]].tolist() == [1000, 1000]
     assert rows["scores"][here[0]].numpy() == pytest.approx(scores[0], abs=1e-6)

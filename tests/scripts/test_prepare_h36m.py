@@ -1,4 +1,4 @@
-"""VideoPose3D's files, written small by make_mini, through prepare_h36m to samples."""
+"""VideoPose3D's files, small ones of make_mini, through prepare_h36m to samples."""
 
 import shutil
 import sys
@@ -22,7 +22,7 @@ MOTION = "data_3d_h36m.npz"
 
 
 def entry(path, name):
-    """The content of a file of pickles; the files are our own."""
+    """One entry of a file of pickles that make_mini wrote."""
     with np.load(path, allow_pickle=True) as npz:
         return npz[name].item()
 
@@ -52,7 +52,7 @@ def rewrite(path, name, change):
 
 
 def fails(capsys, folder, out=None):
-    """The one line of the error of the script."""
+    """The script's error, one line."""
     with pytest.raises(SystemExit) as e:
         run(script("prepare_h36m").main, folder, "--out", out or folder / "out")
     assert str(e.value).startswith("error: ")
@@ -75,7 +75,7 @@ def test_mini_files_are_laid_out_like_the_real_ones(mini):
     assert about["keypoints_symmetry"] == [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
 
 
-def test_mini_people_stand_on_the_floor_inside_all_four_pictures(mini):
+def test_mini_people_are_on_the_floor_inside_all_four_images(mini):
     for clips in entry(mini / MOTION, "positions_3d").values():
         for poses in clips.values():
             assert -0.05 < poses[..., 2].min() < 0.3
@@ -106,7 +106,7 @@ def test_prepared_samples_are_the_files_cut_and_reduced_to_17_joints(mini, tmp_p
         assert sample["meta"]["action"] == clip.removesuffix(" 1")
 
 
-def test_the_broken_clip_is_left_out_and_recorded_names_become_the_fields(folder, capsys):
+def test_the_broken_clip_is_left_out_and_recorded_names_are_changed(folder, capsys):
     def as_recorded(people):
         people["S11"]["Directions"] = people["S11"]["Walking"]
         for clips in people.values():
@@ -115,7 +115,7 @@ def test_the_broken_clip_is_left_out_and_recorded_names_become_the_fields(folder
     rewrite(folder / MOTION, "positions_3d", as_recorded)
     run(script("prepare_h36m").main, folder, "--out", folder / "out")
     data = h36m(folder / "out", "test", keypoints="gt")
-    names = {tuple(label["sequence"].split("/")[:2]) for label in data.labels}
+    names = {tuple(x.split("/")[:2]) for x in data.origins["sequence"]}
     assert ("S9", "Directions") in names
     assert ("S9", "Photo") in names
     assert ("S11", "Directions") not in names
@@ -127,31 +127,31 @@ def test_the_broken_clip_is_left_out_and_recorded_names_become_the_fields(folder
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """.cdf files, and what they hold as {subject: {name: (F, 32, 3) metres}}."""
+    """.cdf files, and their content as {subject: {name: (F, 32, 3) metres}}."""
     cdflib = pytest.importorskip("cdflib")
     folder = tmp_path_factory.mktemp("cdf")
     run(script("make_mini").main, "h36m_cdf", folder)
-    held = {}
+    content = {}
     for path in folder.glob("S*/MyPoseFeatures/D3_Positions/*.cdf"):
         pose = cdflib.CDF(str(path)).varget("Pose")
         assert pose.shape == (1, pose.shape[1], 96)
-        held.setdefault(path.parents[2].name, {})[path.stem] = pose.reshape(-1, 32, 3) / 1000
-    return folder, held
+        content.setdefault(path.parents[2].name, {})[path.stem] = pose.reshape(-1, 32, 3) / 1000
+    return folder, content
 
 
-def as_cdf(folder, held, recorded):
-    for subject in held:
+def as_cdf(folder, content, recorded):
+    for subject in content:
         (folder / subject).symlink_to(recorded / subject)
 
 
-def as_tgz(folder, held, recorded):
-    for subject in held:
+def as_tgz(folder, content, recorded):
+    for subject in content:
         with tarfile.open(folder / f"Poses_D3_Positions_{subject}.tgz", "w:gz") as tar:
             tar.add(recorded / subject, subject)
 
 
-def as_mat(folder, held, recorded):
-    for subject, clips in held.items():
+def as_mat(folder, content, recorded):
+    for subject, clips in content.items():
         home = folder / "h36m" / subject / "MyPoseFeatures/D3_Positions"
         home.mkdir(parents=True)
         for name, poses in clips.items():
@@ -160,10 +160,10 @@ def as_mat(folder, held, recorded):
             savemat(home / f"{name}.cdf.mat", {"data": cell})
 
 
-def as_h5(folder, held, recorded):
+def as_h5(folder, content, recorded):
     import h5py
 
-    for subject, clips in held.items():
+    for subject, clips in content.items():
         home = folder / "h36m" / subject / "MyPoses/3D_positions"
         home.mkdir(parents=True)
         for name, poses in clips.items():
@@ -172,19 +172,19 @@ def as_h5(folder, held, recorded):
 
 
 @pytest.mark.parametrize("form", [as_cdf, as_tgz, as_mat, as_h5])
-def test_every_form_of_the_data_set_gives_the_same_samples(form, recorded, tmp_path, capsys):
-    source, held = recorded
-    form(tmp_path, held, source)
+def test_every_form_of_the_data_set_has_the_same_samples(form, recorded, tmp_path, capsys):
+    source, content = recorded
+    form(tmp_path, content, source)
     run(script("prepare_h36m").main, tmp_path, "--out", tmp_path / "out")
-    told = capsys.readouterr().out
-    assert "training: 20 clips, 1,600 poses" in told
-    assert "test: 7 clips" in told  # without the broken one
-    assert "clips of S1 4, " in told
+    printed = capsys.readouterr().out
+    assert "training: 20 clips, 1,600 poses" in printed
+    assert "test: 7 clips" in printed  # without the broken one
+    assert "clips of S1 4, " in printed
     data = h36m(tmp_path / "out", "test", keypoints="gt")
     renamed = {"Photo": "TakingPhoto"}
     for i in range(0, len(data), 41):
         subject, clip, serial, frame = data[i]["id"].split("/")
-        world = torch.tensor(held[subject][renamed.get(clip, clip)][int(frame), KEPT]).float()
+        world = torch.tensor(content[subject][renamed.get(clip, clip)][int(frame), KEPT]).float()
         camera = cameras(subject)[["54138969", "55011271", "58860488", "60457274"].index(serial)]
         xyz = world_to_camera(world, camera)
         torch.testing.assert_close(data[i]["keypoints"], xyz, atol=1e-5, rtol=0)
@@ -251,7 +251,7 @@ def test_detections_of_cocos_joints_are_converted_by_name(folder, capsys):
     torch.testing.assert_close(mine[0], (cpn[1] + cpn[4]) / 2)  # the pelvis between the hips
 
 
-def test_other_layouts_and_mixture_files_are_passed_over(folder, capsys):
+def test_other_layouts_and_mixture_files_are_skipped(folder, capsys):
     (folder / "data_2d_h36m_sh_pt_mpii.npz").symlink_to(folder / GT)
     rewrite(folder / "data_2d_h36m_sh_pt_mpii.npz", "metadata", lambda m: m.update(num_joints=15))
     (folder / "data_2d_h36m_cpn_ft_h36m_dbb_gmm.npz").symlink_to(folder / CPN)
@@ -277,7 +277,7 @@ def drop_joint(people):
     people["S1"]["Photo"] = [view[:, :16] for view in people["S1"]["Photo"]]
 
 
-def nobody(people):
+def drop_person(people):
     people["S8"]["Photo"][2][7] = np.nan
 
 
@@ -289,7 +289,7 @@ def seventeen(people):
     people["S9"]["Sitting"] = people["S9"]["Sitting"][:, :17]
 
 
-def stranger(people):
+def unknown_action(people):
     people["S1"]["Juggling"] = people["S1"]["Walking"]
 
 
@@ -299,11 +299,11 @@ def stranger(people):
         (GT, shift, ["S7/Walking 1", "px off"]),
         (CPN, shorten, ["S6/Walking 1", "2D of 47 frames for 3D of 50"]),
         (CPN, lose_camera, ["S1/Photo", "3 cameras"]),
-        (CPN, nobody, ["S8/Photo", "2D that is not finite"]),
+        (CPN, drop_person, ["S8/Photo", "2D that is not finite"]),
         (CPN, drop_joint, ["S1/Photo", "(52, 16, 2)"]),
         (MOTION, in_millimetres, ["S9/Sitting", "metres"]),
         (MOTION, seventeen, ["S9/Sitting", "(50, 17, 3)"]),
-        (MOTION, stranger, ["S1/Juggling"]),
+        (MOTION, unknown_action, ["S1/Juggling"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

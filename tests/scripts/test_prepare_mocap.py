@@ -12,7 +12,7 @@ from posediff.data.lifting.recording import JOINTS, read
 
 script = load("prepare_mocap")
 
-# bone: its parent, and the way to its end in millimetres (y up)
+# bone: its parent, and the vector to its end in millimetres (y up)
 BONES = {
     "rhipjoint": ("root", (-100, -50, 0)),
     "rfemur": ("rhipjoint", (0, -400, 0)),
@@ -48,7 +48,7 @@ def asf():
 
 
 def amc(jump_at=FRAMES):
-    """A figure that turns about its vertical axis and has another place in one frame."""
+    """A figure that turns about its vertical axis, and jumps in one frame."""
     frames = [f"{n + 1}\nroot {10 * (n >= jump_at)} 20 5 0 {TURN * n} 0" for n in range(FRAMES)]
     return "\n".join([":DEGREES", *frames])
 
@@ -72,13 +72,13 @@ def folder(tmp_path):
     return folder
 
 
-def test_a_figure_on_a_turntable_comes_out_turned_centred_and_on_the_floor(folder, tmp_path):
+def test_a_figure_on_a_turntable_is_turned_centred_and_on_the_floor(folder, tmp_path):
     script.main([str(folder), "--out", str(tmp_path / "out")])
     (clip,) = read(tmp_path / "out" / "mine.npz")
     assert (clip.name, clip.subject, clip.action) == ("ann_turn_01", "ann", "turn")
     assert (clip.source, clip.split, clip.native_fps) == ("mine", "train", 120)
     assert len(clip.joints) == 50
-    # turning a root is turning about y up, now z; the pelvis lies on the axis, ankles at 70 mm
+    # the root turns about y, which is now z; the pelvis is on the axis, ankles at 70 mm
     rest = figure() - figure()[0]
     angle = np.radians(TURN * np.arange(50) * 120 / 50)
     c, s, o, i = np.cos(angle), np.sin(angle), np.zeros(50), np.ones(50)
@@ -120,7 +120,7 @@ def test_parts_between_jumps_are_numbered_and_short_ones_dropped(folder, tmp_pat
     assert [clip.name for clip in clips] == [f"ann_turn_01#{n}" for n in range(len(kept))]
 
 
-def test_the_skeleton_is_the_longest_name_that_begins_the_file_s(folder, tmp_path):
+def test_the_skeleton_is_the_longest_start_of_the_name_of_the_file(folder, tmp_path):
     for wrong in ("an", "ann_turn_0", "bob"):
         (folder / f"{wrong}.asf").write_text("not a skeleton")
     (folder / "ann_turn.asf").write_text(asf().replace("length 0.45", "length 0.5"))
@@ -130,7 +130,7 @@ def test_the_skeleton_is_the_longest_name_that_begins_the_file_s(folder, tmp_pat
     np.testing.assert_allclose(thigh, 400 * 0.45 / 0.5, atol=0.5)
 
 
-def test_names_of_known_collections_tell_subject_action_and_rate():
+def test_names_of_known_collections_have_subject_action_and_rate():
     assert script.label_of("HDM_bd_01-01_02_120") == {
         "source": "HDM05",
         "subject": "bd",
@@ -150,14 +150,14 @@ def test_cameras_of_the_folder_are_kept(folder, tmp_path):
     assert (out / "cameras.json").read_text() == "{}"
 
 
-def test_cameras_stand_around_the_origin_and_look_at_the_body(tmp_path):
+def test_cameras_are_around_the_origin_and_look_at_the_body(tmp_path):
     script.write_cameras(tmp_path / "cameras.json")
     for camera in read_cameras(tmp_path / "cameras.json").values():
         x, y, z = camera.rotation @ (torch.tensor([0, 0, 0.9]) - camera.translation)
         assert abs(x) < 1e-6
         assert abs(y) < 1e-6
         assert 5 < z < 6
-        assert camera.rotation[1, 2] < -0.9  # the y of a picture points down
+        assert camera.rotation[1, 2] < -0.9  # the y of an image points down
 
 
 def fails(arguments):
@@ -169,7 +169,7 @@ def fails(arguments):
     return line
 
 
-def test_what_cannot_be_prepared_is_one_line_and_leaves_nothing(folder, tmp_path):
+def test_input_that_cannot_be_prepared_is_one_line_and_leaves_no_file(folder, tmp_path):
     out, motion = tmp_path / "out", folder / "deeper" / "ann_turn_01.amc"
     assert "no folder" in fails([tmp_path / "nowhere", "--out", out])
     (tmp_path / "empty").mkdir()
@@ -189,13 +189,13 @@ def test_what_cannot_be_prepared_is_one_line_and_leaves_nothing(folder, tmp_path
         table.write_text(text)
         assert message in fails([folder, "--out", out, "--table", table])
     motion.write_text(amc()[:-5])
-    assert "ann_turn_01.amc: frame 119 gives 'root'" in fails([folder, "--out", out])
+    assert "ann_turn_01.amc: frame 119 has 5 values of 'root'" in fails([folder, "--out", out])
     (folder / "deeper" / "ann_turn_01.bvh").write_text("")
     assert "have the same name" in fails([folder, "--out", out])
     assert not out.exists()
 
 
-def test_real_samples_give_the_published_clips_keys_and_cameras(shared, tmp_path):
+def test_real_samples_become_the_published_clips_keys_and_cameras(shared, tmp_path):
     script.main([str(shared / "data/samples/mocap"), "--out", str(tmp_path), "--name", "ours"])
     published = shared / "data/mocap17"
     theirs = {c.name: c for path in published.glob("*.npz") for c in read(path)}

@@ -1,4 +1,4 @@
-"""MPI-INF-3DHP's own files, written small by make_mini, through the prepare script to samples."""
+"""MPI-INF-3DHP's own files, small ones of make_mini, through the script to samples."""
 
 import re
 import shutil
@@ -41,7 +41,7 @@ def folder(mini, tmp_path):
 
 
 def fails(capsys, folder, *options):
-    """The one line of the error of the script."""
+    """The script's error, one line."""
     with pytest.raises(SystemExit) as e:
         run(script("prepare_mpi_inf_3dhp").main, folder, "--out", folder / "out", *options)
     assert str(e.value).startswith("error: ")
@@ -56,7 +56,7 @@ def test_training_samples_are_the_17_joints_of_the_files_in_metres(mini, root, a
     assert len(data) == 7 * 2 * 8 * 20
     assert data.summary()["annotation"] == annotation
     assert data.summary()["subjects"] == [f"S{n}" for n in range(1, 8)]
-    assert {label["camera"] for label in data.labels} == set("01245678")
+    assert set(data.origins["camera"]) == set("01245678")
     data = mpi_inf_3dhp(root, "validation", annotation=annotation)
     for i in range(0, len(data), 31):
         sample = data[i]
@@ -73,7 +73,7 @@ def test_training_samples_are_the_17_joints_of_the_files_in_metres(mini, root, a
 
 def test_test_samples_are_the_valid_frames_with_their_activity(mini, root):
     data = mpi_inf_3dhp(root, "test", annotation="annot3")
-    assert [label["subject"] for label in data.labels] == list(VALID)
+    assert data.origins["subject"] == list(VALID)
     assert len(data) == 6 * 16
     assert data.left_out == 0
     for i in range(len(data)):
@@ -85,14 +85,14 @@ def test_test_samples_are_the_valid_frames_with_their_activity(mini, root):
             assert raw["valid_frame"][frame, 0] == 1
             np.testing.assert_allclose(sample["keypoints"], raw["annot3"][frame, 0] / 1000, 1e-5)
             np.testing.assert_allclose(sample["keypoints_2d"], raw["annot2"][frame, 0], 1e-5)
-        # true metres seen by the published lens are the annotated pixels
+        # true metres through the published lens are the annotated pixels
         seen = project(sample["keypoints"], sample["camera"])
         np.testing.assert_allclose(seen, sample["keypoints_2d"], atol=0.05)
         wide = subject in ("TS5", "TS6")
         assert sample["image_size"].tolist() == ([1920, 1080] if wide else [2048, 2048])
 
 
-def test_a_window_shows_every_frame_and_counts_the_valid_ones_once(root):
+def test_a_window_has_every_frame_and_counts_the_valid_ones_once(root):
     data = mpi_inf_3dhp(root, "test", window=9)
     windows = data.__getitems__(list(range(len(data))))
     at = windows["frames_valid"] > 0
@@ -115,7 +115,7 @@ def test_the_published_lenses_in_pixels():
     assert size == (1920, 1080)
 
 
-def test_people_of_the_mini_files_stand_upright_in_every_picture(root):
+def test_people_of_the_mini_files_are_upright_in_every_image(root):
     names = skeleton("3dhp17").joints
     for split in ("train", "test"):
         data = mpi_inf_3dhp(root, split, annotation="annot3")
@@ -129,18 +129,18 @@ def test_people_of_the_mini_files_stand_upright_in_every_picture(root):
 
 def test_a_part_of_the_data_set_is_prepared_and_the_rest_named(folder, capsys):
     run(script("prepare_mpi_inf_3dhp").main, folder, "--out", folder / "out")
-    told = capsys.readouterr().out
-    assert "S2, S3, S4, S5, S6, S7, TS2, TS3, TS4, TS6" in told
-    assert "TS1 16 (603), TS5 16 (276)" in told
-    assert "320 poses to train on, 32 to test on" in told
-    assert "annot3 lies 0.0 px" in told
+    printed = capsys.readouterr().out
+    assert "S2, S3, S4, S5, S6, S7, TS2, TS3, TS4, TS6" in printed
+    assert "TS1 16 (603), TS5 16 (276)" in printed
+    assert "320 poses to train on, 32 to test on" in printed
+    assert "annot3 is 0.0 px" in printed
     assert len(mpi_inf_3dhp(folder / "out", "test")) == 32
-    with pytest.raises(ValueError, match=r"nobody of S3, only S1, S8, TS1, TS5"):
+    with pytest.raises(ValueError, match=r"none of S3, only S1, S8, TS1, TS5"):
         mpi_inf_3dhp(folder / "out", "validation", validation="S3")
 
 
 def as_npz(folder, root):
-    """The two npz files of the field with the univ_annot3 of what was prepared."""
+    """The two npz files of other projects, with the prepared annot3; returns one lens."""
     data = {}
     with h5py.File(root / "mpi_inf_3dhp.h5") as file:
         views = file["S1/Seq1"].items()
@@ -158,7 +158,7 @@ def as_npz(folder, root):
     return lens
 
 
-def test_npz_files_of_the_field_give_the_same_samples(root, tmp_path, capsys):
+def test_npz_files_of_other_projects_have_the_same_samples(root, tmp_path, capsys):
     lens = as_npz(tmp_path, root)
     assert "add --scale" in fails(capsys, tmp_path)
     run(script("prepare_mpi_inf_3dhp").main, tmp_path, "--scale", "annot3", "--out", tmp_path / "o")
@@ -177,7 +177,7 @@ def test_npz_files_of_the_field_give_the_same_samples(root, tmp_path, capsys):
         mpi_inf_3dhp(tmp_path / "o", "test", scale="univ_annot3")
 
 
-def spoil(path, name, change):
+def damage(path, name, change):
     """The HDF5 file with one of its variables changed."""
     with h5py.File(path, "a") as file:
         value = change(file[name][()])
@@ -195,12 +195,12 @@ def spoil(path, name, change):
          r"annot2 of frame 4 is not finite"),
         ("annot3", lambda x: x[:, :, :16], r"annot3 has shape \(3, 16, 1, 20\), expected"),
         ("univ_annot3", lambda x: 1000 * x, r"univ_annot3 is beyond 20000; millimetres"),
-        ("activity_annotation", lambda x: x + 1, r"activity_annotation must hold 1 \.\. 7"),
+        ("activity_annotation", lambda x: x + 1, r"activity_annotation must be 1 \.\. 7"),
         ("valid_frame", lambda x: None, r"no valid_frame in it"),
     ],
 )  # fmt: skip
-def test_test_files_that_lack_something_are_named(folder, capsys, name, change, words):
-    spoil(folder / TESTS / "TS1/annot_data.mat", name, change)
+def test_test_files_with_missing_or_wrong_entries_are_named(folder, capsys, name, change, words):
+    damage(folder / TESTS / "TS1/annot_data.mat", name, change)
     error = fails(capsys, folder)
     assert "TS1/annot_data.mat" in error
     assert re.search(words, error), error
@@ -227,7 +227,7 @@ def test_training_files_with_missing_frames_or_cameras_are_named(folder, capsys)
     raw |= {"annot2": raw["annot2"][:6], "annot3": raw["annot3"][:6]}
     raw["annot3"][4, 0] = raw["annot3"][3, 0]
     savemat(path, raw)
-    assert "annot2 must be a cell of 14 cameras, it holds 6" in fails(capsys, folder)
+    assert "annot2 must be a cell of 14 cameras, it has 6" in fails(capsys, folder)
     path.write_bytes(path.read_bytes()[:5000])
     assert f"{path}: cannot be read as a MATLAB file" in fails(capsys, folder)
     path.unlink()
@@ -248,7 +248,7 @@ def test_a_calibration_without_a_lens_is_named(folder, capsys):
     assert f"{path} is missing" in fails(capsys, folder)
 
 
-def test_an_empty_folder_and_a_missing_file_name_the_command_that_helps(tmp_path, capsys):
+def test_an_empty_folder_or_missing_file_is_an_error_with_a_command(tmp_path, capsys):
     assert "make_mini.py 3dhp" in fails(capsys, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"prepare_mpi_inf_3dhp.*make_mini\.py 3dhp"):
         mpi_inf_3dhp(tmp_path / "nowhere")

@@ -12,7 +12,7 @@ CLIPS = 6
 
 
 def clips(kind, frames=150):
-    """A few bodies doing it: (build, joints in the world)."""
+    """Build and joints in the world of a few bodies."""
     for seed in range(CLIPS):
         rng = np.random.default_rng(seed)
         body = build(rng)
@@ -29,7 +29,7 @@ def chain(world, side, parts):
 
 
 def forward(world):
-    """The way the pelvis faces: up x right."""
+    """Direction that the pelvis faces (F, 3): up x right."""
     x, y, _ = np.moveaxis(world[:, J["right_hip"]] - world[:, J["left_hip"]], -1, 0)
     return np.stack([-y, x, 0 * x], -1) / np.hypot(x, y)[:, None]
 
@@ -56,7 +56,7 @@ def test_knees_and_elbows_bend_as_far_as_people_do_and_never_backwards(acted):
                 bend = np.degrees(np.arccos(cosine))
                 assert 1 < bend.min() < bend.max() < 151
             hip, knee, ankle = chain(world, side, LEGS)
-            front = np.cross(across, ankle - hip)  # the side on which a knee belongs
+            front = np.cross(across, ankle - hip)  # the side to which a knee bends
             assert ((knee - (hip + ankle) / 2) * front).sum(-1).min() > 0
 
 
@@ -69,9 +69,9 @@ def test_elbows_of_hanging_arms_stand_back(acted):
             assert (((elbow - line) * forward(world)).sum(-1)[hangs] < 0.01).all()
 
 
-def test_nothing_leaps_nor_leaves_the_room_nor_sinks_into_the_floor(acted):
+def test_no_joint_leaps_leaves_the_room_or_sinks_into_the_floor(acted):
     for body, world in acted[1]:
-        assert speed(world).max() < 9  # m/s, a hand in the swing for a high jump
+        assert speed(world).max() < 9  # m/s, a hand that swings for a high jump
         assert speed(world[:, 0]).max() < 3
         assert np.linalg.norm(np.diff(world, 2, axis=0), axis=-1).max() * RATE**2 < 250
         assert np.linalg.norm(world[:, 0, :2], axis=-1).max() < ROOM + 1e-6
@@ -130,7 +130,7 @@ def test_a_jump_is_a_free_fall():
     assert flights >= CLIPS / 2
 
 
-def test_who_sits_has_the_pelvis_on_the_chair_and_the_thighs_level():
+def test_a_sitting_body_has_its_pelvis_on_the_chair_and_level_thighs():
     seated = 0
     for body, world in clips("sitting"):
         hip, knee, _ = chain(world, "right", LEGS)
@@ -153,5 +153,5 @@ def test_unknown_kinds_and_empty_clips_are_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="kind must be one of walking, running"):
         motion("flying", build(rng), 10, rng)
-    with pytest.raises(ValueError, match="frames=0"):
+    with pytest.raises(ValueError, match="frames must be at least 1, got 0"):
         motion("walking", build(rng), 0, rng)

@@ -23,7 +23,7 @@ METRIC = Build(**{f.name: 1.7 * getattr(MEAN, f.name) for f in fields(Build)})
 
 
 def upright(frames=1):
-    """Straight on both feet, facing y, the arms hanging."""
+    """A pose straight on both feet, facing y, the arms hanging."""
     zero = np.zeros((frames, 3))
     ankles = [[METRIC.hip, 0, METRIC.ankle], [-METRIC.hip, 0, METRIC.ankle]]
     wrists = [[0.1, 0.05, -0.45], [-0.1, 0.05, -0.45]]
@@ -40,8 +40,8 @@ def upright(frames=1):
     )
 
 
-def anything(rng, frames=200):
-    """Poses far beyond what people do."""
+def random_pose(rng, frames=200):
+    """Poses far beyond those of people."""
     N = rng.normal
     return Pose(
         pelvis=N(0, 0.2, (frames, 2)),
@@ -61,7 +61,7 @@ def lengths(world):
 
 
 def flexion(world, a, b, c):
-    """Degrees in joint b between bones to a and c; 0 is straight."""
+    """Degrees (F,) in joint b between the bones to a and c; 0 is straight."""
     u, v = world[:, J[b]] - world[:, J[a]], world[:, J[c]] - world[:, J[b]]
     cosine = (u * v).sum(-1) / np.linalg.norm(u, axis=-1) / np.linalg.norm(v, axis=-1)
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
@@ -83,17 +83,17 @@ def test_the_bones_of_any_pose_have_the_lengths_of_the_build():
     own = build(np.random.default_rng(1))
     leg, arm = [own.hip, own.thigh, own.shin], [own.shoulder, own.upper_arm, own.forearm]
     expected = [*leg, *leg, own.spine, own.chest, own.neck, own.head, *arm, *arm]
-    found = lengths(joints(own, anything(np.random.default_rng(2))))
+    found = lengths(joints(own, random_pose(np.random.default_rng(2))))
     np.testing.assert_allclose(found, np.tile(expected, (200, 1)), atol=1e-9)
 
 
 def test_knees_and_elbows_of_any_pose_stay_within_their_limits():
-    world = joints(METRIC, anything(np.random.default_rng(3)))
+    world = joints(METRIC, random_pose(np.random.default_rng(3)))
     for side in "right", "left":
         for chain, limits in (("hip knee ankle", KNEE), ("shoulder elbow wrist", ELBOW)):
             angle = np.radians(flexion(world, *(f"{side}_{part}" for part in chain.split())))
             assert limits[0] - 0.05 < angle.min() < angle.max() < limits[1] + 1e-6
-            assert angle.max() > 2.4  # the poses did try
+            assert angle.max() > 2.4  # the poses do reach for the limits
 
 
 def test_an_upright_body_stands_as_tall_as_its_bones():
@@ -121,7 +121,7 @@ def test_the_right_side_is_to_the_right_of_the_way_the_body_faces():
 
 
 def test_a_mirrored_pose_gives_the_mirrored_body():
-    pose = anything(np.random.default_rng(4))
+    pose = random_pose(np.random.default_rng(4))
     flat, turn = np.array([-1.0, 1.0]), np.array([-1.0, 1.0, -1.0])
     mirrored = Pose(
         pelvis=pose.pelvis * flat,

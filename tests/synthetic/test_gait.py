@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from posediff.synthetic.body import MEAN, Build, joints
-from posediff.synthetic.gait import Gait, inward, loop, stand, tread, walk
+from posediff.synthetic.gait import Gait, ankle_paths, lateral_acceleration, loop_route, stand, walk
 
 SPEED = 1.2
 BODY = Build(*(1.7 * length for length in vars(MEAN).values()))
@@ -14,11 +14,11 @@ def straight(time):
     return np.stack([0 * time, SPEED * time], -1), 0 * time
 
 
-def test_a_foot_rests_where_it_stands_and_goes_a_stride_every_period():
-    ankles = tread(BODY, t, straight, WALK, phase=0.0)
+def test_a_foot_rests_on_the_floor_and_moves_a_stride_every_period():
+    ankles = ankle_paths(BODY, t, straight, WALK, phase=0.0)
     for side in 0, 1:
         middle = (np.arange(1, 5) + side / 2) * WALK.period
-        for start in middle - 0.12, middle + 0.06:  # flat after the toes came down
+        for start in middle - 0.12, middle + 0.06:  # flat, after the toes have landed
             now = ankles[np.round(start * 50).astype(int), side]
             np.testing.assert_allclose(now[:, 2], BODY.ankle, atol=1e-3)
             np.testing.assert_allclose(np.diff(now[:, 1]), SPEED * WALK.period, atol=2e-3)
@@ -27,10 +27,10 @@ def test_a_foot_rests_where_it_stands_and_goes_a_stride_every_period():
 
 
 def test_walkers_always_have_a_foot_down_and_runners_fly():
-    down = tread(BODY, t, straight, WALK, 0.3)[..., 2] < BODY.ankle + 0.12
+    down = ankle_paths(BODY, t, straight, WALK, 0.3)[..., 2] < BODY.ankle + 0.12
     assert down.any(1).all()
     run = WALK._replace(period=0.7, duty=0.35, lift=0.2)
-    flying = (tread(BODY, t, straight, run, 0.3)[..., 2] > BODY.ankle + 0.05).all(1)
+    flying = (ankle_paths(BODY, t, straight, run, 0.3)[..., 2] > BODY.ankle + 0.05).all(1)
     assert 0.1 < flying.mean() < 0.5
 
 
@@ -59,20 +59,20 @@ def test_the_pelvis_rises_and_sinks_twice_a_period_by_twice_the_bounce():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_loop_keeps_its_speed_faces_where_it_goes_and_leans_into_the_bend(seed):
-    route = loop(np.random.default_rng(seed), SPEED)
+def test_a_loop_has_constant_speed_faces_ahead_and_accelerates_inwards(seed):
+    route = loop_route(np.random.default_rng(seed), SPEED)
     place, heading = route(t)
     way = np.gradient(place, t, axis=0)[1:-1]
     np.testing.assert_allclose(np.linalg.norm(way, axis=-1), SPEED, rtol=0.02)
     facing = np.stack([-np.sin(heading), np.cos(heading)], -1)[1:-1]
     assert ((way * facing).sum(-1) > 0.999 * np.linalg.norm(way, axis=-1)).all()
-    pull = np.abs(inward(route, t))
+    pull = np.abs(lateral_acceleration(route, t))
     assert SPEED**2 / 2.5 < pull.min() < pull.max() < SPEED**2 / 0.8
 
 
-def test_a_body_that_stands_stays_on_its_feet():
+def test_an_idle_body_stays_on_its_feet():
     pose = stand(BODY, t, np.random.default_rng(1))
     world = joints(BODY, pose)
     np.testing.assert_allclose(world[:, [3, 6]], pose.ankles, atol=3e-3)
     assert np.ptp(world[:, 0], axis=0).max() < 0.2
-    assert np.ptp(world, axis=0).max(-1).min() > 1e-4  # yet nothing is frozen
+    assert np.ptp(world, axis=0).max(-1).min() > 1e-4  # but every joint moves

@@ -1,4 +1,4 @@
-"""Drawn pictures: labels fit the pixels."""
+"""Painted images: labels fit the pixels."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from posediff.pose.skeleton import SKELETONS, Skeleton, skeleton
 from posediff.synthetic.backdrop import noise
 from posediff.synthetic.figure import Cloth, Solid
 from posediff.synthetic.lens import Lens
-from posediff.synthetic.render import NOBODY, Painting, labels
+from posediff.synthetic.render import BACKGROUND, Painting, labels
 from posediff.synthetic.stage import scene
 
 SIZE = (160, 120)
@@ -17,9 +17,9 @@ LENS = Lens(np.eye(3), np.zeros(3), 100.0, SIZE)
 RED = Cloth(np.array([1.0, 0, 0]), np.zeros(3))
 
 
-def film():
+def painting():
     rng = np.random.default_rng(0)
-    weave = noise(rng, (160, 120), 6)
+    weave = noise(rng, SIZE, 6)
     return Painting(np.zeros((120, 160, 3), np.float32), np.array([0.0, 0.0, -1.0]), weave)
 
 
@@ -33,22 +33,22 @@ def shots():
 
 
 def test_a_ball_is_a_disc_as_near_as_its_surface():
-    canvas = film()
-    canvas.solid(LENS, ball((0.2, -0.1, 4), 0.5), 3)
+    painted = painting()
+    painted.solid(LENS, ball((0.2, -0.1, 4), 0.5), 3)
     y, x = np.mgrid[:120, :160]
     far = np.hypot(x - 79.5 - 5, y - 59.5 + 2.5)
-    assert ((canvas.owner == 3) == (far < 12.5)).mean() > 0.999
-    assert canvas.depth[57, 84] == pytest.approx(3.5, abs=0.01)
-    assert np.isinf(canvas.depth[0, 0])
-    assert canvas.owner[0, 0] == NOBODY
+    assert ((painted.owner == 3) == (far < 12.5)).mean() > 0.999
+    assert painted.depth[57, 84] == pytest.approx(3.5, abs=0.01)
+    assert np.isinf(painted.depth[0, 0])
+    assert painted.owner[0, 0] == BACKGROUND
 
 
 def test_what_is_nearer_hides_what_is_further_in_any_order():
-    one, other = film(), film()
-    near, far = ball((0, 0, 3), 0.2), ball((0, 0, 5), 1.0)
-    for canvas, order in ((one, (0, 1)), (other, (1, 0))):
+    one, other = painting(), painting()
+    balls = ball((0, 0, 3), 0.2), ball((0, 0, 5), 1.0)
+    for painted, order in ((one, (0, 1)), (other, (1, 0))):
         for n in order:
-            canvas.solid(LENS, (near, far)[n], n)
+            painted.solid(LENS, balls[n], n)
     assert (one.owner == other.owner).all()
     assert (one.depth == other.depth).all()
     assert one.owner[60, 80] == 0
@@ -56,21 +56,21 @@ def test_what_is_nearer_hides_what_is_further_in_any_order():
 
 
 def test_what_is_behind_the_camera_or_outside_is_not_painted():
-    canvas = film()
+    painted = painting()
     for place in ((0, 0, -2), (0, 0, 0.1), (50, 0, 5)):
-        canvas.solid(LENS, ball(place, 0.3), 0)
-    assert (canvas.owner == NOBODY).all()
+        painted.solid(LENS, ball(place, 0.3), 0)
+    assert (painted.owner == BACKGROUND).all()
 
 
-def test_the_same_generator_paints_the_same_picture(shots):
+def test_the_same_generator_paints_the_same_image(shots):
     again = scene(np.random.default_rng(1), (200, 180), 2)
     assert (again.picture == shots[1].picture).all()
     assert (again.boxes == shots[1].boxes).all()
     assert (again.picture != scene(np.random.default_rng(7), (200, 180), 2).picture).any()
 
 
-def test_seen_joints_of_the_trunk_lie_on_their_person(shots):
-    """Where a joint counts as seen, its box holds it, and it is inside the picture."""
+def test_visible_joints_are_on_their_person(shots):
+    """A visible joint is inside the image and near the box of its person."""
     for shot in shots:
         for name, points in shot.points.items():
             seen = shot.visible[name]
@@ -78,11 +78,11 @@ def test_seen_joints_of_the_trunk_lie_on_their_person(shots):
             assert (inside == (seen > 0)).all(), name
             low, high = shot.boxes[:, :2], shot.boxes[:, :2] + shot.boxes[:, 2:]
             margin = 0.1 * shot.boxes[:, 2:].max(1, keepdims=True) + 3
-            held = ((points > low - margin) & (points < high + margin)).all(1)
-            assert held[seen == 2].all(), name
+            near = ((points > low - margin) & (points < high + margin)).all(1)
+            assert near[seen == 2].all(), name
 
 
-def test_boxes_hold_the_pixels_that_are_seen_and_no_more(shots):
+def test_boxes_contain_the_visible_pixels_and_no_more(shots):
     for shot in shots:
         assert (shot.area <= shot.boxes[:, 2:].prod(1)).all()
         assert (shot.boxes[:, :2] >= 0).all()
@@ -91,7 +91,7 @@ def test_boxes_hold_the_pixels_that_are_seen_and_no_more(shots):
         assert len(shot.area) == len(shot.boxes)
 
 
-def test_an_occluder_hides_joints_that_are_seen_without_it():
+def test_an_occluder_hides_joints_that_are_visible_without_it():
     seen = np.zeros(2)
     for n in range(12):
         for k, hidden in enumerate((0.0, 1.0)):
@@ -100,8 +100,8 @@ def test_an_occluder_hides_joints_that_are_seen_without_it():
     assert seen[1] < seen[0] - 0.5, seen
 
 
-def test_a_crowd_stands_closer_than_people_do():
-    """Measured by how much of each other's boxes they fill."""
+def test_a_crowd_is_closer_together_than_people_far_apart():
+    """Measured by the overlap of their boxes."""
 
     def shared(apart):
         total = []
@@ -126,12 +126,12 @@ def test_the_joints_of_2d_layouts_are_labelled(shots, name):
 
 def test_a_joint_that_the_body_lacks_is_named(shots):
     tail = Skeleton("dog", ("nose", "tail"), ((0, 1),), (), None)
-    with pytest.raises(ValueError, match="the synthetic body has no tail, which dog asks for"):
+    with pytest.raises(ValueError, match="skeleton dog: the synthetic body has no tail"):
         labels(shots[0], tail)
 
 
-def test_left_and_right_are_the_person_s_own(shots):
-    """Seen from the front, where the nose is, the left eye is on the picture's right."""
+def test_left_and_right_are_those_of_the_person():
+    """Seen from the front, the left eye is on the right of the image."""
     found = 0
     for n in range(12):
         shot = scene(np.random.default_rng(n), SIZE, 1, hidden=0.0)
@@ -144,7 +144,7 @@ def test_left_and_right_are_the_person_s_own(shots):
     assert found >= 3
 
 
-def test_the_data_set_of_drawn_pictures_depends_on_seed_and_split_alone():
+def test_the_data_set_depends_on_seed_and_split_alone():
     options = {"pictures": 2, "size": (96, 128), "augment": None}
     first, more = rendered("test", **options), rendered("test", **{**options, "pictures": 3})
     rows = list(range(len(first)))
@@ -158,10 +158,10 @@ def test_the_data_set_of_drawn_pictures_depends_on_seed_and_split_alone():
     assert (one["area"] > 60).all()
 
 
-def test_a_data_set_of_nothing_is_an_error():
+def test_an_empty_data_set_is_an_error():
     with pytest.raises(ValueError, match=r"dataset\.pictures must be at least 1, got 0"):
         rendered(pictures=0)
     with pytest.raises(ValueError, match="split must be one of train, validation, test, got 'val'"):
         rendered("val")
-    with pytest.raises(ValueError, match=r"the synthetic body has no \w+, which halpe26 asks for"):
+    with pytest.raises(ValueError, match="skeleton halpe26: the synthetic body has no"):
         rendered(pictures=1, skeleton="halpe26")

@@ -1,4 +1,4 @@
-"""Pictures in a row."""
+"""Sequences of images."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from posediff.visual.film import contact_sheet, write_film
 
 
-def test_a_film_holds_all_pictures_at_its_rate(tmp_path):
+def test_a_film_has_all_images_at_its_rate(tmp_path):
     pictures = [np.full((61, 83, 3), 40 * (i + 1), np.uint8) for i in range(5)]
     write_film(tmp_path / "a.mp4", pictures, 12.0)
     film = cv2.VideoCapture(str(tmp_path / "a.mp4"))

@@ -1,4 +1,4 @@
-"""Pictures of 2D poses: what is drawn where."""
+"""Drawings of 2D poses and heatmaps."""
 
 import numpy as np
 import pytest
@@ -6,38 +6,30 @@ import torch
 
 from posediff.diffusion import Poses
 from posediff.pose.skeleton import skeleton
+from posediff.visual.palette import LEFT, RIGHT
 from posediff.visual.pose2d import MARGIN, TILE, _axes, draw_heatmaps, draw_pose2d
-from posediff.visual.pose3d import LEFT, RIGHT
 
 BONES = skeleton("crowdpose14")
 J = len(BONES.joints)
+# a person (1, J, 2) on a grid, joints far from one another, left ones on the left
+AT = torch.tensor([[[60.0 + 250 * (j % 2), 40.0 + 60 * (j // 2)] for j in range(J)]])
 
 
-def person(width=400, height=500):
-    """Joints on a grid, far from one another, left ones on the left of the picture."""
-    at = torch.tensor([[60.0 + 250 * (j % 2), 40.0 + 60 * (j // 2)] for j in range(J)])
-    return at[None], torch.ones(1, J)
-
-
-def drawn(scores=None, spread=0.0, shape=(500, 400)):
-    at, ones = person()
+def drawn(score=1.0, spread=0.0, shape=(500, 400)):
     photo = np.full((*shape, 3), 128, np.uint8)
-    sure = ones if scores is None else scores
-    poses = Poses(at, sure, at[:, None], torch.full((1, J), spread), BONES.name)
-    return draw_pose2d(photo, poses, BONES)
+    scores, radii = torch.full((1, J), score), torch.full((1, J), spread)
+    return draw_pose2d(photo, Poses(AT, scores, AT[:, None], radii, BONES.name), BONES)
 
 
 def test_joints_are_drawn_at_their_pixels_in_the_colour_of_their_side():
-    picture, (at,) = drawn(), person()[0]
-    for j, joint in enumerate(BONES.joints[:12]):
-        x, y = at[j].int().tolist()
+    picture = drawn()
+    for joint, (x, y) in list(zip(BONES.joints, AT[0].int().tolist(), strict=True))[:12]:
         colour = LEFT if joint.startswith("left") else RIGHT
         assert np.abs(picture[y, x].astype(int) - colour).max() < 25, joint
 
 
-def test_a_joint_of_no_peak_and_its_bones_are_not_drawn():
-    scores = torch.zeros(1, J)
-    assert (drawn(scores) == 128).all()
+def test_a_joint_without_a_peak_and_its_bones_are_not_drawn():
+    assert (drawn(score=0.0) == 128).all()
 
 
 def test_a_small_photo_is_enlarged_and_a_large_one_reduced():
@@ -60,9 +52,9 @@ def test_a_wider_spread_colours_more_of_the_picture():
     assert wide > 1.5 * narrow
 
 
-def test_heatmaps_are_a_row_a_step_and_glow_at_their_peak():
+def test_heatmaps_are_one_row_per_step_and_bright_at_their_peak():
     maps = torch.zeros(J, 32, 24)
-    maps[:, 8, 6] = 0.2  # the highest of all: as bright as can be
+    maps[:, 8, 6] = 0.2  # the highest of all: full brightness
     crop = np.full((128, 96, 3), 90, np.uint8)
     picture = draw_heatmaps(crop, [("t = 249", maps), ("t = 61", maps / 5)], BONES)
     left, top = MARGIN

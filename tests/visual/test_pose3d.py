@@ -6,16 +6,8 @@ from torch import Tensor
 
 from posediff.diffusion import Poses
 from posediff.pose.skeleton import Skeleton, skeleton
-from posediff.visual.pose3d import (
-    CAPTION,
-    HEIGHT,
-    LEFT,
-    RIGHT,
-    WIDTH,
-    draw_pose3d,
-    views,
-    write_picture,
-)
+from posediff.visual.palette import LEFT, MIDDLE, RIGHT
+from posediff.visual.pose3d import CAPTION, HEIGHT, WIDTH, draw_pose3d, views, write_picture
 
 H36M = skeleton("h36m17")
 SIZE = torch.tensor([1000.0, 800.0])
@@ -29,11 +21,11 @@ CROSS = Skeleton(
 )
 
 
-def pose(seed: int = 0) -> Tensor:
+def pose() -> Tensor:
     """A body with arms and legs spread, so that no joint hides another from the front."""
     x = [0, -0.15, -0.25, -0.35, 0.15, 0.25, 0.35, 0, 0, 0, 0, 0.2, 0.4, 0.6, -0.2, -0.4, -0.6]
     y = [0, 0.02, 0.4, 0.8, 0.02, 0.4, 0.8, -0.25, -0.5, -0.6, -0.75, -0.45, -0.3, -0.2]
-    z = torch.rand(17, generator=torch.Generator().manual_seed(seed)) * 0.4
+    z = torch.rand(17, generator=torch.Generator().manual_seed(0)) * 0.4
     return torch.stack([torch.tensor(x), torch.tensor([*y, *y[-3:]]), z], -1)
 
 
@@ -62,7 +54,7 @@ def ink(picture: np.ndarray) -> int:
 
 
 def vivid(picture: np.ndarray) -> np.ndarray:
-    """Where a strong colour stands; paper, grid and words are grey."""
+    """Pixels of a strong colour (h, w); paper, grid and words are grey."""
     return np.ptp(picture.astype(int), axis=-1) > 60
 
 
@@ -72,10 +64,10 @@ def test_the_picture_is_three_panels_and_a_caption():
     assert picture.dtype == np.uint8
 
 
-def test_every_joint_is_drawn_in_the_colour_of_its_side_where_the_front_view_projects_it():
+def test_joints_are_drawn_in_their_colour_at_their_front_projection():
     picture, front = draw()[:, FRONT_PANEL], views(pose().double().numpy())[0]
     for joint, at in zip(H36M.joints, front.project(pose().double().numpy()), strict=True):
-        side = {"left": LEFT, "right": RIGHT}.get(joint.split("_")[0], (75, 75, 75))
+        side = {"left": LEFT, "right": RIGHT}.get(joint.split("_")[0], MIDDLE)
         assert near(picture, at, side), joint
 
 
@@ -86,7 +78,7 @@ def test_the_nearest_joint_of_the_side_view_is_drawn_where_it_projects():
     assert near(draw()[:, SIDE_PANEL], at[13], LEFT)
 
 
-def test_the_front_view_shows_x_to_the_right_and_the_side_view_depth_to_the_right():
+def test_the_front_view_has_x_and_the_side_view_depth_to_the_right():
     front, side = views(pose().double().numpy())
     right, down, forward = np.eye(3)
 
@@ -96,7 +88,7 @@ def test_the_front_view_shows_x_to_the_right_and_the_side_view_depth_to_the_righ
     assert np.allclose(moved(front, right), [1, 0])
     assert moved(front, down)[1] > 0.95
     assert moved(front, forward)[0] == 0
-    assert moved(front, forward)[1] < 0  # from above, what is farther stands higher
+    assert moved(front, forward)[1] < 0  # seen from above, farther points are higher
     assert np.allclose(moved(side, forward), [1, 0])
     assert abs(moved(side, right)[0]) < 1e-12
     assert moved(side, right)[1] > 0  # nearer to this viewer
@@ -114,7 +106,7 @@ def test_any_pose_fits_into_its_panels():
         draw(torch.from_numpy(keypoints))
 
 
-def test_a_bone_hides_what_lies_behind_it():
+def test_a_bone_hides_bones_behind_it():
     near_left = torch.tensor([[-0.5, -0.5, 1.0], [0.5, 0.5, 1], [-0.5, 0.5, 2], [0.5, -0.5, 2]])
     near_right = near_left * torch.tensor([1, 1, -1.0])
     for keypoints, colour in ((near_left, LEFT), (near_right, RIGHT)):
@@ -149,7 +141,7 @@ def test_hypotheses_appear_beside_the_pose_and_wild_ones_do_no_harm():
     draw(hypotheses=apart * 1e9, spread=1e9)
 
 
-def test_the_input_is_drawn_to_the_scale_of_its_picture():
+def test_the_input_is_drawn_to_the_scale_of_its_image():
     centres = []
     for corner in (0.0, 0.25, 0.5, 1.0):
         points = (corner * (SIZE - 1)).expand(17, 2) + torch.zeros(17, 2)
@@ -170,17 +162,17 @@ def test_a_missing_joint_and_its_bones_are_left_out_of_the_input_alone():
     draw(points=torch.full((17, 2), torch.nan))
 
 
-def test_drawing_twice_gives_the_same_picture_and_changes_no_input():
+def test_drawing_twice_gives_the_same_image_and_changes_no_input():
     keypoints = pose()
     before = keypoints.clone()
     assert np.array_equal(draw(keypoints), draw(keypoints))
     assert torch.equal(keypoints, before)
 
 
-def test_a_picture_is_written_whole_and_read_back(tmp_path):
+def test_an_image_is_written_whole_and_read_back(tmp_path):
     picture = draw()
     write_picture(tmp_path / "a.png", picture)
     assert np.array_equal(cv2.imread(str(tmp_path / "a.png")), picture)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-    with pytest.raises(ValueError, match=r"a\.bmpp: unknown kind of picture.*use \.png"):
+    with pytest.raises(ValueError, match=r"a\.bmpp: unknown image format.*use \.png"):
         write_picture(tmp_path / "a.bmpp", picture)

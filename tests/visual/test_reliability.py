@@ -1,8 +1,8 @@
 import numpy as np
 
 from posediff.metrics.calibration import LEVELS
-from posediff.visual.pose3d import LEFT, RIGHT
-from posediff.visual.reliability import at, draw_reliability
+from posediff.visual.palette import LEFT, RIGHT
+from posediff.visual.reliability import draw_reliability, pixel
 
 
 def near(picture, point, colour):
@@ -10,14 +10,14 @@ def near(picture, point, colour):
     return (np.abs(picture[y - 1 : y + 2, x - 1 : x + 2].astype(int) - colour).max(-1) < 40).any()
 
 
-def test_every_point_of_both_curves_is_where_its_level_and_coverage_say():
+def test_points_of_both_curves_are_at_their_level_and_coverage():
     low, even = [p / 2 for p in LEVELS], list(LEVELS)
     picture = draw_reliability(LEVELS, {"as drawn": low, "recalibrated": even})
     for p in LEVELS:
-        assert near(picture, at(p, p / 2), LEFT)
-        assert near(picture, at(p, p), RIGHT)
-        assert not near(picture, at(p, p / 2 + 0.15 if p > 0.4 else 0.9), LEFT)
-    (x0, y0), (x1, y1) = at(0, 0), at(1, 1)
+        assert near(picture, pixel(p, p / 2), LEFT)
+        assert near(picture, pixel(p, p), RIGHT)
+        assert not near(picture, pixel(p, p / 2 + 0.15 if p > 0.4 else 0.9), LEFT)
+    (x0, y0), (x1, y1) = pixel(0, 0), pixel(1, 1)
     assert x0 < x1
     assert y0 > y1
     assert all(0 < v < n for v, n in ((x1, picture.shape[1]), (y0, picture.shape[0])))

@@ -1,6 +1,6 @@
-"""A stand-in for a 2D detector: its errors, its scores, and what they say about the true point.
+"""A simulated 2D detector: its errors, its scores, and the posterior of the true point.
 
-Pixels at an image width of 1000, times w / 1000 elsewhere. A joint is occluded with probability
+Pixels at an image width of 1000, times w / 1000 at a width w. A joint is occluded with probability
 `occluded`, else an outlier with probability `outlier`; the detection is the true point + N(0, s^2)
 per axis, s = sigma_occluded, sigma_outlier or sigma. With d the length of that error,
 
@@ -9,18 +9,19 @@ per axis, s = sigma_occluded, sigma_outlier or sigma. With d the length of that 
 
 Then each left-right pair exchanges detections and scores with probability `swap`. The mixture is
 the posterior of the true point given detections and scores (flat prior on positions; products of
-two rare events left out). Its components, before normalising the weights:
+two rare events left out). Its components, whose weights are normalised afterwards:
 
     own       own detection       sigma           (1 - swap)(1 - outlier)   or, occluded, 0
     outlier   own detection       sigma_outlier   (1 - swap) outlier                      0
     occluded  own detection       sigma_occluded  0                                       1 - swap
-    swapped   mirrored detection  sigma, or sigma_occluded if that one's score is below .5
+    swapped   mirrored detection  sigma, or sigma_occluded if its score is below .5
                                                   swap (paired joints)                    swap
 
 The numbers are a choice of this library (no paper gives any).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,8 @@ from posediff.pose.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class DetectorNoise:
+    """The numbers of the model. Raises ValueError if one is impossible."""
+
     occluded: float = 0.10
     sigma_occluded: float = 12.0
     outlier: float = 0.02
@@ -45,7 +48,7 @@ class DetectorNoise:
     def __post_init__(self) -> None:
         for name in ("occluded", "outlier", "swap"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"noise.{name} is a probability, got {getattr(self, name)}")
+                raise ValueError(f"noise.{name} must be in 0..1, got {getattr(self, name)}")
         for name in ("sigma", "sigma_outlier", "sigma_occluded"):
             if getattr(self, name) < 0:
                 raise ValueError(f"noise.{name} must not be negative, got {getattr(self, name)}")
@@ -53,8 +56,8 @@ class DetectorNoise:
     def draw(
         self, points: Tensor, width: Tensor, keys: NDArray[np.uint64], skeleton: Skeleton
     ) -> tuple[Tensor, Tensor]:
-        """True points (B, J, 2) px of pictures `width` (B,) wide, by a key per row (B,)
-        -> detections (B, J, 2) px and scores (B, J)."""
+        """Detections (B, J, 2) px and scores (B, J) of true points (B, J, 2) px, drawn by a key per
+        row (B,); `width` (B,) px of the images."""
         B, J, _ = points.shape
         kind, luck, swap = torch.from_numpy(uniform(keys, 3 * J)).to(points).view(B, 3, J).unbind(1)
         occluded = kind < self.occluded
@@ -69,7 +72,7 @@ class DetectorNoise:
         detections = points + error * (width / 1000)[:, None, None]
 
         joints, partner = torch.arange(J), torch.tensor(skeleton.flip)
-        pair = torch.minimum(joints, partner)  # both of a pair read one number
+        pair = torch.minimum(joints, partner)  # one number per pair
         source = torch.where(swap[:, pair] < self.swap, partner, joints)
         detections = detections.gather(1, source[..., None].expand(B, J, 2))
         return detections, scores.gather(1, source)
@@ -77,35 +80,34 @@ class DetectorNoise:
     def posterior(
         self, detections: Tensor, scores: Tensor, width: Tensor, skeleton: Skeleton
     ) -> Mixture:
-        """What detections (B, J, 2) px and scores (B, J) say of the true points: weights (B, J, M),
-        loc and scale (B, J, M, 2) px, heaviest first. It never sees the truth."""
+        """The mixture of the true points, heaviest component first, from detections (B, J, 2) px
+        and scores (B, J): weights (B, J, M), loc and scale (B, J, M, 2) px."""
         partner = torch.tensor(skeleton.flip)
         low = scores < 0.5
         high = ~low
         swap = self.swap * (partner != torch.arange(len(partner)))
-        other = detections[:, partner]
-        blur = torch.where(low[:, partner], self.sigma_occluded, self.sigma)
-        components = (
+        swapped_sigma = torch.where(low[:, partner], self.sigma_occluded, self.sigma)
+        components: tuple[tuple[Tensor, Tensor, Any], ...] = (
             ((1 - swap) * (1 - self.outlier) * high, detections, self.sigma),
             ((1 - swap) * self.outlier * high, detections, self.sigma_outlier),
             ((1 - swap) * low, detections, self.sigma_occluded),
-            (swap.expand_as(scores), other, blur),
-            (torch.zeros_like(scores), detections, self.sigma),
+            (swap.expand_as(scores), detections[:, partner], swapped_sigma),
+            (torch.zeros_like(scores), detections, self.sigma),  # up to M
         )
-        weights = torch.stack([weight for weight, _, _ in components], -1)
-        loc = torch.stack([loc for _, loc, _ in components], -2)
-        scale = torch.stack([torch.as_tensor(s).expand_as(scores) for _, _, s in components], -1)
+        weight, points, sigma = zip(*components, strict=True)
+        loc = torch.stack(points, -2)
+        scale = torch.stack([torch.as_tensor(s).expand_as(scores) for s in sigma], -1)
         scale = (scale * (width / 1000)[:, None, None]).to(detections)
 
-        weights, order = weights.to(detections).sort(stable=True, dim=-1, descending=True)
-        order = order[..., None].expand_as(loc)
-        scale = scale[..., None].expand_as(loc)
+        weights = torch.stack(weight, -1).to(detections)
+        weights, order = weights.sort(stable=True, dim=-1, descending=True)
+        order, scale = order[..., None].expand_as(loc), scale[..., None].expand_as(loc)
         return {"weights": weights, "loc": loc.gather(2, order), "scale": scale.gather(2, order)}
 
 
 def point_mixture(points: Tensor, scale: Tensor | float) -> Mixture:
-    """One live component at each of the points (B, J, 2) px, of deviation `scale` px, which
-    broadcasts to (B, J); padded to M with weight 0."""
+    """One component of weight 1 at each of the points (B, J, 2) px, padded to M with weight 0;
+    `scale` in px broadcasts to (B, J)."""
     loc = points[:, :, None].repeat(1, 1, COMPONENTS, 1)
     weights = torch.zeros_like(loc[..., 0])
     weights[..., 0] = 1
@@ -114,7 +116,7 @@ def point_mixture(points: Tensor, scale: Tensor | float) -> Mixture:
 
 
 def chosen(mixture: Mixture, u: Tensor | None = None) -> dict[str, Tensor]:
-    """One Gaussian of a mixture as the 2D of a sample: the heaviest, or one drawn by weight with
-    u (B, J) in [0, 1). keypoints_2d and keypoints_2d_scale, both (B, J, 2) px."""
+    """One component of a mixture as keypoints_2d and keypoints_2d_scale, both (B, J, 2) px: the
+    heaviest, or one drawn by weight with u (B, J) in [0, 1)."""
     drawn = component(**mixture, u=torch.zeros_like(mixture["weights"][..., 0]) if u is None else u)
     return {"keypoints_2d": drawn.loc, "keypoints_2d_scale": drawn.scale}

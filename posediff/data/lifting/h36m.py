@@ -1,12 +1,12 @@
 """Human3.6M: seven people, fifteen actions twice each, four cameras, 50 frames per second.
 
-The file `h36m.h5`, which scripts/prepare_h36m.py writes once, holds in this order
+The file `h36m.h5`, which scripts/prepare_h36m.py writes once, contains
 
     /<subject>/<clip>/world       (F, 17, 3) float32   metres, z up
     /<subject>/<clip>/<2D source> (4, F, 17, 2) float32   pixels, cameras in the order of SIZES
 
-for clips like "Walking 1", an action and its take. The true 2D is not stored: it is the projection
-of the 3D by the published cameras.
+for clips such as "Walking 1", an action and its take. The true 2D is not stored: it is the
+projection of the 3D by the published cameras.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ ACTIONS = (
     "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases",
     "Sitting", "SittingDown", "Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether",
 )  # fmt: skip
-BROKEN = ("S11", "Directions")  # a corrupt recording that nobody scores
+BROKEN = ("S11", "Directions")  # a corrupt recording, never scored
 KEPT = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)  # of the 32 recorded joints
 FORMAT = {"format": "posediff-h36m", "version": 1, "skeleton": "h36m17", "unit": "metre", "fps": 50}
 
@@ -47,11 +47,13 @@ def h36m(
     skeleton: str = "h36m17",
     **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
-    """The samples of a split: train S1 S5 S6 S7 S8 without `validation`, which is one of them to
-    select models on (None: train on all five), test S9 S11.
+    """The samples of a split: train S1 S5 S6 S7 S8 without `validation`, the one of them to select
+    models on (None: train on all five), test S9 S11.
 
     keypoints: gt, noisy (by `noise`), a 2D source in the file, such as cpn, or a file of mixtures.
     Every frame of every camera counts, none is left out. skeleton: h36m17.
+
+    Raises FileNotFoundError if a file is missing, ValueError if it lacks what is chosen here.
     """
     one_of("dataset.skeleton", skeleton, ["h36m17"])
     path, people = Path(root) / "h36m.h5", subjects(split, validation, TRAIN, TEST)
@@ -72,26 +74,26 @@ def h36m(
 
 
 def clip_name(recorded: str) -> str:
-    """The name that the field uses for a clip."""
+    """The usual name of a clip, from the name of its recording."""
     return recorded.replace("TakingPhoto", "Photo").replace("WalkingDog", "WalkDog")
 
 
 def action(clip: str) -> str:
-    """What a clip counts as: "Walking" and "Walking 1" belong together, "WalkDog" does not."""
+    """The action of a clip: "Walking" for "Walking" and "Walking 1", not for "WalkDog"."""
     return clip.split(" ")[0]
 
 
 def read(path: Path, people: Iterable[str], source: str | None = None) -> Iterator[Clip]:
-    """The clips of these people in the file's order, with the 2D of a source if one is named."""
+    """The clips of these people, with the 2D of `source`. Raises ValueError if one is missing."""
     with opened(path, FORMAT, "prepare_h36m.py", SOURCE, "h36m") as file:
         for subject in people:
             if subject not in file:
                 raise ValueError(f"{path}: no clips of {subject}, only of {', '.join(file)}")
             for name, entries in file[subject].items():
                 if source is not None and source not in entries:
-                    known = ", ".join(["gt", "noisy", *(e for e in entries if e != "world")])
+                    present = ", ".join([*PROJECTED, *(e for e in entries if e != "world")])
                     raise ValueError(
-                        f"{path}: no 2D source {source!r} in {subject}/{name}, only {known}: put "
+                        f"{path}: no 2D source {source!r} in {subject}/{name}, only {present}: put "
                         f"data_2d_h36m_{source}*.npz beside data_3d_h36m.npz and prepare it again"
                     )
                 yield Clip(
@@ -106,7 +108,7 @@ def read(path: Path, people: Iterable[str], source: str | None = None) -> Iterat
 
 
 def write(path: Path, clips: Iterable[Named]) -> None:
-    """The file, with the clips in their order, beside its place and then renamed."""
+    """Write the file, with the clips in their order."""
     with writing(path, FORMAT | {"cameras": list(SIZES)}) as file:
         for subject, clip, entries in clips:
             group = file.get(subject) or file.create_group(subject, track_order=True)

@@ -1,18 +1,19 @@
-"""Human3.6M's four cameras: where they stood for each of the seven subjects, and their lenses.
+"""Human3.6M's four cameras: their lenses, and their position for each of the seven subjects.
 
 As published with the data set and in many repositories, to single precision. The orientation is a
 unit quaternion w, x, y, z that turns camera axes into the world's, hence
 
     x_cam = R (X - t),   R = transpose of its matrix,   t the camera's centre
 
-The world has z up; the tables hold t in millimetres, `cameras` gives it in metres.
+The world has z up; t is in millimetres in the tables, in metres in what `cameras` returns.
 """
 
 import torch
 
+from posediff.diffusion.choices import one_of
 from posediff.pose.camera import Camera, quaternion_to_matrix
 
-# serial number: the picture's width and height
+# serial number: width and height of the images
 SIZES = {
     "54138969": (1000, 1002),
     "55011271": (1000, 1000),
@@ -20,27 +21,23 @@ SIZES = {
     "60457274": (1000, 1002),
 }
 
-# in that order: f (2), c (2) in pixels; k (3), p (2)
-LENSES = (
-    (
-        (1145.0494, 1143.7811, 512.5415, 515.4515),
-        (-0.20709892, 0.24777518, -0.0030751503, -0.0009756989, -0.0014244716),
-    ),
-    (
-        (1149.6757, 1147.5917, 508.84863, 508.0649),
-        (-0.19421363, 0.24040854, 0.0068199756, -0.0016190266, -0.0027408944),
-    ),
-    (
-        (1149.1407, 1148.799, 519.81586, 501.40265),
-        (-0.20833819, 0.255488, -0.0024604974, 0.001484387, -0.0007599993),
-    ),
-    (
-        (1145.5114, 1144.7739, 514.9682, 501.88202),
-        (-0.19838409, 0.21832368, -0.008947807, -0.0005872056, -0.001813362),
-    ),
+# cameras in that order: f (2), c (2) in pixels
+PINHOLES = (
+    (1145.0494, 1143.7811, 512.5415, 515.4515),
+    (1149.6757, 1147.5917, 508.84863, 508.0649),
+    (1149.1407, 1148.799, 519.81586, 501.40265),
+    (1145.5114, 1144.7739, 514.9682, 501.88202),
 )
 
-# again in that order: quaternion (4), t (3) in millimetres
+# k (3), p (2)
+DISTORTIONS = (
+    (-0.20709892, 0.24777518, -0.0030751503, -0.0009756989, -0.0014244716),
+    (-0.19421363, 0.24040854, 0.0068199756, -0.0016190266, -0.0027408944),
+    (-0.20833819, 0.255488, -0.0024604974, 0.001484387, -0.0007599993),
+    (-0.19838409, 0.21832368, -0.008947807, -0.0005872056, -0.001813362),
+)
+
+# quaternion (4), t (3) in millimetres
 PLACES = {
     "S1": (
         (0.14070565, -0.15007018, -0.7552408, 0.62232804, 1841.107, 4955.2847, 1563.4454),
@@ -88,9 +85,8 @@ PLACES = {
 
 
 def cameras(subject: str) -> list[Camera]:
-    """The subject's four cameras in the order of SIZES, in single precision."""
-    if subject not in PLACES:
-        raise ValueError(f"Human3.6M has no cameras of {subject!r}: one of {', '.join(PLACES)}")
+    """The subject's four cameras in the order of SIZES. Raises ValueError if it has none."""
+    one_of("subject of Human3.6M", subject, PLACES)
     return [
         Camera(
             rotation=quaternion_to_matrix(torch.tensor(place[:4])).mT,
@@ -98,7 +94,7 @@ def cameras(subject: str) -> list[Camera]:
             intrinsics=torch.tensor(pinhole + distortion),
             size=torch.tensor(size, dtype=torch.float32),
         )
-        for size, (pinhole, distortion), place in zip(
-            SIZES.values(), LENSES, PLACES[subject], strict=True
+        for size, pinhole, distortion, place in zip(
+            SIZES.values(), PINHOLES, DISTORTIONS, PLACES[subject], strict=True
         )
     ]

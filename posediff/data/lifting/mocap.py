@@ -1,4 +1,4 @@
-"""Motion capture: people whose joints were measured, seen by virtual cameras.
+"""Motion capture: measured joints of people, projected by virtual cameras.
 
 The folder, made by scripts/prepare_mocap.py:
 
@@ -8,7 +8,7 @@ The folder, made by scripts/prepare_mocap.py:
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast
 
@@ -21,6 +21,8 @@ from posediff.data.lifting.recording import Recording
 from posediff.data.lifting.views import Clip, Source
 from posediff.diffusion.choices import one_of
 from posediff.pose.camera import Camera
+
+Named = tuple[Recording, set[str]]  # a clip, the names of its file, source and subject
 
 LENS = {"focal": 2, "center": 2, "radial": 3, "tangential": 2}  # a camera's intrinsics in order
 
@@ -35,13 +37,16 @@ def mocap(
     skeleton: str = "mocap17",
     **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
-    """The samples of a split. Test is what the files mark so, or else the clips of `test`. Of all
-    others that they mark train, `validation` is the subject to select models on (None: nobody),
-    and the rest, or else the clips of `sources` among it, are to train on.
+    """The samples of a split.
+
+    test         the clips that the files mark test, or the clips of `test` instead
+    validation   of all others that they mark train, the subject to select models on (None: none)
+    train        the rest of these, or only the clips of `sources` among them
 
     keypoints: gt, noisy (by `noise`) or a file of mixtures.
     sources, test: names of files, of clips' sources such as HDM05, or of subjects.
-    FileNotFoundError or ValueError, in one line, says what the folder lacks.
+
+    Raises FileNotFoundError if a file is missing, ValueError if it is damaged or no clip is chosen.
     """
     one_of("dataset.skeleton", skeleton, ["mocap17"])
     root = Path(root)
@@ -71,24 +76,24 @@ def mocap(
     )
 
 
-def read_files(root: Path) -> dict[str, list[Recording]]:
-    """The clips of all files, by the file's stem. ValueError if two files hold the same clip."""
+def read_files(root: Path) -> list[Named]:
+    """The clips of all files in a folder. Raises ValueError if two files have the same clip."""
     paths = sorted(root.glob("*.npz"))
     if not paths:
         raise _missing(root / "*.npz")
-    files = {path.stem: recording.read(path) for path in paths}
-    first: dict[tuple[str, str], str] = {}
-    for stem, clips in files.items():
-        for clip in clips:
-            other = first.setdefault((clip.subject, clip.name), stem)
-            if other != stem:
-                both = f"{root / other}.npz and {stem}.npz"
-                raise ValueError(f"{both} both hold clip {clip.name} of {clip.subject}: keep one")
-    return files
+    clips, first = [], dict[tuple[str, str], Path]()
+    for path in paths:
+        for clip in recording.read(path):
+            other = first.setdefault((clip.subject, clip.name), path)
+            if other != path:
+                both = f"{other} and {path.name}"
+                raise ValueError(f"{both} both have clip {clip.name} of {clip.subject}: keep one")
+            clips.append((clip, {path.stem, clip.source, clip.subject}))
+    return clips
 
 
 def read_cameras(path: Path) -> dict[str, Camera]:
-    """The cameras by name (cam0 ..). ValueError names the camera and the entry that is wrong."""
+    """The cameras by name (cam0 ..). Raises ValueError if an entry is missing or wrong."""
     if not path.is_file():
         raise _missing(path)
     try:
@@ -108,62 +113,54 @@ def _camera(where: str, entry: dict[str, Any]) -> Camera:
             raise ValueError(f"{where}: {key} must be finite numbers of shape {shape}")
         return values
 
-    turn = numbers("R", 3, 3)
-    if not torch.allclose(turn @ turn.T, torch.eye(3), atol=1e-4) or turn.det() < 0:
+    rotation = numbers("R", 3, 3)
+    if not torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-4) or rotation.det() < 0:
         raise ValueError(f"{where}: R is not a rotation matrix")
     lens = torch.cat([numbers(key, count) for key, count in LENS.items()])
     if not (lens[:2] > 0).all():
         raise ValueError(f"{where}: focal must be above 0 pixels, got {lens[:2].tolist()}")
-    return Camera(turn, numbers("t_world_mm", 3) / 1000, lens, numbers("resolution", 2))
+    return Camera(rotation, numbers("t_world_mm", 3) / 1000, lens, numbers("resolution", 2))
 
 
 def _select(
-    files: dict[str, list[Recording]],
+    clips: Sequence[Named],
     split: str,
     validation: str | None,
     sources: Sequence[str] | None,
     test: Sequence[str] | None,
 ) -> list[Recording]:
     one_of("split", split, ("train", "validation", "test"))
-    clips = [
-        (clip, {stem, clip.source, clip.subject}) for stem, held in files.items() for clip in held
-    ]
-    if test is not None:
-        _known("dataset.test: no", test, {name for _, names in clips for name in names})
-
-    def scored(clip: Recording, names: set[str]) -> bool:
-        return clip.split == "test" if test is None else bool(names & {*test})
-
+    _check("dataset.test: no", test or (), clips)
+    scored = set(test or ())
+    if split == "test" and test is None:
+        return [clip for clip, _ in clips if clip.split == "test"]
     if split == "test":
-        return [clip for clip, names in clips if scored(clip, names)]
-
-    clips = [(clip, names) for clip, names in clips if clip.split == "train"]
-    clips = [(clip, names) for clip, names in clips if not scored(clip, names)]
-    if split == "validation" and validation is None:
-        raise ValueError("nobody is held out for validation: set dataset.validation to a subject")
+        return [clip for clip, names in clips if names & scored]
+    clips = [(clip, names) for clip, names in clips if clip.split == "train" and not names & scored]
     if validation is not None:
-        _known("dataset.validation: no training", [validation], {clip.subject for clip, _ in clips})
+        subjects = [(clip, {clip.subject}) for clip, _ in clips]
+        _check("dataset.validation: no training", [validation], subjects)
+    elif split == "validation":
+        raise ValueError("no subject is held out for validation: set dataset.validation to one")
     if split == "validation":
         return [clip for clip, _ in clips if clip.subject == validation]
 
     clips = [(clip, names) for clip, names in clips if clip.subject != validation]
-    if sources is not None:
-        _known(
-            "dataset.sources: no training", sources, {name for _, names in clips for name in names}
-        )
+    _check("dataset.sources: no training", sources or (), clips)
     return [clip for clip, names in clips if sources is None or names & set(sources)]
 
 
-def _known(fault: str, asked: Iterable[str], known: set[str]) -> None:
-    for name in asked:
-        if name not in known:
-            there = ", ".join(sorted(known)) or "none"
-            raise ValueError(f"{fault} clips of {name}, only of {there}")
+def _check(fault: str, names: Sequence[str], clips: Sequence[Named]) -> None:
+    present = set().union(*(own for _, own in clips))
+    for name in names:
+        if name not in present:
+            others = ", ".join(sorted(present)) or "none"
+            raise ValueError(f"{fault} clips of {name}, only of {others}")
 
 
 def _missing(path: Path) -> FileNotFoundError:
     return FileNotFoundError(
         f"{path} is missing: {path.parent}/ (dataset.root, or mocap17/ under POSEDIFF_DATA) must "
-        "hold cameras.json and *.npz files of clips: `python scripts/prepare_mocap.py FOLDER "
+        "contain cameras.json and *.npz files of clips: `python scripts/prepare_mocap.py FOLDER "
         f"--out {path.parent}` makes both from a FOLDER of .asf and .amc or .bvh files"
     )

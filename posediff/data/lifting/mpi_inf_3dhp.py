@@ -1,16 +1,16 @@
-"""MPI-INF-3DHP: eight people, two sequences each, seen by eight cameras, to train on; six sequences
-of others, two of them outdoors, to test on.
+"""MPI-INF-3DHP: for training eight people, two sequences each, seen by eight cameras; for the test
+six sequences of other people, two of them outdoors.
 
-The file `mpi_inf_3dhp.h5`, which scripts/prepare_mpi_inf_3dhp.py writes once, holds
+The file `mpi_inf_3dhp.h5`, which scripts/prepare_mpi_inf_3dhp.py writes once, contains
 
     /<subject>/<sequence>/<camera>/keypoints_2d   (F, 17, 2) float32   pixels, as annotated
-                                  /annot3         (F, 17, 3) float32   camera metres, true scale
-                                  /univ_annot3    (F, 17, 3) float32   of one height for everybody
-                                  /valid          (F,) uint8   test: 1 where the frame is scored
+                                  /annot3         (F, 17, 3) float32   camera metres, true size
+                                  /univ_annot3    (F, 17, 3) float32   one height for all people
+                                  /valid          (F,) uint8   test: 1 if the frame is scored
                                   /activity       (F,) uint8   test: its number, from 1
 
-with attributes intrinsics (9), pixels, and size (2) of every camera. There may be one of the two 3D
-annotations alone. They are not comparable: only annot3 fits the 2D by the camera where it stands.
+with attributes intrinsics (9), pixels, and size (2) of every camera. One of the two 3D annotations
+may be missing. They are not comparable: only annot3 projects onto the 2D by the camera.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,8 +36,8 @@ ACTIVITIES = (
     "Standing/Walking", "Exercising", "Sitting", "Reaching/Crouching", "On The Floor", "Sports",
     "Miscellaneous",
 )  # fmt: skip
-SCALES = ("annot3", "univ_annot3")
-CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)  # of 14: at the height of the chest, in everybody's tables
+ANNOTATIONS = ("annot3", "univ_annot3")
+CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)  # of 14: at chest height, used in all published tables
 JOINTS = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)  # of 28, for 3dhp17
 # of the test cameras, in mm: focal length, centre relative to the middle, size of the sensor
 STUDIO = (7.32506, (-0.0322884, 0.0929296), (10.0, 10.0), (2048, 2048))
@@ -48,7 +48,7 @@ SOURCE = "the data set's own FOLDER"
 
 @dataclass
 class Shot:
-    """A sequence in one camera."""
+    """A sequence in one camera, as it is written."""
 
     subject: str
     sequence: str
@@ -56,7 +56,7 @@ class Shot:
     intrinsics: NDArray[np.float64]  # (9,) pixels
     size: tuple[int, int]
     keypoints_2d: Array  # (F, 17, 2) pixels
-    poses: dict[str, Array]  # by SCALES, (F, 17, 3) camera metres
+    poses: dict[str, Array]  # by ANNOTATIONS, (F, 17, 3) camera metres
     flags: dict[str, NDArray[np.uint8]] = field(default_factory=dict)  # valid, activity, (F,)
 
 
@@ -69,18 +69,20 @@ def mpi_inf_3dhp(
     skeleton: str = "3dhp17",
     **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
-    """The samples of a split: train S1 .. S8 without `validation`, which is one of them to select
-    models on (None: train on all), test the valid frames of TS1 .. TS6.
+    """The samples of a split: train S1 .. S8 without `validation`, the one of them to select models
+    on (None: train on all), test the valid frames of TS1 .. TS6.
 
-    annotation: which 3D annotation is the truth. keypoints: gt, the annotated 2D, or noisy.
-    skeleton: 3dhp17. Windows show all frames, of which the valid ones are scored.
+    annotation: the 3D annotation that is the truth. keypoints: gt, the annotated 2D, or noisy.
+    skeleton: 3dhp17. Windows contain all frames, of which the valid ones are scored.
+
+    Raises FileNotFoundError if the file is missing, ValueError if it lacks what is chosen here.
     """
     path, people = Path(root) / "mpi_inf_3dhp.h5", subjects(split, validation, TRAIN, tuple(VALID))
     one_of("dataset.skeleton", skeleton, ["3dhp17"])
-    one_of("dataset.annotation", annotation, SCALES)
+    one_of("dataset.annotation", annotation, ANNOTATIONS)
     one_of("dataset.keypoints", keypoints, ("gt", "noisy"))
     return LiftingDataset(
-        [_clip(shot, annotation) for shot in read(path, people, annotation)],
+        list(read(path, people, annotation)),
         skeleton=skeleton,
         keypoints=keypoints,
         training=split == "train",
@@ -91,44 +93,47 @@ def mpi_inf_3dhp(
 
 
 def lens(subject: str) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """Intrinsics (9,) in pixels and picture size of the camera of TS1 and so on."""
+    """Intrinsics (9,) in pixels and image size of the camera of a test subject, TS1 .. TS6."""
     focal, centre, sensor, size = OUTDOORS if subject in ("TS5", "TS6") else STUDIO
     per_mm = np.divide(size, sensor)
     middle = np.multiply(centre, per_mm) + np.divide(size, 2)
     return np.concatenate([focal * per_mm, middle, np.zeros(5)]), size
 
 
-def read(path: Path, people: Iterable[str], annotation: str) -> Iterator[Shot]:
-    """The shots of these people. Raises ValueError if the file has none, or not this annotation."""
+def read(path: Path, people: Iterable[str], annotation: str) -> Iterator[Clip]:
+    """The clips of these people, one per camera, in its axes. Raises ValueError if the file has
+    none, or not this annotation."""
     with opened(path, FORMAT, "prepare_mpi_inf_3dhp.py", SOURCE, "3dhp") as file:
         present = [subject for subject in people if subject in file]
         if not present:
-            raise ValueError(f"{path}: nobody of {', '.join(people)}, only {', '.join(file)}")
+            raise ValueError(f"{path}: none of {', '.join(people)}, only {', '.join(file)}")
         for subject in present:
             for sequence, cameras in file[subject].items():
                 for camera, view in cameras.items():
                     if annotation not in view:
-                        known = ", ".join(s for s in SCALES if s in view)
+                        other = ", ".join(s for s in ANNOTATIONS if s in view)
                         raise ValueError(
                             f"{path}: no {annotation} of {subject}/{sequence}/{camera}, only "
-                            f"{known}: set dataset.annotation={known}, or prepare the original "
-                            ".mat files, which hold both"
+                            f"{other}: set dataset.annotation={other}, or prepare the original "
+                            ".mat files, which contain both"
                         )
-                    flags = {k: view[k][()] for k in ("valid", "activity") if k in view}
-                    yield Shot(
-                        subject,
-                        sequence,
-                        camera,
-                        view.attrs["intrinsics"],
-                        tuple(view.attrs["size"]),
-                        view["keypoints_2d"][()],
-                        {annotation: view[annotation][()]},
-                        flags,
+                    intrinsics = torch.tensor(view.attrs["intrinsics"], dtype=torch.float32)
+                    size = torch.tensor(view.attrs["size"], dtype=torch.float32)
+                    activities = view["activity"][()].tolist() if "activity" in view else None
+                    yield Clip(
+                        name=sequence,
+                        subject=subject,
+                        action=[ACTIVITIES[n - 1] for n in activities] if activities else sequence,
+                        world=view[annotation][()],
+                        cameras=[Camera(torch.eye(3), torch.zeros(3), intrinsics, size)],
+                        camera_names=[camera],
+                        annotated=[view["keypoints_2d"][()]],
+                        valid=view["valid"][()] == 1 if "valid" in view else None,
                     )
 
 
 def write(path: Path, shots: Iterable[Shot]) -> None:
-    """The file, with the shots in their order, beside its place and then renamed."""
+    """Write the file, with the shots in their order."""
     with writing(path, FORMAT) as file:
         for shot in shots:
             group = file
@@ -139,26 +144,3 @@ def write(path: Path, shots: Iterable[Shot]) -> None:
                 group.create_dataset(name, data=array, dtype="f4")
             for name, flag in shot.flags.items():
                 group.create_dataset(name, data=flag, dtype="u1")
-
-
-def _clip(shot: Shot, annotation: str) -> Clip:
-    """Every camera has its own annotations, so every shot is a clip, in the camera's own axes."""
-    camera = Camera(
-        rotation=torch.eye(3),
-        translation=torch.zeros(3),
-        intrinsics=torch.tensor(shot.intrinsics, dtype=torch.float32),
-        size=torch.tensor(shot.size, dtype=torch.float32),
-    )
-    action: str | list[str] = shot.sequence
-    if "activity" in shot.flags:
-        action = [ACTIVITIES[n - 1] for n in shot.flags["activity"].tolist()]
-    return Clip(
-        name=shot.sequence,
-        subject=shot.subject,
-        action=action,
-        world=shot.poses[annotation],
-        cameras=[camera],
-        camera_names=[shot.camera],
-        annotated=[shot.keypoints_2d],
-        valid=shot.flags["valid"] == 1 if "valid" in shot.flags else None,
-    )

@@ -1,9 +1,9 @@
-"""Reads the pickles of the field, numpy object arrays in npz files, without executing them.
+"""Read published pickles, numpy object arrays in npz files, without executing them.
 
-A pickle is a program that may call whatever it names. Here the few names that numpy writes stand
-for inert classes of this file, which only record what they are given; every other name is refused.
-When the stream has ended without complaint, arrays are made of the recorded bytes. For files of
-others alone: what posediff writes is free of pickles.
+A pickle is a program that may call any function by name. Here the few names that numpy writes are
+replaced by inert classes, which only record their arguments; every other name is refused. Arrays
+are made of the recorded bytes after the stream has ended without an error. Files that posediff
+writes have no pickles.
 """
 
 import io
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 
 def read_npz(path: Path) -> dict[str, Any]:
-    """The entries of an npz file, an object array of no dimension as the object inside it.
+    """The entries of an npz file; an object array without dimensions is the object inside it.
 
-    ValueError, naming file and entry, where the entry holds anything but numpy arrays of numbers or
-    text, dict, list, tuple, str, bytes and numbers. Arrays may be read-only.
+    Arrays may be read-only. Raises ValueError if the file is damaged or an entry contains other
+    types than numpy arrays of numbers or text, dict, list, tuple, str, bytes and numbers.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -32,9 +32,12 @@ def read_npz(path: Path) -> dict[str, Any]:
 
 
 def read_pickle(stream: IO[bytes], name: str) -> Any:
-    """One pickled object, under the rules of read_npz; text of Python 2 is taken as latin1."""
+    """One pickled object, with types as in `read_npz`; text of Python 2 is read as latin1.
+
+    Raises ValueError, with `name`, if it is damaged or contains other types.
+    """
     try:
-        return _finished(_Unpickler(stream, encoding="latin1").load(), {})
+        return _resolved(_Unpickler(stream, encoding="latin1").load(), {})
     except Exception as error:  # a broken stream can fail in any way
         text = " ".join(str(error).split())
         raise ValueError(f"{name}: cannot be read: {text or type(error).__name__}") from None
@@ -55,14 +58,14 @@ def _read_npy(stream: IO[bytes], name: str) -> Any:
 
 
 class _Inert:
-    """Stands for a name in the pickle. With a __setstate__ of its own no state goes elsewhere."""
+    """Base of the replacements. Its __setstate__ prevents a state from setting attributes."""
 
     def __setstate__(self, state: Any) -> None:
         raise pickle.UnpicklingError(f"{type(self).__name__} with a state")
 
 
 class _Bytes(_Inert):
-    """Bytes, written by Python 3 under protocol 2 as latin1 text."""
+    """Bytes, which Python 3 writes as latin1 text under protocol 2."""
 
     def __new__(cls, text: str = "", encoding: str = "latin1") -> bytes:  # type: ignore[misc]
         return _raw(text)
@@ -80,12 +83,11 @@ class _Dtype(_Inert):
             raise pickle.UnpicklingError(f"byte order {self.order!r}")
 
     def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = np.dtype(self.order + self.code)
-        return dtype
+        return np.dtype(f"{self.order}{self.code}")
 
 
 class _Array(_Inert):
-    """numpy's _reconstruct, whose arguments say nothing yet, and the state that follows it."""
+    """numpy's _reconstruct, whose arguments are not needed, and the state that follows it."""
 
     def __init__(self, *_: object) -> None:
         self.state: Any = None
@@ -99,14 +101,14 @@ class _Array(_Inert):
         if dtype.hasobject:
             flat = np.empty(len(data), dtype)
             for i, node in enumerate(data):
-                flat[i] = _finished(node, done)
+                flat[i] = _resolved(node, done)
         else:
             flat = np.frombuffer(_raw(data), dtype)
         return flat.reshape(shape, order="F" if fortran else "C")
 
 
 class _Buffer(_Array):
-    """numpy's _frombuffer: arrays under protocol 5."""
+    """numpy's _frombuffer, for arrays under protocol 5."""
 
     def __init__(self, data: Any, kind: Any, shape: Any, order: str) -> None:
         self.state = 1, shape, kind, order == "F", data
@@ -119,54 +121,49 @@ class _Scalar(_Array):
         self.state = 1, (), kind, False, data
 
 
-def _names() -> dict[tuple[str, str], type[_Inert]]:
-    numpy = {"_reconstruct": _Array, "scalar": _Scalar, "_frombuffer": _Buffer}
-    return {
-        ("numpy", "ndarray"): _Inert,
-        ("numpy", "dtype"): _Dtype,
-        ("_codecs", "encode"): _Bytes,
-        **{(module, "bytes"): _Bytes for module in ("builtins", "__builtin__")},
-        **{
-            (f"numpy.{core}.{module}", name): stand_in
-            for core in ("core", "_core")
-            for module in ("multiarray", "numeric")
-            for name, stand_in in numpy.items()
-        },
-    }
+NAMES: dict[tuple[str, str], type[_Inert]] = {
+    ("numpy", "ndarray"): _Inert,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _Bytes,
+    ("builtins", "bytes"): _Bytes,
+    ("__builtin__", "bytes"): _Bytes,
+}
+for module in ("core.multiarray", "core.numeric", "_core.multiarray", "_core.numeric"):
+    NAMES[f"numpy.{module}", "_reconstruct"] = _Array
+    NAMES[f"numpy.{module}", "scalar"] = _Scalar
+    NAMES[f"numpy.{module}", "_frombuffer"] = _Buffer
 
 
 class _Unpickler(pickle.Unpickler):
-    known = _names()
-
     def find_class(self, module: str, name: str) -> type[_Inert]:
-        if (module, name) not in self.known:
+        if (module, name) not in NAMES:
             raise pickle.UnpicklingError(
                 f"it names {module}.{name}, and only numpy arrays, dict, list, tuple, str and "
-                "numbers are let in"
+                "numbers are allowed"
             )
-        return self.known[module, name]
+        return NAMES[module, name]
 
 
-def _finished(node: Any, done: dict[int, Any]) -> Any:
-    """The node with arrays for stand-ins; what the pickle shares is made once."""
-    if node is None or isinstance(node, str | bytes | bytearray | bool | int | float):
-        return node
+def _resolved(node: Any, done: dict[int, Any]) -> Any:
+    """The node with arrays in place of inert objects; `done`, by id, keeps shared parts shared."""
     if id(node) not in done:
-        done[id(node)] = _made(node, done)
+        done[id(node)] = _resolve(node, done)
     return done[id(node)]
 
 
-def _made(node: Any, done: dict[int, Any]) -> Any:
+def _resolve(node: Any, done: dict[int, Any]) -> Any:
     match node:
+        case None | str() | bytes() | bytearray() | bool() | int() | float():
+            return node
         case dict():
-            return {_finished(k, done): _finished(v, done) for k, v in node.items()}
+            return {_resolved(k, done): _resolved(v, done) for k, v in node.items()}
         case list() | tuple():
-            return type(node)(_finished(item, done) for item in node)
+            return type(node)(_resolved(item, done) for item in node)
         case _Scalar():
             return node.array(done).item()
         case _Array():
             return node.array(done)
-    raise pickle.UnpicklingError(f"it holds a {type(node).__name__}")
+    raise pickle.UnpicklingError(f"it contains a {type(node).__name__}")
 
 
 def _raw(data: str | bytes) -> bytes:

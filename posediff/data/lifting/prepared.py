@@ -1,6 +1,6 @@
-"""What the data sets that a script prepares once share: their one HDF5 file, and who is in a split.
+"""The one HDF5 file of a data set that a script prepares once, and the subjects of its splits.
 
-The file says in its attributes `format` and `version` which script's it is.
+The attributes `format` and `version` of a file name the script that wrote it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from posediff.files import replacing
 
 @contextmanager
 def writing(path: Path, about: Mapping[str, Any]) -> Iterator[Any]:
-    """An h5py.File to fill, of attributes `about`, whose groups keep their order."""
+    """An h5py.File to fill, with attributes `about`; its groups keep their order."""
     import h5py
 
     with replacing(path) as part, h5py.File(part, "w", track_order=True) as file:
@@ -23,9 +23,9 @@ def writing(path: Path, about: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def opened(path: Path, about: Mapping[str, Any], script: str, source: str, mini: str) -> Any:
-    """The h5py.File. FileNotFoundError or ValueError where it is missing, damaged or another's.
+    """The h5py.File. `source`: what `script` makes it from; `mini`: its name for make_mini.
 
-    source: what `script` makes it from; mini: what make_mini calls it.
+    Raises FileNotFoundError if it is missing, ValueError if it is damaged or of another format.
     """
     import h5py
 
@@ -48,17 +48,19 @@ def opened(path: Path, about: Mapping[str, Any], script: str, source: str, mini:
 def subjects(
     split: str, validation: str | None, train: Sequence[str], test: Sequence[str]
 ) -> tuple[str, ...]:
-    """Who is in a split, where `validation` is one of `train`. ValueError where it is empty."""
+    """The subjects of a split; `validation` is taken out of `train`.
+
+    Raises ValueError for an unknown name, or if the split is empty.
+    """
+    one_of("split", split, ("train", "validation", "test"))
     if validation is not None:
         one_of("dataset.validation", validation, train)
-    if split == "validation" and validation is None:
+    if split == "test":
+        return tuple(test)
+    if split == "train":
+        return tuple(s for s in train if s != validation)
+    if validation is None:
         raise ValueError(
-            f"nobody is held out for validation: set dataset.validation, e.g. to {train[-1]}"
+            f"no subject is held out for validation: set dataset.validation, e.g. to {train[-1]}"
         )
-    people = {
-        "train": tuple(s for s in train if s != validation),
-        "validation": (str(validation),),
-        "test": tuple(test),
-    }
-    one_of("split", split, people)
-    return people[split]
+    return (validation,)

@@ -1,10 +1,10 @@
 """The files of dataset=mocap: clips of 17 joints in one compressed npz.
 
-pos_delta (N, 17, 3) integer    successive differences, all clips in a row, in units
-start, length                   per clip: its rows of pos_delta, the first of them whole
+pos_delta (N, 17, 3) integer    successive differences, clip after clip, in units
+start, length                   per clip: its rows of pos_delta; the first is a position
 name, subject, action           per clip
-source, split, native_fps       per clip: where it is from, train or test, its rate as recorded
-joints, fps, unit_mm            for all: names, 50, millimetres of a unit
+source, split, native_fps       per clip: its origin, train or test, its rate as recorded
+joints, fps, unit_mm            for all: names, 50, millimetres per unit
 
 clip = unit_mm * cumsum(pos_delta[start : start + length])     millimetres, world, z up
 """
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from posediff.files import replacing
 
 FPS = 50  # of every clip
-UNIT = 0.25  # millimetres, in files that are written
+UNIT = 0.25  # millimetres, of written files
 JOINTS = (
     "pelvis r_hip r_knee r_ankle l_hip l_knee l_ankle spine thorax neck head "
     "l_shoulder l_elbow l_wrist r_shoulder r_elbow r_wrist"
@@ -44,11 +44,11 @@ class Recording:
 
 
 def write(path: Path, recordings: Sequence[Recording]) -> None:
-    """The file, rounded to 0.25 mm, beside its place and then renamed."""
-    places = [np.rint(recording.joints / UNIT).astype(np.int32) for recording in recordings]
-    deltas = np.concatenate([np.diff(x, axis=0, prepend=np.zeros_like(x[:1])) for x in places])
-    lengths = np.array([len(x) for x in places], np.int32)
-    # 16 bits reach 8 m from the middle of the path, beyond what the cameras see
+    """Write the file, rounded to 0.25 mm."""
+    positions = [np.rint(recording.joints / UNIT).astype(np.int32) for recording in recordings]
+    deltas = np.concatenate([np.diff(x, axis=0, prepend=np.zeros_like(x[:1])) for x in positions])
+    lengths = np.array([len(x) for x in positions], np.int32)
+    # 16 bits reach 8 m from the origin, further than the cameras see
     fits = np.abs(deltas).max() <= np.iinfo(np.int16).max
     entries: dict[str, Any] = {
         "pos_delta": deltas.astype(np.int16) if fits else deltas,
@@ -66,7 +66,7 @@ def write(path: Path, recordings: Sequence[Recording]) -> None:
 
 
 def read(path: Path) -> list[Recording]:
-    """The clips of a file. ValueError, in one line, names the file and the entry that is wrong."""
+    """The clips of a file. Raises ValueError if the file is damaged or an entry is wrong."""
     data = _entries(path)
     _check(path, data)
     unit = float(data["unit_mm"])
@@ -80,7 +80,7 @@ def read(path: Path) -> list[Recording]:
 
 def _entries(path: Path) -> dict[str, NDArray[Any]]:
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: cut short, or no npz file: make or copy it again")
+        raise ValueError(f"{path}: cut short, or not an npz file: make or copy it again")
     data = {}
     with np.load(path, allow_pickle=False) as file:
         for entry in ("pos_delta", "joints", "fps", "unit_mm", *PER_CLIP):
@@ -94,24 +94,24 @@ def _entries(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _check(path: Path, data: dict[str, NDArray[Any]]) -> None:
-    def must(entry: str, holds: Any, what: str) -> None:
-        if not holds:
+    def must(entry: str, correct: Any, what: str) -> None:
+        if not correct:
             found = f"{data[entry].dtype} of shape {data[entry].shape}"
             raise ValueError(f"{path}: entry {entry} must {what}; it is {found}")
 
     deltas, clips = data["pos_delta"], data["start"].shape[:1]
-    must("pos_delta", deltas.dtype.kind == "i", "hold integers")
+    must("pos_delta", deltas.dtype.kind == "i", "contain integers")
     must("pos_delta", deltas.shape[1:] == (17, 3), "have shape (N, 17, 3)")
-    must("joints", data["joints"].tolist() == JOINTS.split(), f"hold {JOINTS}")
+    must("joints", data["joints"].tolist() == JOINTS.split(), f"be {JOINTS}")
     must("fps", data["fps"].tolist() == FPS, f"be {FPS}")
     must("unit_mm", data["unit_mm"].shape == (), "be one number")
     must("unit_mm", data["unit_mm"].dtype.kind == "f" and 0 < data["unit_mm"] < 1e3, "be above 0")
     for entry, kind in PER_CLIP.items():
         must(entry, data[entry].dtype.kind == kind, f"be of numpy's kind {kind!r}")
-        must(entry, data[entry].shape == clips != (0,), "hold one value per clip")
+        must(entry, data[entry].shape == clips != (0,), "have one value per clip")
     start, length = data["start"].astype(np.int64), data["length"].astype(np.int64)
     must("start", (start >= 0).all(), "be 0 or more")
     must("length", (length > 0).all(), "be above 0")
     must("length", (start + length <= len(deltas)).all(), f"end within {len(deltas)} frames")
     must("native_fps", np.isfinite(data["native_fps"]).all(), "be finite")
-    must("split", set(data["split"].tolist()) <= SPLITS, "hold train or test alone")
+    must("split", set(data["split"].tolist()) <= SPLITS, "be train or test")

@@ -1,8 +1,8 @@
-"""People who never were: bodies of drawn builds that act before drawn cameras. No file is read.
+"""Synthetic people: bodies of random builds that move before random cameras. No file is read.
 
-A subject is a build in a studio with four cameras about like Human3.6M's, where it acts one clip of
-every kind of motion. No subject is in two splits, and a clip depends on seed, split, subject and
-kind alone: it stays the same however many are asked for.
+A subject is a build in a studio with four cameras similar to Human3.6M's, with one clip of every
+kind of motion. No subject is in two splits. A clip depends on seed, split, subject and kind alone,
+not on the number of clips.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ from typing import Literal, Unpack
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from posediff.data.lifting.lifting_dataset import LiftingDataset, LiftingOptions
 from posediff.data.lifting.views import Clip, Source
@@ -22,8 +21,8 @@ from posediff.synthetic.actions import KINDS, motion
 from posediff.synthetic.lens import looking
 
 CLIPS = {"train": 208, "validation": 39, "test": 52}  # all kinds of 16, 3 and 4 subjects
-AROUND = np.radians((52, 128, 232, 308))  # where the cameras stand, seen from the middle
-HEIGHTS = (1002, 1000, 1000, 1002)  # of their pictures, all 1000 wide
+AROUND = np.radians((52, 128, 232, 308))  # directions of the cameras from the middle
+HEIGHTS = (1002, 1000, 1000, 1002)  # of their images, all 1000 wide
 LENS = (-0.2, 0.24, -0.002, -0.0009, -0.0014)  # distortion, three radial and two tangential terms
 
 
@@ -38,7 +37,8 @@ def synthetic(
     """The samples of a split: `clips` clips (None: 208 of train, 39 of validation, 52 of test),
     each of `length` frames at 50 Hz before four cameras. skeleton: h36m17.
 
-    options["seed"]: of the people, what they do and their cameras, and of the detector noise.
+    options["seed"]: of the people, their motion and their cameras, and of the detector noise.
+    Raises ValueError for options that cannot be used.
     """
     one_of("split", split, CLIPS)
     one_of("dataset.skeleton", skeleton, ["h36m17"])
@@ -55,13 +55,13 @@ def synthetic(
 
 
 def people(split: str, seed: int, length: int) -> Iterator[Clip]:
-    """Clips of one subject after another, without end."""
+    """The clips of a split, subject after subject, without end."""
     for subject in count():
         key = seed, list(CLIPS).index(split), subject
         rng = np.random.default_rng(key)
         build = body.build(rng)
         studio = [camera(rng, angle, height) for angle, height in zip(AROUND, HEIGHTS, strict=True)]
-        for number, kind in enumerate(KINDS, start=1):  # to numpy (*key, 0) is key
+        for number, kind in enumerate(KINDS, start=1):  # numpy takes (*key, 0) as key
             moves = motion(kind, build, length, np.random.default_rng((*key, number)))
             yield Clip(
                 name=kind,
@@ -74,7 +74,7 @@ def people(split: str, seed: int, length: int) -> Iterator[Clip]:
 
 
 def camera(rng: np.random.Generator, angle: float, height: int) -> Camera:
-    """At breast height some 5 m from the middle of the room, looking there; nothing quite exact."""
+    """A camera at chest height, about 5 m from the middle of the room, directed at it."""
     U = rng.uniform
     far, angle = U(4.8, 5.8), angle + U(-0.12, 0.12)
     centre = np.array([far * np.cos(angle), far * np.sin(angle), U(1.35, 1.75)])
@@ -83,12 +83,8 @@ def camera(rng: np.random.Generator, angle: float, height: int) -> Camera:
     point = U((505, height / 2 + 5), (520, height / 2 + 20))
     lens = rng.normal(LENS, np.abs(LENS) / 20)
     return Camera(
-        rotation=_float(looking(aim - centre, roll=rng.normal(0, 0.015))),
-        translation=_float(centre),
-        intrinsics=_float(np.concatenate([focal, point, lens])),
+        rotation=torch.from_numpy(looking(aim - centre, roll=rng.normal(0, 0.015))).float(),
+        translation=torch.from_numpy(centre).float(),
+        intrinsics=torch.from_numpy(np.concatenate([focal, point, lens])).float(),
         size=torch.tensor([1000.0, height]),
     )
-
-
-def _float(values: NDArray[np.float64]) -> torch.Tensor:
-    return torch.from_numpy(values).float()

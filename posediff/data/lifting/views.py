@@ -1,6 +1,6 @@
-"""One person moving, and how a camera sees it: what the samples of lift3d are cut from."""
+"""A clip of one person in 3D and its views by cameras, of which the samples of lift3d are made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -16,7 +16,7 @@ Source = Literal["gt", "noisy", "detected", "mixture"]
 
 @dataclass
 class Clip:
-    """One person moving: 3D joints in the world, the cameras that see them, perhaps detections."""
+    """The 3D joints of one person in the world, the cameras, and perhaps 2D detections."""
 
     name: str
     subject: str
@@ -30,6 +30,10 @@ class Clip:
     valid: NDArray[np.bool_] | None = None  # (F,) the frames that count; None: all
     mixtures: list[NDArray[np.float32]] | None = None  # per camera (F, J, M, 5) as in their files
 
+    def actions(self) -> Sequence[str]:
+        """The action of every frame."""
+        return [self.action] * len(self.world) if isinstance(self.action, str) else self.action
+
 
 class View(NamedTuple):
     """A clip in one camera."""
@@ -38,22 +42,23 @@ class View(NamedTuple):
     target: Tensor  # (F, J, 2) pixels, the true projection
     visible: Tensor  # (F, J) bool
     frame: Tensor  # (F,) its number in the clip
-    action: Tensor  # (F,) its number among the data set's actions
-    points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) where none are read
-    scores: Tensor  # (F, J) of the detections; (F, 0)
-    mixtures: Tensor  # (F, J, M, 5); (F, 0)
-    counts: Tensor  # (F,) bool, enough of its joints are visible
+    points: Tensor  # (F, J, 2) pixels, the detections; (F, 0, 2) without
+    scores: Tensor  # (F, J) of the detections; (F, 0) without
+    mixtures: Tensor  # (F, J, M, 5); (F, 0) without
+    counts: Tensor  # (F,) bool, valid and with enough visible joints
 
 
 def check(clip: Clip, joints: int, source: Source) -> None:
-    """ValueError, in one clear line, for a clip that cannot be read as poses of so many joints."""
-    F, name = len(clip.world), f"clip {clip.subject}/{clip.name}"
+    """Raises ValueError if a clip does not have poses of `joints` joints and the 2D of `source`."""
+    F, actions, name = len(clip.world), clip.actions(), f"clip {clip.subject}/{clip.name}"
     if clip.world.shape != (F, joints, 3):
-        raise ValueError(f"{name}: world is {clip.world.shape}, the skeleton asks {(F, joints, 3)}")
+        raise ValueError(
+            f"{name}: world has shape {clip.world.shape}, the skeleton needs {(F, joints, 3)}"
+        )
     if len(clip.camera_names) != len(clip.cameras):
         raise ValueError(f"{name}: {len(clip.camera_names)} names for {len(clip.cameras)} cameras")
-    if len(actions_of(clip)) != F:
-        raise ValueError(f"{name}: {len(actions_of(clip))} actions for {F} frames")
+    if len(actions) != F:
+        raise ValueError(f"{name}: {len(actions)} actions for {F} frames")
     if source == "mixture" and clip.mixtures is None:
         raise ValueError(f"{name} has no mixtures: use keypoints gt or noisy, or a file of them")
     if source != "detected":
@@ -65,22 +70,10 @@ def check(clip: Clip, joints: int, source: Source) -> None:
         raise ValueError(f"{name}: detections are {shapes}, need {(F, joints, 2)} per camera")
 
 
-def actions_of(clip: Clip) -> Sequence[str]:
-    """One of every frame."""
-    return [clip.action] * len(clip.world) if isinstance(clip.action, str) else clip.action
+def view_of(clip: Clip, c: int, source: Source, minimum_visible: int) -> View:
+    """A clip in its camera c.
 
-
-def counted(clip: Clip) -> int:
-    """The frames that count."""
-    return len(clip.world) if clip.valid is None else int(clip.valid.sum())
-
-
-def view_of(
-    clip: Clip, c: int, number: Mapping[str, int], source: Source, minimum_visible: int
-) -> View:
-    """A clip in its camera c, with the numbers of its actions.
-
-    In float64, so that a projection is exact to the last bit of its float32.
+    Computed in float64, so that a projection is exact to the last bit of its float32.
     """
     camera = Camera(*(part.double() for part in clip.cameras[c]))
     keypoints = world_to_camera(torch.tensor(clip.world, dtype=torch.float64), camera)
@@ -88,22 +81,19 @@ def view_of(
     if clip.annotated is not None:
         target = torch.tensor(clip.annotated[c], dtype=torch.float64)
     F, J, _ = keypoints.shape
-    mixtures = torch.empty(F, 0)
+    points, scores, mixtures = torch.empty(F, 0, 2), torch.empty(F, 0), torch.empty(F, 0)
+    inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
+    visible = inside & (keypoints[..., 2] > 0)
     if source == "detected" and clip.detections is not None:
         points = torch.tensor(clip.detections[c], dtype=torch.float32)
         given = clip.detection_scores
         scores = torch.ones(F, J) if given is None else torch.tensor(given[c], dtype=torch.float32)
         visible = scores > 0
-    else:
-        points, scores = torch.empty(F, 0, 2), torch.empty(F, 0)
-        inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
-        visible = inside & (keypoints[..., 2] > 0)
     if source == "mixture" and clip.mixtures is not None:
         mixtures = torch.from_numpy(clip.mixtures[c])
         visible = torch.ones_like(visible)
-    action = torch.tensor([number[action] for action in actions_of(clip)])
     counts = visible.sum(-1) >= minimum_visible
     if clip.valid is not None:
         counts &= torch.from_numpy(clip.valid)
     frame, keypoints, target = torch.arange(F), keypoints.float(), target.float()
-    return View(keypoints, target, visible, frame, action, points, scores, mixtures, counts)
+    return View(keypoints, target, visible, frame, points, scores, mixtures, counts)

@@ -1,14 +1,13 @@
-"""Annotation files in COCO's format -> the people in them, every entry checked at the door.
+"""Annotation files in COCO's format -> the people in them; every entry is checked.
 
-    images       id, file_name; width, height (else read from the picture); crowdIndex (CrowdPose)
-    categories   the one with `keypoints`, the names of the joints in the file's order
+    images       id, file_name; width, height (else those of the image file); crowdIndex (CrowdPose)
+    categories   one with `keypoints`, the names of the joints in the order of the file
     annotations  id, image_id, category_id, keypoints [x, y, v] * J with v = 0 absent, 1 occluded,
-                 2 visible; perhaps bbox and bbox_head [x, y, w, h], area, num_keypoints, iscrowd
+                 2 visible; optional: bbox and bbox_head [x, y, w, h], area, num_keypoints, iscrowd
 
-Joints are brought into the skeleton's order by name, in the usual spellings; a joint of the
-skeleton that the file does not know is labelled nowhere. num_keypoints counts as it is stored:
-CrowdPose's leaves head and neck out, and counting anew changes who is ignored. A missing bbox is
-`joint_box`.
+Joints are matched to the skeleton by name, in the usual spellings; a joint that the file does not
+have is not labelled. num_keypoints is used as stored: CrowdPose does not count head and neck, and a
+new count would change which people are ignored. A missing bbox is replaced by `joint_box`.
 """
 
 import json
@@ -29,15 +28,15 @@ from posediff.pose.skeleton import Skeleton
 Array = NDArray[np.float64]
 Area = Literal["file", "0.53*w*h"]
 Entry = Mapping[str, Any]
-Named = tuple[str, Entry]  # how errors call it, and what stands there
+Named = tuple[str, Entry]  # an entry with its name in error messages
 
 MARGIN = 0.12  # of the longer side, around the joints of a person without a box
-BODY = 0.53  # of a box is person, where no area is stored (CrowdPose, AI Challenger)
+BODY = 0.53  # area of a person / area of the box, if none is stored (CrowdPose, AI Challenger)
 
 
 class Picture(NamedTuple):
     id: int | str
-    file: str  # below the folder of pictures
+    file: str  # path below the folder of images
     width: int
     height: int
     crowd_index: float = np.nan
@@ -45,52 +44,59 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Annotations:
-    """All N annotated people of a file, those too that nobody trains on or scores."""
+    """All N annotated people of a file, including those that count neither in training nor in the
+    score."""
 
     path: Path
     skeleton: Skeleton
     pictures: list[Picture]
-    picture: NDArray[np.int64]  # (N,) its place in `pictures`
+    picture: NDArray[np.int64]  # (N,) index into `pictures`
     ids: NDArray[np.int64]  # (N,)
-    keypoints: Array  # (N, J, 2) pixels; 0 where not labelled
+    keypoints: Array  # (N, J, 2) pixels; 0 if not labelled
     visible: NDArray[np.int8]  # (N, J) 0 absent, 1 labelled but occluded, 2 visible
-    boxes: Array  # (N, 4) x, y, w, h; all 0 where there is neither a box nor a labelled joint
+    boxes: Array  # (N, 4) x, y, w, h; all 0 if there is neither a box nor a labelled joint
     area: Array  # (N,) square pixels
     labelled: NDArray[np.int64]  # (N,) num_keypoints as stored
-    crowd: NDArray[np.bool_]  # (N,) a box around many
-    heads: Array  # (N, 4) x, y, w, h of the head's box; NaN where there is none
-    area_is: str = "0.53*w*h"  # where areas come from, as reports call it
-    category: int | str = 1  # of the people, as the file calls it
+    crowd: NDArray[np.bool_]  # (N,) whether the box is around many people
+    heads: Array  # (N, 4) x, y, w, h of the head's box; NaN if there is none
+    area_is: str  # source of the areas, for reports
+    category: int | str = 1  # id of the people's category in the file
 
-    def within(self, kept: NDArray[np.bool_]) -> Self:
-        """Some of the pictures with the people in them; `kept` is one flag per picture."""
+    def subset(self, kept: NDArray[np.bool_]) -> Self:
+        """The images with a flag in `kept` (P,), and the people in them."""
         here, place = kept[self.picture], np.cumsum(kept) - 1
-        columns = ("ids", "keypoints", "visible", "boxes", "area", "labelled", "crowd", "heads")
-        return replace(
-            self,
-            pictures=[p for p, keep in zip(self.pictures, kept, strict=True) if keep],
-            picture=place[self.picture[here]],
-            **{name: getattr(self, name)[here] for name in columns},
-        )
+        columns = {name: column[here] for name, column in self.columns().items()}
+        columns["picture"] = place[columns["picture"]]
+        pictures = [p for p, keep in zip(self.pictures, kept, strict=True) if keep]
+        return replace(self, pictures=pictures, **columns)
+
+    def columns(self) -> dict[str, Any]:
+        """All arrays (N, ...) by their names."""
+        return {name: x for name, x in vars(self).items() if isinstance(x, np.ndarray)}
 
     def truth(self) -> dict[str, list[dict[str, Any]]]:
-        """What a metric scores against, in COCO's form, joints in the skeleton's order.
+        """Labels in COCO's form for a metric, joints in the order of the skeleton.
 
-        People are numbered from 1: pycocotools takes the id 0 for "unmatched", and loses such a
-        person with any score. Raises ValueError for one who counts and has no area.
+        People are numbered from 1: pycocotools uses the id 0 for "unmatched", and ignores a person
+        with it. Raises ValueError if a person who counts has no area.
         """
-        for n in np.flatnonzero(~(self.area > 0) & (self.labelled > 0) & ~self.crowd)[:1]:
-            how = f"its area, by {self.area_is}, is {self.area[n]:g}"
-            raise ValueError(f"{self.path}: annotation {self.ids[n]}: {how}: correct it")
+        bad = np.flatnonzero(~(self.area > 0) & (self.labelled > 0) & ~self.crowd)
+        if len(bad):
+            n = bad[0]
+            problem = f"its area, by {self.area_is}, is {self.area[n]:g}"
+            raise ValueError(f"{self.path}: annotation {self.ids[n]}: {problem}: correct it")
         triples = np.concatenate([self.keypoints, self.visible[..., None]], -1)
-        flat = triples.reshape(len(self.ids), 3 * len(self.skeleton.joints))
-        numbers = (column.tolist() for column in (self.labelled, self.crowd.astype(int)))
-        columns = (self.picture, flat, *numbers, self.boxes, self.area.tolist())
-        keys = ("keypoints", "num_keypoints", "iscrowd", "bbox", "area")
+        columns = {
+            "keypoints": triples.reshape(len(self.ids), 3 * len(self.skeleton.joints)),
+            "num_keypoints": self.labelled.tolist(),
+            "iscrowd": self.crowd.astype(int).tolist(),
+            "bbox": self.boxes,
+            "area": self.area.tolist(),
+        }
         people = [
-            {"id": n, "image_id": self.pictures[place].id, "category_id": self.category}
-            | dict(zip(keys, values, strict=True))
-            for n, (place, *values) in enumerate(zip(*columns, strict=True), 1)
+            {"id": n + 1, "image_id": self.pictures[place].id, "category_id": self.category}
+            | {key: column[n] for key, column in columns.items()}
+            for n, place in enumerate(self.picture)
         ]
         return {
             "images": [{"id": p.id, "crowdIndex": p.crowd_index} for p in self.pictures],
@@ -99,18 +105,9 @@ class Annotations:
         }
 
 
-def read(
-    path: Path, skeleton: Skeleton, folder: Path, area: Area = "file", needs: Sequence[str] = ()
-) -> Annotations:
-    """The people of a json file, their pictures in `folder`; `needs` are further entries of theirs.
-
-    FileNotFoundError, or ValueError with one line that names the file, the entry and the remedy.
-    """
-    return checked(path, load(path), skeleton, folder, area, needs)
-
-
 def load(path: Path) -> Any:
-    """What a json file holds."""
+    """Content of a json file. Raises FileNotFoundError if it is missing, ValueError if it is not
+    valid."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such annotation file: look at dataset.root and split")
     try:
@@ -128,20 +125,25 @@ def checked(
     area: Area = "file",
     needs: Sequence[str] = (),
 ) -> Annotations:
-    """`read`, of what stands in the file already."""
+    """People of `data`, the content of the file `path`.
+
+    folder: contains the images. area: source of the areas, the entry of the file or the box.
+    needs: keys that every annotation must have.
+    Raises FileNotFoundError if an image is needed for its size and missing, ValueError if an entry
+    cannot be used.
+    """
     one_of("dataset.area", area, get_args(Area))
     images, categories, entries = (
         listed(path, data, key) for key in ("images", "categories", "annotations")
     )
-    shown = _pictures(path, images, folder)
-    place = {picture.id: i for i, picture in enumerate(shown)}
+    pictures = _pictures(path, images, folder)
+    place = {picture.id: i for i, picture in enumerate(pictures)}
     people, category = _people(path, entries, categories, place)
-    for where, lacking in ((w, k) for w, entry in people for k in needs if k not in entry):
-        raise ValueError(f"{where}: no {lacking}: give it, or read the file by dataset=custom")
+    _require(people, needs if area == "0.53*w*h" else [*needs, "area"])
     names = [str(name) for name in category["keypoints"]]
     picture = np.array([place[entry["image_id"]] for _, entry in people], np.int64)
     keypoints, visible = _keypoints(path, people, names, skeleton)
-    sizes = np.array([(p.width, p.height) for p in shown], np.float64).reshape(-1, 2)[picture]
+    sizes = np.array([(p.width, p.height) for p in pictures], np.float64).reshape(-1, 2)[picture]
     boxes = _given(people, "bbox", joint_box(keypoints, visible > 0, sizes))
     if len(negative := np.flatnonzero(boxes[:, 2:].min(1) < 0)):
         where, _ = people[negative[0]]
@@ -149,41 +151,35 @@ def checked(
     return Annotations(
         path=path,
         skeleton=skeleton,
-        pictures=shown,
+        pictures=pictures,
         picture=picture,
         ids=_ids(people),
         keypoints=keypoints,
         visible=visible,
         boxes=boxes,
-        area=BODY * boxes[:, 2] * boxes[:, 3] if area == "0.53*w*h" else _area(people),
+        area=numbers(people, "area") if area == "file" else BODY * boxes[:, 2] * boxes[:, 3],
         labelled=_given(people, "num_keypoints", (visible > 0).sum(1)).astype(np.int64),
         crowd=np.array([bool(entry.get("iscrowd", 0)) for _, entry in people], np.bool_),
-        heads=_given(people, "bbox_head", no_heads(len(people))),
+        heads=_given(people, "bbox_head", np.full((len(people), 4), np.nan)),
         area_is=area,
         category=category["id"],
     )
 
 
 def joint_box(keypoints: Array, labelled: NDArray[np.bool_], sizes: Array) -> Array:
-    """The extent of the labelled joints and a margin of .12 of its longer side, inside the picture:
-    (N, J, 2), (N, J), sizes (N, 2) -> (N, 4) x, y, w, h; zeros where nothing is labelled."""
+    """Box around the labelled joints with a margin of .12 of its longer side, cut to the image:
+    (N, J, 2), (N, J), sizes (N, 2) -> (N, 4) x, y, w, h; zeros if no joint is labelled."""
     here = labelled[..., None]
-    low = np.where(here, keypoints, np.inf).min(1, initial=np.inf)
-    high = np.where(here, keypoints, -np.inf).max(1, initial=-np.inf)
     found = labelled.any(1, keepdims=True)
-    low, high = np.where(found, low, 0.0), np.where(found, high, 0.0)
+    low = np.where(found, np.where(here, keypoints, np.inf).min(1), 0.0)
+    high = np.where(found, np.where(here, keypoints, -np.inf).max(1), 0.0)
     margin = MARGIN * (high - low).max(1, keepdims=True)
     low, high = np.clip(low - margin, 0, sizes), np.clip(high + margin, 0, sizes)
     return np.concatenate([low, high - low], 1)
 
 
-def no_heads(count: int) -> Array:
-    """The column `heads` of people without any box of a head."""
-    return np.full((count, 4), np.nan)
-
-
 def listed(path: Path, data: Any, key: str) -> list[Entry]:
-    """The list `key` of a file in COCO's format."""
+    """The list `key` of a file in COCO's format. Raises ValueError if there is none."""
     entries = data.get(key) if isinstance(data, dict) else None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError(f"{path}: no list of `{key}`: not an annotation file in COCO's format")
@@ -191,15 +187,15 @@ def listed(path: Path, data: Any, key: str) -> list[Entry]:
 
 
 def _pictures(path: Path, images: Sequence[Entry], folder: Path) -> list[Picture]:
-    shown, first = [], dict[Any, int]()
+    pictures, first = [], dict[Any, int]()
     for i, image in enumerate(images):
         where, number, file = f"{path}: images[{i}]", image.get("id"), image.get("file_name")
         if not isinstance(number, int | str):
-            raise ValueError(f"{where}: id must be a number or a word, got {number!r}")
+            raise ValueError(f"{where}: id must be an integer or a string, got {number!r}")
         if number in first:
-            raise ValueError(f"{where}: id {number!r} is that of images[{first[number]}] too")
+            raise ValueError(f"{where}: id {number!r} is also that of images[{first[number]}]")
         if not isinstance(file, str) or not file:
-            raise ValueError(f"{where}: file_name must name the picture, got {file!r}")
+            raise ValueError(f"{where}: file_name must name the image file, got {file!r}")
         first[number] = i
         size: list[Any] = [image.get("width"), image.get("height")]
         width, height = picture_files.size(folder / file) if size == [None, None] else size
@@ -208,23 +204,23 @@ def _pictures(path: Path, images: Sequence[Entry], folder: Path) -> list[Picture
         crowded = image.get("crowdIndex", np.nan)
         if not isinstance(crowded, float | int):
             raise ValueError(f"{where}: crowdIndex must be a number, got {crowded!r}")
-        shown.append(Picture(number, file, width, height, crowded))
-    return shown
+        pictures.append(Picture(number, file, width, height, crowded))
+    return pictures
 
 
 def _people(
     path: Path, entries: Sequence[Entry], categories: Sequence[Entry], place: Mapping[Any, int]
 ) -> tuple[list[Named], Entry]:
-    """The annotations of the category that has joints, and that category."""
+    """Annotations of the category that has joints, and this category."""
     posed = [c for c in categories if c.get("keypoints") and isinstance(c["keypoints"], list)]
     if len(posed) != 1:
         found = f"{len(posed)} of the {len(categories)} categories have"
-        raise ValueError(f"{path}: {found} `keypoints`, the names of the joints: one must")
-    known = {"image_id": place, "category_id": [c.get("id") for c in categories]}
+        raise ValueError(f"{path}: {found} `keypoints`, the names of the joints: exactly one must")
+    allowed = {"image_id": place, "category_id": [c.get("id") for c in categories]}
     people = []
     for i, entry in enumerate(entries):
         where = f"{path}: annotations[{i}] (id {entry.get('id')!r})"
-        for key, ids in known.items():
+        for key, ids in allowed.items():
             given = entry.get(key)
             if not isinstance(given, int | str) or given not in ids:
                 raise ValueError(f"{where}: {key} {given!r} is not in the file's lists")
@@ -233,15 +229,24 @@ def _people(
     return people, posed[0]
 
 
+def _require(people: Sequence[Named], keys: Sequence[str]) -> None:
+    for where, entry in people:
+        for key in keys:
+            if key not in entry:
+                remedy = "dataset=custom" + " dataset.area=0.53*w*h" * (key == "area")
+                raise ValueError(f"{where}: no {key}: add it, or read the file with {remedy}")
+
+
 def _keypoints(
     path: Path, people: Sequence[Named], names: list[str], skeleton: Skeleton
 ) -> tuple[Array, NDArray[np.int8]]:
-    """(N, J, 2) and (N, J) in the skeleton's order."""
+    """(N, J, 2) and (N, J) in the order of the skeleton."""
     rows = numbers(people, "keypoints", 3 * len(names)).reshape(len(people), len(names), 3)
     flags = rows[..., 2]
-    for i in np.flatnonzero(np.isin(flags, (0, 1, 2)).sum(1) < len(names))[:1]:
-        hint = " (3 is AI Challenger's own form: set dataset.form=raw)" if 3 in flags[i] else ""
-        raise ValueError(f"{people[i][0]}: v of keypoints [x, y, v] must be 0, 1 or 2{hint}")
+    if len(bad := np.flatnonzero(~np.isin(flags, (0, 1, 2)).all(1))):
+        where, _ = people[bad[0]]
+        raw = " (3 is AI Challenger's own form: set dataset.form=raw)" if 3 in flags[bad[0]] else ""
+        raise ValueError(f"{where}: v of keypoints [x, y, v] must be 0, 1 or 2{raw}")
     try:
         given = torch.from_numpy(rows)
         points, visible = by_names(given[..., :2], given[..., 2], names, skeleton)
@@ -252,19 +257,11 @@ def _keypoints(
 
 
 def _given(people: Sequence[Named], key: str, otherwise: NDArray[Any]) -> NDArray[Any]:
-    """A column as stored, and the rows of `otherwise` (N, ...) where an entry lacks the key."""
+    """A column as stored, with rows of `otherwise` (N, ...) for entries without the key."""
     here = [i for i, (_, entry) in enumerate(people) if key in entry]
     column = otherwise.astype(np.float64)
     column[here] = numbers([people[i] for i in here], key, *otherwise.shape[1:])
     return column
-
-
-def _area(people: Sequence[Named]) -> Array:
-    for where, entry in people:
-        if "area" not in entry:
-            remedy = "give it, or read the file by dataset=custom dataset.area=0.53*w*h"
-            raise ValueError(f"{where}: no area: {remedy}")
-    return numbers(people, "area")
 
 
 def _ids(people: Sequence[Named]) -> NDArray[np.int64]:
@@ -280,7 +277,7 @@ def _ids(people: Sequence[Named]) -> NDArray[np.int64]:
 
 
 def numbers(people: Sequence[Named], key: str, *shape: int) -> Array:
-    """A column (N, *shape) of finite numbers."""
+    """The column `key` (N, *shape). Raises ValueError if an entry is not of finite numbers."""
 
     def finite(values: list[Any]) -> Array | None:
         try:

@@ -1,19 +1,19 @@
-"""How a person is shown in training: larger or smaller, turned, aside, in a mirror, in half.
+"""Random views of people in training: zoom, rotation, shift, mirror image, half body, colour.
 
-    half body  with p .3, of a person with more than 8 labelled joints: center = the mean of the
-               upper (p .69) or the lower joints, scale = 1.5 times their box grown to the crop's
-               shape; a half has more than 2 joints, else it is the lower, else the upper one
+    half body  with p .3, if more than 8 joints are labelled: center = the mean of the upper (p .69)
+               or the lower joints, scale = 1.5 times their box grown to the shape of the crop; a
+               half needs more than 2 joints, else it is the lower one, else the upper one
     shift      center += shift * scale * b        per axis, with a probability
     scale      scale  *= 1 + zoom * b
     rotation   degrees = rotation * b             with a probability
-    flip       with p .5 the picture and the person in it are seen in a mirror
+    flip       with p .5 the image and the person in it are mirrored
     colour     contrast and saturation * (1 + colour * u), brightness + 255 * colour * u / 2, with u
-               uniform in [-1, 1): no published recipe has it
+               uniform in [-1, 1): in no published recipe
 
-b is a bounded standard normal number: clipped at +-1 (+-2 for the rotation), which heaps draws up
-at the ends (HRNet), or drawn again until it lies in +-1 (mmpose).
+b is a bounded standard normal number: clipped to +-1 (+-2 for the rotation), so that both bounds
+are frequent (HRNet), or drawn again until it is in +-1 (mmpose).
 
-What a sample is shown as depends on its key alone, not on the batch.
+The view of a sample depends on its key alone, not on the batch.
 """
 
 from dataclasses import dataclass
@@ -31,35 +31,34 @@ from posediff.pose.affine import box_to_center_scale
 from posediff.pose.skeleton import Skeleton
 
 HALF = 1.5  # padding around half a body
-MANY = 8  # labelled joints above which a person may be halved
-SOME = 2  # and above which a half is shown
+MANY = 8  # labelled joints above which half of a person may be shown
+SOME = 2  # labelled joints of a half above which it is shown
 LOWER = ("hip", "knee", "ankle", "toe", "heel", "foot")
 LUMA = (0.299, 0.587, 0.114)
 
 
 class CropView(NamedTuple):
-    """Where B people are looked at from."""
+    """The region of the image that is shown of each of B people."""
 
-    center: Tensor  # (B, 2) picture pixels
-    scale: Tensor  # (B, 2) picture pixels that the crop is wide and high
+    center: Tensor  # (B, 2) image pixels
+    scale: Tensor  # (B, 2) image pixels, width and height of the crop
     rotation: Tensor  # (B,) degrees
     flip: Tensor  # (B,) bool
-    colour: Tensor | None  # (B, 3, 4), what RGB and 1 are multiplied with; None: as it is
+    colour: Tensor | None  # (B, 3, 4), multiplies red, green, blue and 1; None: unchanged
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """HRNet's recipe; `MMPOSE` is the other one. Probabilities of flip and half_body are 0 or as
-    above in both; bounds says how normal numbers are kept small."""
+    """HRNet's recipe by default; `MMPOSE` is the other one."""
 
-    flip: float = 0.5
-    half_body: float = 0.3
-    upper: float = 0.69
+    flip: float = 0.5  # probability
+    half_body: float = 0.3  # probability
+    upper: float = 0.69  # probability of the upper half
     zoom: float = 0.35
     rotation: float = 45.0
-    turned: float = 0.6  # how often it is rotated
+    turned: float = 0.6  # probability of a rotation
     shift: float = 0.0
-    shifted: float = 0.0  # how often it is shifted
+    shifted: float = 0.0  # probability of a shift
     bounds: Literal["clipped", "drawn again"] = "clipped"
     colour: float = 0.0
 
@@ -72,13 +71,16 @@ class Augmentation:
         skeleton: Skeleton,
         keys: NDArray[np.uint64],
     ) -> CropView:
-        """The views of B people: center and scale (B, 2) of the whole person, keypoints (B, J, 2)
-        in picture pixels, visible (B, J)."""
+        """Views of B people: center and scale (B, 2) of the whole person, keypoints (B, J, 2) in
+        image pixels, visible (B, J), keys (B,)."""
         u = torch.from_numpy(random.uniform(keys, 12)).to(center.dtype)
         flip, halved, upper, turned, shifted = u[:, :5].T
-        halves = self._halved(center, scale, keypoints, visible > 0, skeleton, upper < self.upper)
-        many = (visible > 0).sum(-1) > MANY
-        center, scale = _choose(many & (halved < self.half_body), halves, (center, scale))
+        labelled = visible > 0
+        aspect = float(scale[0, 0] / scale[0, 1])
+        middle, around, found = _half(keypoints, labelled, skeleton, upper < self.upper, aspect)
+        half = found & (labelled.sum(-1) > MANY) & (halved < self.half_body)
+        center = torch.where(half[:, None], middle, center)
+        scale = torch.where(half[:, None], around, scale)
         shift = self.shift * self._bounded(u[:, 5:7], 1) * (shifted < self.shifted)[:, None]
         rotation = self.rotation * self._bounded(u[:, 7], 2) * (turned < self.turned)
         return CropView(
@@ -90,35 +92,12 @@ class Augmentation:
         )
 
     def _bounded(self, u: Tensor, bound: float) -> Tensor:
-        """Normal numbers by the inverse of their distribution."""
-        if self.bounds == "clipped":
-            return _normal(u).clamp(-bound, bound)
-        below = NormalDist().cdf(-1)
-        return _normal(below + u * (1 - 2 * below))
-
-    @staticmethod
-    def _halved(
-        center: Tensor,
-        scale: Tensor,
-        keypoints: Tensor,
-        labelled: Tensor,
-        skeleton: Skeleton,
-        upper: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Center and scale of the half that is meant; as they were where no half has the joints."""
-        low = torch.tensor([joint.endswith(LOWER) for joint in skeleton.joints])
-        above, below = labelled & ~low, labelled & low
-        enough = upper & (above.sum(-1) > SOME)
-        enough |= below.sum(-1) <= SOME
-        half = torch.where(enough[:, None], above, below)
-        count = half.sum(-1)
-        here = half[..., None]
-        start = torch.where(here, keypoints, torch.inf).amin(1)
-        extent = torch.where(here, keypoints, -torch.inf).amax(1) - start
-        aspect = float(scale[0, 0] / scale[0, 1])
-        _, grown = box_to_center_scale(torch.cat([start, extent], -1), aspect, HALF)
-        mean = (keypoints * here).sum(1) / count[:, None].clamp(min=1)
-        return _choose((count >= 2) & (extent > 0).any(-1), (mean, grown), (center, scale))
+        """Uniform numbers -> bounded standard normal numbers, by the inverse distribution."""
+        if self.bounds == "drawn again":
+            low = NormalDist().cdf(-1)
+            u, bound = low + u * (1 - 2 * low), torch.inf
+        normal: Tensor = torch.special.ndtri(u)
+        return normal.clamp(-bound, bound)
 
 
 MMPOSE = Augmentation(zoom=0.5, rotation=80.0, shift=0.16, shifted=0.3, bounds="drawn again")
@@ -126,7 +105,7 @@ RECIPES = {"hrnet": Augmentation(), "mmpose": MMPOSE}
 
 
 def recipe(named: str | Augmentation | None) -> Augmentation | None:
-    """hrnet or mmpose by name; an own one, or none, as it is."""
+    """The recipe hrnet or mmpose by its name; an Augmentation or None is returned unchanged."""
     if not isinstance(named, str):
         return named
     one_of("dataset.augment", named, RECIPES)
@@ -134,12 +113,30 @@ def recipe(named: str | Augmentation | None) -> Augmentation | None:
 
 
 def mirrored(affine: Tensor, width: Tensor, flip: Tensor) -> Tensor:
-    """Picture -> crop (B, 2, 3), of the picture's mirror image (x -> width - 1 - x) where flip is
-    set: one matrix shows the crop of a mirrored picture without mirroring the picture."""
+    """The matrix image -> crop (B, 2, 3), applied to the mirror image (x -> width - 1 - x) if flip
+    is set: one matrix crops the mirror image, and no pixels are mirrored before."""
     across = torch.where(flip, -1.0, 1.0).to(affine)
     end = torch.where(flip, width - 1, 0).to(affine)
     first, second, shift = affine.unbind(-1)
     return torch.stack([first * across[:, None], second, shift + first * end[:, None]], -1)
+
+
+def _half(
+    keypoints: Tensor, labelled: Tensor, skeleton: Skeleton, upper: Tensor, aspect: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Center and scale (B, 2) of the upper or lower half, (B,) whether it has enough joints."""
+    low = torch.tensor([joint.endswith(LOWER) for joint in skeleton.joints])
+    above, below = labelled & ~low, labelled & low
+    enough = upper & (above.sum(-1) > SOME)
+    enough |= below.sum(-1) <= SOME
+    half = torch.where(enough[:, None], above, below)
+    count = half.sum(-1)
+    here = half[..., None]
+    start = torch.where(here, keypoints, torch.inf).amin(1)
+    extent = torch.where(here, keypoints, -torch.inf).amax(1) - start
+    _, scale = box_to_center_scale(torch.cat([start, extent], -1), aspect, HALF)
+    mean = (keypoints * here).sum(1) / count[:, None].clamp(min=1)
+    return mean, scale, (count >= 2) & (extent > 0).any(-1)
 
 
 def _colours(amount: Tensor) -> Tensor:
@@ -151,16 +148,3 @@ def _colours(amount: Tensor) -> Tensor:
     contrast = 1 + contrast[:, None, None]
     middle = 127.5 * (1 - contrast) + 127.5 * brightness[:, None, None]
     return torch.cat([contrast * mix, middle.expand(-1, 3, 1)], -1)
-
-
-def _normal(u: Tensor) -> Tensor:
-    """Uniform numbers -> standard normal ones; 0 -> minus infinity."""
-    x: Tensor = torch.special.ndtri(u)
-    return x
-
-
-def _choose(
-    here: Tensor, yes: tuple[Tensor, Tensor], no: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
-    a, b = (torch.where(here[:, None], x, y) for x, y in zip(yes, no, strict=True))
-    return a, b

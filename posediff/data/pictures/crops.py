@@ -1,4 +1,4 @@
-"""Crops of people in boxes: the geometry, the pixels, and what a backbone is shown of them."""
+"""Crops of people in boxes: their geometry, their pixels, and the input of a backbone."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -14,8 +14,7 @@ from posediff.pose.heatmap import is_udp
 
 
 def boxed(boxes: Tensor, size: Sequence[int], codec: str) -> dict[str, Tensor]:
-    """The entries of a sample that boxes (N, 4) xywh alone decide: center, scale, affine, area, box
-    and box_score. size: of the crop, W and H."""
+    """Entries of a sample that follow from boxes (N, 4) xywh alone. size: W and H of the crop."""
     W, H = size
     center, scale = box_to_center_scale(boxes, W / H)
     return {
@@ -34,30 +33,30 @@ def cut(
     matrix: Tensor,
     size: Sequence[int],
 ) -> Tensor:
-    """What matrix (B, 2, 3) shows of the pictures that `read` returns for the keys (B,), each read
-    once: (B, 3, H, W) of 0..255, uint8."""
+    """Crops (B, 3, H, W) of 0..255, uint8, by the matrices (B, 2, 3) from the images that `read`
+    returns for the keys (B,). Each image is read once."""
     import cv2
 
     if get_worker_info() is not None:
-        cv2.setNumThreads(0)  # its threads do not live on in a forked process
+        cv2.setNumThreads(0)  # its threads do not survive in a forked process
     width, height = size
-    shown = np.empty((len(keys), 3, height, width), np.uint8)
+    crops = np.empty((len(keys), 3, height, width), np.uint8)
     rows: dict[Hashable, list[int]] = {}
     for row, key in enumerate(keys):
         rows.setdefault(key, []).append(row)
     for key, here in rows.items():
-        picture = read(key)
+        image = read(key)
         for row in here:
-            cv2.split(warp(picture, matrix[row], (width, height)), list(shown[row]))
-    return torch.from_numpy(shown)
+            cv2.split(warp(image, matrix[row], (width, height)), list(crops[row]))
+    return torch.from_numpy(crops)
 
 
 def normalised(
     pixels: Tensor, mean: Sequence[float], std: Sequence[float], colour: Tensor | None = None
 ) -> Tensor:
-    """Crops (B, 3, H, W) of 0..255 as a backbone reads them, (x - mean) / std.
+    """Input of a backbone, (x - mean) / std of crops (B, 3, H, W) of 0..255.
 
-    colour (B, 3, 4) multiplies red, green, blue and 1 first, if it is given.
+    colour (B, 3, 4), if given, is first applied to red, green, blue and 1.
     """
     image = pixels.float()
     if colour is not None:

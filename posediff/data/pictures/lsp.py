@@ -1,35 +1,25 @@
-"""Leeds Sports Pose and its extension: joints.mat and pictures of about one person each.
+"""Leeds Sports Pose and its extension: joints.mat, and images of about one person each.
 
-    LSP     joints (3, 14, 2000)   third value 1 = occluded, the place is good all the same
-    LSPET   joints (14, 3, 10000)  third value 1 = labelled, 0 = absent, the place is often negative
+    LSP     joints (3, 14, 2000)   third value 1 = occluded, the position is valid all the same
+    LSPET   joints (14, 3, 10000)  third value 1 = labelled, 0 = absent, position often negative
 
-Either order of the axes is read. The joints have CrowdPose's names, right side of the person first
-in the file (person-centric, as published), and come out in CrowdPose's order. There is no box and
-no area: a person is the extent of the labelled joints with a margin (`annotations.joint_box`), and
-.53 of it. Whether the coordinates count from 0 or 1 is not known; they are taken as they are.
+Both orders of the axes are read. The joints are CrowdPose's; in the file those of the person's
+right side are first (person-centric, as published). There is no box and no area: a box is the
+extent of the labelled joints with a margin (`annotations.joint_box`), the area .53 of it. The
+sources do not state whether coordinates count from 0 or 1; they are used unchanged.
 """
 
 from pathlib import Path
 from typing import Literal, Unpack
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from posediff.data.matlab import read_array
-from posediff.data.pictures import picture_files
-from posediff.data.pictures.annotations import (
-    BODY,
-    Annotations,
-    Array,
-    Picture,
-    joint_box,
-    no_heads,
-)
-from posediff.data.pictures.coco_format import dataset, held_out
+from posediff.data.pictures.annotations import Annotations, Array, checked
+from posediff.data.pictures.coco_format import held_out
 from posediff.data.pictures.top_down import SPLITS, Options, Split, TopDownDataset
 from posediff.diffusion.choices import one_of
-from posediff.pose.layout import by_names
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 JOINTS = (
@@ -39,7 +29,7 @@ JOINTS = (
 )  # fmt: skip
 Flag = Literal["occluded", "labelled"]
 SKELETON = "crowdpose14"
-# A picture's name, what the third value says, the part of the people that is for training.
+# name of an image file, meaning of the third value 1, part of the people that is for training
 OWN: tuple[str, Flag, float] = ("im{:04d}.jpg", "occluded", 0.5)
 EXTENDED: tuple[str, Flag, float] = ("im{:05d}.jpg", "labelled", 0.9)
 
@@ -47,17 +37,16 @@ EXTENDED: tuple[str, Flag, float] = ("im{:05d}.jpg", "labelled", 0.9)
 def lsp(
     root: str | Path,
     split: Split = "train",
-    boxes: str = "gt",
     validation: float = 0.05,
     extended: bool = False,
     skeleton: str = SKELETON,
     **options: Unpack[Options],
 ) -> TopDownDataset:
-    """joints.mat and images/im0001.jpg ... (LSPET: im00001.jpg) below root.
+    """LSP or LSPET: joints.mat and images/im0001.jpg ... (LSPET: im00001.jpg) below root.
 
-    Of LSP's 2,000 people the first half is for training, the second half is the test. LSPET has no
-    test part; ours is the last tenth. A part `validation` of the people for training is kept back.
-    skeleton: crowdpose14.
+    The first half of LSP's 2,000 people is for training, the second half is the test. LSPET has no
+    test part; ours is the last tenth. A part `validation` of the people for training is held out.
+    skeleton: crowdpose14 only. Raises as the functions of `coco_format`.
     """
     one_of("split", split, SPLITS)
     one_of("dataset.skeleton", skeleton, [SKELETON])
@@ -65,45 +54,33 @@ def lsp(
     name, flag, train = EXTENDED if extended else OWN
     people = read(root / "joints.mat", folder, name, flag)
     for_training = np.arange(len(people.ids)) < round(train * len(people.ids))
-    people = people.within(~for_training if split == "test" else for_training)
+    people = people.subset(~for_training if split == "test" else for_training)
     if split != "test":
         people = held_out(people, split, validation)
-    return dataset(people, folder, split, boxes, root, **options)
+    return TopDownDataset(people, folder, split == "train", root, **options)
 
 
 def read(path: Path, folder: Path, name: str, flag: Flag) -> Annotations:
-    """The people of a joints.mat. name: of a picture in `folder`, with a place for its number."""
+    """People of a joints.mat. name: of an image file in `folder`, to be formatted with its number.
+
+    Raises FileNotFoundError if a file is missing, ValueError if joints.mat cannot be used.
+    """
     points, third = _joints(path, flag)
-    occluded = third > 0 if flag == "occluded" else np.zeros_like(third, bool)
-    absent = third == 0 if flag == "labelled" else np.zeros_like(third, bool)
-    flags = np.where(absent, 0, 2 - occluded).astype(np.float64)
-    own = skeleton_named(SKELETON)
-    ordered, visible = by_names(torch.from_numpy(points), torch.from_numpy(flags), JOINTS, own)
-    keypoints = torch.where(visible[..., None] > 0, ordered, 0.0).numpy()
-    N = len(keypoints)
-    files = [name.format(n) for n in range(1, N + 1)]
-    extents = [picture_files.size(folder / file) for file in files]
-    shown = [Picture(n, files[n - 1], *extent) for n, extent in enumerate(extents, 1)]
-    sizes = np.array(extents, np.float64)
-    boxes = joint_box(keypoints, visible.numpy() > 0, sizes)
-    return Annotations(
-        path=path,
-        skeleton=own,
-        pictures=shown,
-        picture=np.arange(N),
-        ids=np.arange(1, N + 1),
-        keypoints=keypoints,
-        visible=visible.numpy().astype(np.int8),
-        boxes=boxes,
-        area=BODY * boxes[:, 2] * boxes[:, 3],
-        labelled=(visible > 0).sum(1).numpy(),
-        crowd=np.zeros(N, np.bool_),
-        heads=no_heads(N),
-    )
+    visible = 2 - third if flag == "occluded" else 2 * third
+    triples = np.concatenate([points, visible[..., None]], -1).reshape(len(points), -1).tolist()
+    data = {
+        "images": [{"id": n, "file_name": name.format(n)} for n in range(1, len(points) + 1)],
+        "categories": [{"id": 1, "keypoints": list(JOINTS)}],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": 1, "keypoints": values}
+            for n, values in enumerate(triples, 1)
+        ],
+    }
+    return checked(path, data, skeleton_named(SKELETON), folder, "0.53*w*h")
 
 
 def _joints(path: Path, flag: Flag) -> tuple[Array, NDArray[np.float64]]:
-    """(N, 14, 2) and (N, 14), in the file's order of joints."""
+    """Points (N, 14, 2) and third values (N, 14), joints in the order of the file."""
     joints = read_array(path, "joints", "LSP or LSPET")
     shape = joints.shape
     if len(shape) != 3 or sorted(shape[:2]) != [3, 14]:
@@ -114,6 +91,7 @@ def _joints(path: Path, flag: Flag) -> tuple[Array, NDArray[np.float64]]:
     if (third.mean() > 0.5) != (flag == "labelled"):
         other = "LSPET, where 1 is labelled" if flag == "occluded" else "LSP, where 1 is occluded"
         raise ValueError(
-            f"{path}: {third.mean():.0%} of the third values are 1, as in {other}: is it its file?"
+            f"{path}: {third.mean():.0%} of the third values are 1, as in {other}: is it the "
+            "right file?"
         )
     return np.stack([x, y], -1), third

@@ -1,16 +1,12 @@
-"""People in pictures -> the samples of image2d, one crop per person.
+"""Annotated people in images -> samples of image2d, one crop per person.
 
-    box -> center, scale (grown to the crop's shape, padded) -> augment -> affine -> crop
+    box -> center, scale (grown to the shape of the crop, padded) -> augment -> affine -> crop
 
-Boxes are those of the annotations, cleaned by a rule, or in tests those of a detector, as they are.
-Where a flip is drawn, the matrix shows the mirrored picture, and the joints change sides with it.
+Boxes are those of the annotations, cleaned by a rule, or in tests those of a detector, unchanged.
+If a mirror image is drawn, the matrix shows it, and left and right joints are exchanged.
 
-    keypoints, visible                          crop pixels after augmentation; 0 and 1, labelled
-    keypoints_annotation, visible_annotation    the picture's pixels; 0, 1 and 2 as annotated
-    affine, center, scale                       picture -> crop, and what it is made of
-    head_box                                    xyxy, if the annotations have boxes of heads
-
-A detection has no joints: all are 0 and not labelled. So are those that are not annotated.
+posediff/sample.py has the keys. head_box is there if the annotations have boxes of heads. A
+detection has no joints: all are 0 and not labelled.
 """
 
 from collections.abc import Sequence
@@ -41,11 +37,12 @@ SPLITS = ("train", "validation", "test")
 
 
 class Options(TypedDict, total=False):
-    """Options shared by all data sets of people in pictures, see `TopDownDataset`."""
+    """Options shared by all data sets of people in images, see `TopDownDataset`."""
 
     name: str
     size: tuple[int, int]
     codec: str
+    boxes: str
     box_rule: str
     box_nms: float
     box_threshold: float | None
@@ -58,36 +55,29 @@ class Options(TypedDict, total=False):
 class People(NamedTuple):
     """The rows of a data set."""
 
-    picture: Tensor  # (N,) its place among the annotations' pictures
-    number: Tensor  # (N,) id of the annotation, or of a detection: the how manieth of its picture
+    picture: Tensor  # (N,) index into the pictures of the annotations
+    number: Tensor  # (N,) id of the annotation; of a detection, its index within the image
     box: Tensor  # (N, 4) xyxy
-    score: Tensor  # (N,) of the box; 1 for an annotated one
+    score: Tensor  # (N,) of the box; 1 if annotated
     area: Tensor  # (N,)
     keypoints: Tensor  # (N, J, 2)
     visible: Tensor  # (N, J)
-    head: Tensor  # (N, 4) xyxy of the head's box; NaN where there is none
-
-
-class Seen(NamedTuple):
-    """What there is to know of B people before their pixels are read."""
-
-    sample: dict[str, Any]
-    view: CropView
-    places: list[int]  # of their pictures among the annotations'
+    head: Tensor  # (N, 4) xyxy of the head's box; NaN if there is none
 
 
 class TopDownDataset(Dataset[dict[str, Any]]):
-    """Samples of a batch come at once: give a loader `collate_fn=lambda batch: batch`. A picture
-    is decoded once a batch however many of its people are in it; rows are in the pictures' order.
+    """Samples of people in images, a batch at a time: a loader needs `collate_fn=lambda batch:
+    batch`. An image is decoded once per batch. Rows are in the order of the images.
 
-    folder: of the pictures. detections: a json file of boxes in the place of the annotated ones.
-    size: of the crop, (W, H). codec: only whether it is udp matters, which measures the crop from
-    pixel centre to pixel centre. box_rule: hrnet or mmpose. box_nms: of detections in a picture
-    whose overlap is more, only the better stays; 1 keeps all. box_threshold: the least score of a
-    detection; None: any. labelled: of every picture whether its people count; None: all do.
-    mean, std: of the backbone, RGB in 0..255. augment: hrnet, mmpose, an Augmentation or None; in
-    training only. painted: the pictures themselves, if no file holds them.
-    Raises FileNotFoundError or ValueError, with one line, for files that cannot be used.
+    folder: contains the images. size: of the crop, (W, H). codec: if it is udp, the crop is
+    measured from pixel centre to pixel centre. boxes: gt, the annotated ones, or a detector's json
+    file below `root`; training always uses gt. box_rule: hrnet or mmpose. box_nms: detections in
+    one image that overlap a better one by more than this are dropped; 1 keeps all. box_threshold:
+    minimum score of a detection; None: any. labelled: flag per image, whether its people count;
+    None: all count. mean, std: of the backbone, RGB in 0..255. augment: hrnet, mmpose, an
+    Augmentation or None; in training only. painted: the images themselves, if they are in no files.
+    Raises FileNotFoundError if the folder or the boxes are missing, ValueError if their content or
+    an option cannot be used.
     """
 
     def __init__(
@@ -95,9 +85,10 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         people: Annotations,
         folder: Path,
         training: bool = False,
-        detections: Path | None = None,
+        root: Path = Path(),
         size: tuple[int, int] = (192, 256),
         codec: str = "udp",
+        boxes: str = "gt",
         box_rule: str = "hrnet",
         box_nms: float = 1.0,
         box_threshold: float | None = None,
@@ -111,6 +102,7 @@ class TopDownDataset(Dataset[dict[str, Any]]):
     ) -> None:
         if len(size) != 2 or min(size) < 2:
             raise ValueError(f"dataset.size is width and height of the crop, got {list(size)}")
+        detections = None if training or boxes == "gt" else root / boxes
         self.name, self.annotations, self.skeleton = name, people, people.skeleton
         self.folder, self.detections, self.painted = folder, detections, painted
         self.size, self.codec, self.box_rule = (int(size[0]), int(size[1])), codec, box_rule
@@ -118,21 +110,22 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         self.augment = recipe(augment) if training else None
         self.seed, self.epoch = seed, 0
         self.box_nms, self.box_threshold = box_nms, box_threshold
-        found, self.left_out = _detected(detections, people, box_nms) if detections else (None, 0)
-        rows, left_out = _annotated(people, box_rule) if found is None else (found, 0)
+        rows, left_out = (
+            _detected(detections, people, box_nms) if detections else _annotated(people, box_rule)
+        )
         kept = torch.ones_like(rows.picture, dtype=torch.bool)
         if box_threshold is not None:
             kept &= rows.score >= box_threshold
         if labelled is not None:
             kept &= torch.from_numpy(labelled)[rows.picture]
         self.rows = People(*(column[kept] for column in rows))
-        self.left_out += left_out + int((~kept).sum())
+        self.left_out = left_out + int((~kept).sum())
         self.has_heads = bool(self.rows.head.isfinite().any())
         if not len(self):
             hint = f" (dataset.box_threshold is {box_threshold})" if detections else ""
             raise ValueError(f"{detections or people.path}: no person in it can be used{hint}")
         if painted is None and not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder of pictures: look at dataset.root")
+            raise FileNotFoundError(f"{folder}: no such folder of images: look at dataset.root")
 
     def __len__(self) -> int:
         return len(self.rows.picture)
@@ -144,12 +137,13 @@ class TopDownDataset(Dataset[dict[str, Any]]):
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """The batched sample of these rows."""
-        seen = self.seen(indices)
-        pixels = cut(seen.places, self._picture, seen.sample["affine"], self.size)
-        return seen.sample | {"image": normalised(pixels, self.mean, self.std, seen.view.colour)}
+        sample, view, pictures = self.geometry(indices)
+        pixels = cut(pictures, self._picture, sample["affine"], self.size)
+        return sample | {"image": normalised(pixels, self.mean, self.std, view.colour)}
 
-    def seen(self, indices: Sequence[int]) -> Seen:
-        """The batched sample of these rows without its image."""
+    def geometry(self, indices: Sequence[int]) -> tuple[dict[str, Any], CropView, list[int]]:
+        """The batched sample of these rows without its image, the views, and indices of the
+        pictures."""
         rows = torch.as_tensor(indices)
         person = People(*(column[rows] for column in self.rows))
         shown = [self.annotations.pictures[i] for i in person.picture.tolist()]
@@ -159,9 +153,9 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         matrix = self._affine(view, torch.tensor([p.width for p in shown]))
         labelled = person.visible > 0
         keypoints = transform(person.keypoints, matrix)
-        mirror, here = view.flip[:, None], labelled[:, self.skeleton.flip]
-        keypoints = torch.where(mirror[..., None], keypoints[:, self.skeleton.flip], keypoints)
-        visible = torch.where(mirror, here, labelled).float()
+        mirror, swapped = view.flip[:, None], self.skeleton.flip
+        keypoints = torch.where(mirror[..., None], keypoints[:, swapped], keypoints)
+        visible = torch.where(mirror, labelled[:, swapped], labelled).float()
         sample = {
             "id": ids,
             "affine": matrix,
@@ -181,15 +175,15 @@ class TopDownDataset(Dataset[dict[str, Any]]):
                 "path": [str(self.folder / p.file) for p in shown],
             },
         }
-        return Seen(sample, view, person.picture.tolist())
+        return sample, view, person.picture.tolist()
 
     def _view(self, person: People, ids: Sequence[str]) -> CropView:
-        """Where the people are looked at from: in training, drawn by (seed, id, epoch)."""
+        """Views of people; in training drawn by (seed, id, epoch)."""
         box = torch.cat([person.box[:, :2], person.box[:, 2:] - person.box[:, :2]], -1)
         center, scale = box_to_center_scale(box, self.size[0] / self.size[1])
         if self.augment is None:
-            still = torch.zeros(len(ids))
-            return CropView(center, scale, still, still > 0, None)
+            zeros = torch.zeros(len(ids))
+            return CropView(center, scale, zeros, zeros > 0, None)
         keys = random.keys(self.seed, random.name_keys(ids), self.epoch)
         return self.augment.draw(
             center, scale, person.keypoints, person.visible, self.skeleton, keys
@@ -202,30 +196,30 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         return mirrored(matrix, width, view.flip)
 
     def _picture(self, place: int) -> picture_files.RGB:
-        """As read, if it is what was annotated."""
+        """Pixels; raises ValueError if their size is not the annotated one."""
         if self.painted is not None:
             return self.painted[place]
         noted = self.annotations.pictures[place]
         path = self.folder / noted.file
-        picture = picture_files.read(path)
-        if picture.shape[:2] != (noted.height, noted.width):
-            found = f"{picture.shape[1]}x{picture.shape[0]}"
+        image = picture_files.read(path)
+        if image.shape[:2] != (noted.height, noted.width):
+            found = f"{image.shape[1]}x{image.shape[0]}"
             raise ValueError(
-                f"{path}: the picture is {found}, but {self.annotations.path} was made for one of "
-                f"{noted.width}x{noted.height}: it was scaled or turned"
+                f"{path}: the image is {found}, but {self.annotations.path} was made for one of "
+                f"{noted.width}x{noted.height}: it was resized or rotated"
             )
-        return picture
+        return image
 
     def set_epoch(self, epoch: int) -> None:
-        """Before a loader's workers start: they hold a copy."""
+        """Call it before a loader starts its workers: they have a copy."""
         self.epoch = epoch
 
     def truth(self, whole: bool = True) -> Truth:
-        """What a metric needs beside the samples."""
+        """Labels of the data set for a metric."""
         return Truth(self.skeleton.name, self.name, 2, whole, self.annotations.truth)
 
     def summary(self) -> dict[str, Any]:
-        """What a result has to say about the data that it was measured on."""
+        """Facts about the data for the report of a result."""
         return {
             "annotations": str(self.annotations.path),
             "area": self.annotations.area_is,
@@ -242,8 +236,8 @@ class TopDownDataset(Dataset[dict[str, Any]]):
 
 
 def _annotated(people: Annotations, rule: str) -> tuple[People, int]:
-    """Who can be trained on, by pictures, and how many cannot: crowds, people without a joint that
-    counts, without an area, or with no box inside the picture."""
+    """Rows of the usable people in the order of the images, and the number of the others: crowds,
+    and people without counted joints, without area, or without a box inside the image."""
     sizes = torch.tensor([(p.width, p.height) for p in people.pictures]).reshape(-1, 2).float()
     picture = torch.from_numpy(people.picture)
     boxes, inside = clean_box(torch.from_numpy(people.boxes).float(), sizes[picture], rule)
@@ -269,8 +263,8 @@ def _annotated(people: Annotations, rule: str) -> tuple[People, int]:
 
 
 def _detected(path: Path, people: Annotations, box_nms: float) -> tuple[People, int]:
-    """The boxes of people in a result file, by pictures, and how many are left out: empty ones,
-    those of pictures that are not annotated, and copies of a better one."""
+    """Rows of the boxes of people in a result file in the order of the images, and the number of
+    the others: empty boxes, boxes of images without annotations, and copies of a better one."""
     entries = annotations.load(path)
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise ValueError(f"{path}: no list of detections {{image_id, category_id, bbox, score}}")
@@ -280,35 +274,37 @@ def _detected(path: Path, people: Annotations, box_nms: float) -> tuple[People, 
     place = {str(p.id): i for i, p in enumerate(people.pictures)}
     picture = np.array([place.get(str(e.get("image_id")), -1) for _, e in found], np.int64)
     if not (picture >= 0).any():
-        known = f"the pictures of {people.path}"
-        raise ValueError(f"{path}: none of its {len(found)} boxes of people is in one of {known}")
+        raise ValueError(
+            f"{path}: none of its {len(found)} boxes of people is in an image of {people.path}"
+        )
     kept = np.flatnonzero((picture >= 0) & (boxes[:, 2:] > 0).all(1))
     if box_nms < 1:
-        kept = kept[_no_copies(boxes[kept], scores[kept], picture[kept], box_nms)]
+        kept = kept[_without_copies(boxes[kept], scores[kept], picture[kept], box_nms)]
     order = kept[np.argsort(picture[kept], kind="stable")]
     picture = picture[order]
-    first = np.searchsorted(picture, picture)  # where a picture's boxes begin
+    first = np.searchsorted(picture, picture)  # row of the first box of the same image
     box = torch.from_numpy(boxes[order]).float()
+    joints = len(people.skeleton.joints)
     rows = People(
         picture=torch.from_numpy(picture),
         number=torch.from_numpy(np.arange(len(order)) - first),
         box=corners(box),
         score=torch.from_numpy(scores[order]).float(),
         area=box[:, 2:].prod(-1),
-        keypoints=torch.zeros(len(order), len(people.skeleton.joints), 2),
-        visible=torch.zeros(len(order), len(people.skeleton.joints)),
+        keypoints=torch.zeros(len(order), joints, 2),
+        visible=torch.zeros(len(order), joints),
         head=torch.full((len(order), 4), torch.nan),
     )
     return rows, len(found) - len(order)
 
 
-def _no_copies(
+def _without_copies(
     boxes: NDArray[Any], scores: NDArray[Any], picture: NDArray[np.int64], threshold: float
 ) -> NDArray[np.int64]:
-    """The rows, in their order, that stay in their picture."""
+    """Ascending rows that suppression within each image keeps."""
     ends, sure = corners(torch.from_numpy(boxes)), torch.from_numpy(scores)
-    stay = []
+    kept = []
     for place in np.unique(picture):
         here = torch.from_numpy(np.flatnonzero(picture == place))
-        stay.append(here[oks_nms(overlap(ends[here]), sure[here], threshold)])
-    return np.sort(torch.cat(stay).numpy())
+        kept.append(here[oks_nms(overlap(ends[here]), sure[here], threshold)])
+    return np.sort(torch.cat(kept).numpy())

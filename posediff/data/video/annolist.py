@@ -4,8 +4,8 @@
                annorect [{x1, y1, x2, y2, track_id,
                           annopoints [{point [{id, x, y, is_visible}]}]}]}]
 
-Every scalar is a list of one. x1, y1, x2, y2 are the box of the head; a person has none. ids of
-joints are those of `OFFICIAL`, and only labelled joints stand there.
+Every scalar is a list of one. x1, y1, x2, y2 are the box of the head; there is no box of a person.
+The id of a joint is its index in `OFFICIAL`; only labelled joints are listed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,13 @@ OFFICIAL = (
 
 
 def from_annolist(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
-    """ValueError, one line, for an entry of another form."""
-    frames = data["annolist"]
+    """A document of PoseTrack18's form. Raises ValueError if an entry has another form."""
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
-    for i, frame in enumerate(frames):
+    for i, frame in enumerate(data["annolist"]):
         try:
-            images.append(_image(frame, i, len(frames)))
-            for person in frame.get("annorect") or []:
-                people.append(_person(person, i))
+            images.append(_image(frame, i))
+            people += [_person(person, i) for person in frame.get("annorect") or []]
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{path}: annolist[{i}]: not of PoseTrack17's form, where every value is a list of "
@@ -39,15 +37,14 @@ def from_annolist(path: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"images": images, "categories": [category], "annotations": people}
 
 
-def _image(frame: Mapping[str, Any], i: int, count: int) -> dict[str, Any]:
-    name = str(_one(_one(frame["image"])["name"]))
+def _image(frame: Mapping[str, Any], i: int) -> dict[str, Any]:
     regions = [region["point"] for region in frame.get("ignore_regions") or []]
     return {
         "id": i,
-        "file_name": name,
-        "is_labeled": bool(_one(frame.get("is_labeled", [1]))),
-        "ignore_regions_x": [[_one(p["x"]) for p in region] for region in regions],
-        "ignore_regions_y": [[_one(p["y"]) for p in region] for region in regions],
+        "file_name": str(_only(_only(frame["image"])["name"])),
+        "is_labeled": bool(_only(frame.get("is_labeled", [1]))),
+        "ignore_regions_x": [[_only(p["x"]) for p in region] for region in regions],
+        "ignore_regions_y": [[_only(p["y"]) for p in region] for region in regions],
     }
 
 
@@ -55,18 +52,18 @@ def _person(person: Mapping[str, Any], image: int) -> dict[str, Any]:
     values = [0.0] * (3 * len(OFFICIAL))
     for points in person.get("annopoints") or []:
         for point in points.get("point") or []:
-            at = 3 * int(_one(point["id"]))
-            seen = 2 if _one(point.get("is_visible", [1])) else 1
-            values[at : at + 3] = [float(_one(point["x"])), float(_one(point["y"])), seen]
+            at = 3 * int(_only(point["id"]))
+            visible = 2 if _only(point.get("is_visible", [1])) else 1
+            values[at : at + 3] = [float(_only(point["x"])), float(_only(point["y"])), visible]
     entry: dict[str, Any] = {"image_id": image, "category_id": 1, "keypoints": values}
     if "track_id" in person:
-        entry["track_id"] = int(_one(person["track_id"]))
+        entry["track_id"] = int(_only(person["track_id"]))
     if "x1" in person:
-        x1, y1, x2, y2 = (float(_one(person[key])) for key in ("x1", "y1", "x2", "y2"))
+        x1, y1, x2, y2 = (float(_only(person[key])) for key in ("x1", "y1", "x2", "y2"))
         entry["bbox_head"] = [x1, y1, x2 - x1, y2 - y1]
     return entry
 
 
-def _one(value: Any) -> Any:
-    """A list of one is what stands in it."""
+def _only(value: Any) -> Any:
+    """The entry of a list of one; a scalar is returned unchanged."""
     return value[0] if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,8 +1,4 @@
-"""Data sets of annotated video: where their files lie, and their splits.
-
-Paths are below `root`. `boxes` is gt, or a detector's json file, which holds for validation and
-test; training always takes the annotated boxes.
-"""
+"""The user's own video with labels in PoseTrack18's form."""
 
 import re
 from collections.abc import Mapping
@@ -10,65 +6,46 @@ from pathlib import Path
 from typing import Unpack
 
 from posediff.data import random
-from posediff.data.pictures.top_down import SPLITS, Split
-from posediff.data.video import footage as files
+from posediff.data.pictures.coco_format import annotation_file
+from posediff.data.pictures.top_down import Split
 from posediff.data.video.clip_dataset import ClipDataset, ClipOptions
-from posediff.data.video.footage import Footage
-from posediff.diffusion.choices import one_of
+from posediff.data.video.footage import Footage, read
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 
 def custom_video(
     root: str | Path,
-    annotations: Mapping[str, str],
+    annotations: Mapping[str, str | None],
     skeleton: str,
     split: Split = "train",
     images: str = ".",
-    boxes: str = "gt",
     origin: int = 0,
     first: int = 0,
     validation: float = 0.05,
     film: str | None = None,
     **options: Unpack[ClipOptions],
 ) -> ClipDataset:
-    """Video of one's own with labels in PoseTrack18's form.
+    """Clips of the user's own video. Paths are below `root`; annotations, skeleton and validation
+    as in `coco_format.custom`, but annotations may also be folders with a json file per video, and
+    whole videos are held out.
 
-    annotations: a json file, or a folder with one per video, for train, one for test and perhaps
-    one for validation. Without the last, a part `validation` of the training videos is kept back.
-    skeleton: the name of the layout that the joints of the files belong to; they are matched by
-    name, in any usual spelling. images: the folder that file names begin in. origin: what labels
-    call the first pixel, 0 or 1. first: the number of the first frame where a video is a file.
-    film: a regular expression whose first group is what a video was cut from; videos of one film
-    are kept back together.
+    images: the folder that file names are relative to. origin: coordinates of the first pixel in
+    the labels, 0 or 1. first: number of the first frame of a video file. film: a regular expression
+    whose first group is the film that a video was cut from; videos of one film stay together.
+    Raises FileNotFoundError if a file is missing, ValueError if its content or an option cannot be
+    used.
     """
-    one_of("split", split, SPLITS)
-    root, part = Path(root), "train" if split not in annotations else split
-    if part not in annotations or split == "test" != part:
-        raise ValueError(f"dataset.annotations names no file for {split}")
-    folder, own = root / images, skeleton_named(skeleton)
-    footage = files.read(root / annotations[part], own, folder, origin, first)
-    if part == "train" and "validation" not in annotations:
+    name, shared = annotation_file(annotations, split)
+    root, folder = Path(root), Path(root) / images
+    footage = read(root / name, skeleton_named(skeleton), folder, origin, first)
+    if shared:
         footage = held_out(footage, split, validation, film)
-    return dataset(footage, folder, split, boxes, root, **options)
-
-
-def dataset(
-    footage: Footage,
-    folder: Path,
-    split: Split,
-    boxes: str,
-    root: Path,
-    **options: Unpack[ClipOptions],
-) -> ClipDataset:
-    """The samples of these videos, in training always by their annotated boxes."""
-    training = split == "train"
-    detections = None if training or boxes == "gt" else root / boxes
-    return ClipDataset(footage, folder, training, detections, **options)
+    return ClipDataset(footage, folder, split == "train", root, **options)
 
 
 def held_out(footage: Footage, split: Split, part: float, film: str | None = None) -> Footage:
-    """The part of the training videos that is kept back for validation, at least one, or all the
-    others. Which they are depends on their names alone."""
+    """The part of the training videos that is for validation, at least one, or all others, by
+    their names alone. Raises ValueError if there is no video in it."""
     if not 0 <= part < 1:
         raise ValueError(f"dataset.validation is a part of the training videos, got {part}")
     source = {video: _film(film, video) for video in footage.frames}
@@ -80,7 +57,7 @@ def held_out(footage: Footage, split: Split, part: float, film: str | None = Non
     if not chosen:
         path = footage.people.path
         raise ValueError(f"{path}: no video is left for {split}: change dataset.validation")
-    return footage.of(chosen)
+    return footage.subset(chosen)
 
 
 def _film(pattern: str | None, video: str) -> str:

@@ -1,7 +1,7 @@
-"""The frames of a video by their numbers: pictures in a folder, or a video file in its place.
+"""The frames of a video by their numbers: image files in a folder, or a video file instead.
 
-The number of a frame is the one at the end of its file's name: 12 of 000012.jpg. In a video file
-they count from 0 or 1, as the data set has it.
+The number of a frame is at the end of its file's name: 12 of 000012.jpg. In a video file frames
+count from 0 or 1, depending on the data set.
 """
 
 import os
@@ -21,41 +21,42 @@ NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
 class Frames(Protocol):
-    """Those of a video; the numbers ascend."""
+    """The frames of one video; `numbers` ascend."""
 
     numbers: list[int]
 
     def read(self, number: int) -> RGB: ...
-    def size(self) -> tuple[int, int]: ...  # width and height
 
 
 class Stills:
-    """Frames that are pictures, by number."""
+    """Frames in image files, by number. Raises as `picture_files.read`."""
 
     def __init__(self, files: Mapping[int, Path]) -> None:
         self.files, self.numbers = files, sorted(files)
 
     def read(self, number: int) -> RGB:
-        """FileNotFoundError or ValueError, see `picture_files.read`."""
         return picture_files.read(self.files[number])
 
     def size(self) -> tuple[int, int]:
-        """Width and height of the first."""
+        """Width and height."""
         return picture_files.size(self.files[self.numbers[0]])
 
 
 class VideoFile:
-    """A video file. It is decoded onwards from the frame that was read last, so that frames in
-    their order are cheap; going back begins it again. ValueError, one line, for what is none."""
+    """Frames in a video file. It is decoded forwards from the last frame that was read, so frames
+    in ascending order are cheap; an earlier frame opens the file again.
+
+    Raises FileNotFoundError if there is no such file, ValueError if it cannot be decoded.
+    """
 
     def __init__(self, path: Path, first: int = 0) -> None:
         import cv2
 
-        self.path, self.first, self.owner = path, first, 0
+        self.path, self.first = path, first
         self.open()
         count = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.numbers = list(range(first, first + count))
-        self.rate = float(self.capture.get(cv2.CAP_PROP_FPS))  # frames a second; 0: not said
+        self.rate = float(self.capture.get(cv2.CAP_PROP_FPS))  # frames a second; 0: unknown
 
     def open(self) -> None:
         import cv2
@@ -65,7 +66,7 @@ class VideoFile:
         self.capture: Any = cv2.VideoCapture(str(self.path))
         if not self.capture.isOpened() or self.capture.get(cv2.CAP_PROP_FRAME_COUNT) < 1:
             raise ValueError(f"{self.path}: no video, or a damaged one: copy it again")
-        self.next, self.owner = self.first, os.getpid()  # a forked worker needs its own
+        self.next, self.owner = self.first, os.getpid()  # a forked worker needs its own capture
 
     def read(self, number: int) -> RGB:
         import cv2
@@ -77,13 +78,14 @@ class VideoFile:
         image = self.capture.read()[1] if self.next == number else None
         if image is None:
             raise ValueError(
-                f"{self.path}: frame {number} cannot be decoded, though the file says that it has "
-                f"{len(self.numbers)}: the video is damaged or cut short"
+                f"{self.path}: frame {number} of {len(self.numbers)} cannot be decoded: the video "
+                "is damaged or cut short: copy it again"
             )
         self.next += 1
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
     def size(self) -> tuple[int, int]:
+        """Width and height."""
         import cv2
 
         sides = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
@@ -94,30 +96,29 @@ class VideoFile:
         return self.__dict__ | {"capture": None, "owner": 0}
 
 
-def frames(listed: Mapping[int, Path], first: int = 0) -> Frames:
-    """Those beside the listed ones in their folder, of the same kind and name but for the number;
-    or the video file that has the folder's name, where there is no folder. `first` is the number
-    of a video's first frame.
+def frames(folder: Path, listed: Mapping[int, str], first: int = 0) -> Stills | VideoFile:
+    """All frames of a video, found by the names of the `listed` ones below `folder`: files beside
+    them of the same suffix and the same name except for the number. If their own folder is missing,
+    the video file of its name, whose first frame has the number `first`.
     """
-    one = next(iter(listed.values()))
-    folder, (prefix, _) = one.parent, split(one)
-    if not folder.is_dir():
-        for kind in FILMS:
-            film = folder.with_name(folder.name + kind)
-            if film.is_file():
-                return VideoFile(film, first)
-        return Stills({})
+    one = folder / next(iter(listed.values()))
+    home, (prefix, _) = one.parent, split(one)
+    if not home.is_dir():
+        films = (home.with_name(home.name + suffix) for suffix in FILMS)
+        film = next((film for film in films if film.is_file()), None)
+        return VideoFile(film, first) if film else Stills({})
     files = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(home.iterdir()):
         found = NUMBERED.fullmatch(path.stem)
         if found and path.suffix == one.suffix and found[1] == prefix:
             files[int(found[2])] = path
-    there = set(files.values())
-    return Stills(files | {n: path for n, path in listed.items() if path in there})
+    present = set(files.values())
+    named = {number: folder / file for number, file in listed.items()}
+    return Stills(files | {n: path for n, path in named.items() if path in present})
 
 
 def split(file: Path) -> tuple[str, int]:
-    """What a frame's name begins with, and its number. ValueError where it has none."""
+    """Prefix and number of a frame's name. Raises ValueError if it does not end in a number."""
     found = NUMBERED.fullmatch(file.stem)
     if found is None:
         raise ValueError(f"{file}: the name of a frame must end in its number, as 000012.jpg")
@@ -125,19 +126,19 @@ def split(file: Path) -> tuple[str, int]:
 
 
 class Memory:
-    """The pictures that were read last, up to so many bytes."""
+    """The images that were used last, up to `size` bytes."""
 
     def __init__(self, size: int) -> None:
         self.size, self.held = size, 0
-        self.pictures: OrderedDict[Hashable, RGB] = OrderedDict()
+        self.images: OrderedDict[Hashable, RGB] = OrderedDict()
 
     def get(self, key: Hashable, read: Callable[[], RGB]) -> RGB:
-        """That of the key, read unless it is remembered."""
-        if key in self.pictures:
-            self.pictures.move_to_end(key)
-            return self.pictures[key]
-        picture = self.pictures[key] = read()
-        self.held += picture.nbytes
-        while self.held > self.size and len(self.pictures) > 1:
-            self.held -= self.pictures.popitem(last=False)[1].nbytes
-        return picture
+        """The image of the key; `read` is called if it is not in memory."""
+        if key in self.images:
+            self.images.move_to_end(key)
+            return self.images[key]
+        image = self.images[key] = read()
+        self.held += image.nbytes
+        while self.held > self.size and len(self.images) > 1:
+            self.held -= self.images.popitem(last=False)[1].nbytes
+        return image

@@ -1,4 +1,4 @@
-"""image2d: 2D pose, with its uncertainty, of one person in a picture."""
+"""image2d: 2D pose, with its uncertainty, of one person in an image."""
 
 from posediff.tasks.image2d.attention import Guide as Guide
 from posediff.tasks.image2d.coarse import Coarse as Coarse

@@ -1,11 +1,11 @@
-"""Spatial-channel cross-attention (SC-CA): what the joints' features ask of the bones' features.
+"""Spatial-channel cross-attention (SC-CA): the joints' features attend to the bones'.
 
     x_kps = x_fea M_kps,   x_ske = x_fea M_ske
     A     = A_c + A_s,     Q of x_kps, K and V of x_ske,      guide = x_kps + A
 
     A_c   channels attend to channels, over all N pixels, in groups of d (DaViT, Ding et al. 2022)
-            cross:  V softmax(N^-1/2 Q^T K)^T         what the equation says
-            davit:  Q softmax(d^-1/2 K^T V)^T         as DaViT's released code has it
+            cross:  V softmax(N^-1/2 Q^T K)^T         the equation
+            davit:  Q softmax(d^-1/2 K^T V)^T         DaViT's released code
     A_s   pixels attend to pixels, softmax(d^-1/2 Q K^T) V, inside windows
 
 A mask has one channel, so it commutes with the projections, which have no bias: Wq (x_fea M) =
@@ -51,7 +51,7 @@ class ChannelAttention(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """The map is padded to whole windows; nobody sees the padding."""
+    """Attention inside windows. The map is padded to whole windows; the padding is masked."""
 
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Guide(nn.Module):
             self.attention["spatial"] = WindowAttention(width, heads, window)
 
     def project(self, x_fea: Tensor) -> dict[str, Tensor]:
-        """Once per image: what `forward` wants to know of the features."""
+        """Once per image: the projections of the features that `forward` reads."""
         if not self.condition:
             return {}
         parts = {k: part.project(x_fea) for k, part in self.attention.items()}  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""image2d: structure-guided diffusion for 2D pose in one picture (Qiu et al., arXiv 2306.17074).
+"""image2d: structure-guided diffusion for 2D pose in one image (Qiu et al., arXiv 2306.17074).
 
     x_0 = zeta (2 u - 1)                     keypoints on the map, each axis over [0, 1]    (J, 2)
     x_t = alpha[t] x_0 + sigma[t] eps,       eps ~ N(0, 1)
@@ -52,7 +52,7 @@ class Image2D(TaskHead):
         self.skeleton, self.bones, self.coarse = coarse.skeleton, coarse.bones, coarse
         if coarse.out.out_channels != len(self.bones.joints):
             raise ValueError(
-                "the decoder reads and says one heatmap a joint: dataset.codec=udp_combined is for "
+                "the decoder has one heatmap a joint: dataset.codec=udp_combined is for "
                 "experiment=image2d_coarse"
             )
         self.space, self.masks, self.guide, self.sgdd = space, masks, guide, decoder
@@ -61,8 +61,8 @@ class Image2D(TaskHead):
         self.set_inference()
 
     def set_inference(self, init: str = "coarse", refresh: bool = True, **options: Any) -> None:
-        """init: where inference begins, at the coarse pose, at that and noise, or at noise alone.
-        refresh: every step draws its masks anew; else they are drawn once, about the coarse pose.
+        """init: where inference starts: at the coarse pose, at that plus noise, or at noise alone.
+        refresh: draw the masks at every step; else once, around the coarse pose.
         """
         one_of("task.inference.init", init, ("coarse", "coarse+noise", "noise"))
         self.init, self.refresh = init, refresh
@@ -122,7 +122,8 @@ class Image2D(TaskHead):
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
     ) -> Tensor:
-        """On heatmaps, decoder and coarse head alike; a joint without a label weighs nothing."""
+        """The loss of heatmaps, of the decoder and of the coarse head; joints without a label have
+        no weight."""
         labelled = sample["visible"] > 0
         present = torch.ones_like(labelled) if self.missing == "mle" else labelled
         if self.missing == "noise":
@@ -142,8 +143,8 @@ class Image2D(TaskHead):
             ValueError: K > 1 and all K are the same, for nothing was drawn.
         """
         if self.init == "coarse" and estimates.shape[1] > 1:
-            apart = (estimates - estimates[:, :1]).abs().max()
-            if apart <= 1e-6 * estimates.abs().max():
+            difference = (estimates - estimates[:, :1]).abs().max()
+            if difference <= 1e-6 * estimates.abs().max():
                 raise ValueError(
                     f"{estimates.shape[1]} hypotheses from the coarse pose are all the same: set "
                     "task.inference.init=coarse+noise, preset=sgdd_noise or sampler.eta above 0"

@@ -1,9 +1,10 @@
 """Joints without a label: x_0 is undefined there, yet at inference every joint has a heatmap.
 
-    noise   drawn from N(0, 1), the end of the process, whatever t is; every second is left out of
-            the masks
+    noise   drawn from N(0, 1), the end of the process, at every t; every second is left out of the
+            masks
     drop    neither drawn nor in the masks
-    mle     as if labelled at its conditional mean under a Gaussian of whole poses, given the others
+    mle     treated as labelled at the conditional mean, given the other joints, under a Gaussian of
+            complete poses
 
 None of them has a weight in the loss.
 """
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 
 class PoseGaussian(nn.Module):
-    """Fills in states. It learns from the complete ones that pass by in training, as a norm does.
+    """Fills in missing joints. Its moments are those of the complete poses seen in training.
 
     With x one vector of 2 J numbers, o the known and m the missing ones:
     x_m = mu_m + S_mo S_oo^-1 (x_o - mu_o). Before the first complete pose mu is 0 and S is 1.

@@ -1,7 +1,7 @@
-"""SGDD, the decoder: a U-Net that says the clean heatmaps.
+"""SGDD, the decoder: a U-Net that predicts the clean heatmaps.
 
-It reads concat(h_t, x_c): the heatmaps of x_t and the condition x_c = (guide, x_fea). Paper and
-notes give its width C at the first scale and 2 C at the last, H/8; the rest is a stand-in: two
+It reads concat(h_t, x_c): the heatmaps of x_t and the condition x_c = (guide, x_fea). The paper
+gives its width C at the first scale and 2 C at the last, H/8; the rest is our choice: two
 residual blocks (GroupNorm, SiLU, 3x3) a scale, 3x3 of stride 2 down, 1x1 and nearest up, skips
 concatenated. The stem is linear, so the part of it that reads x_fea is computed once per image.
 """
@@ -55,8 +55,8 @@ class Stage(nn.ModuleList):
 class SGDD(nn.Module):
     """features: channels of x_fea, and of the guide that joins it unless `condition` is empty.
 
-    time: `film` embeds t (a sinusoid and two layers, 4 C wide), `none` leaves the network to see
-    the noise level in the heatmaps.
+    time: `film` embeds t (a sinusoid and two layers, 4 C wide), with `none` the network reads
+    the noise level from the heatmaps.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the decoder is shown of a state: a heatmap per joint, and where joints and bones are.
+"""A state as the decoder reads it: a heatmap per joint, and masks of joints and bones.
 
     u     = p / (w - 1, h - 1)                        p: map pixels, as the codec has them
     x     = zeta (2 u - 1)                            a state, (..., J, 2)
@@ -26,7 +26,7 @@ from posediff.pose.skeleton import Skeleton
 class Space:
     """Crop pixels <-> states <-> heatmaps.
 
-    signal_scale   zeta: a joint in the crop lies within +-zeta, the noise has deviation 1
+    signal_scale   zeta: a joint in the crop is within +-zeta; the noise has deviation 1
     normalise  what u = 0 and 1 are: the middle of the first and last pixel, or their outer edges
     draw       at the point itself, or in the middle of its pixel
     readout    the codec's point, or the centre of mass, which a second mode drags along
@@ -48,7 +48,8 @@ class Space:
         return self._state(self.codec.to_map(points))
 
     def drawn(self, x: Tensor) -> Tensor:
-        """Where a state is drawn, in map pixels: what lies beyond +-zeta is drawn at the border."""
+        """Map pixels at which a state is drawn; coordinates beyond +-zeta are drawn at the
+        border."""
         points = self.on_map(x.clamp(-self.signal_scale, self.signal_scale))
         return points if self.draw == "exact" else (points + 0.5).floor()
 
@@ -82,7 +83,7 @@ class Space:
         return low + (x / self.signal_scale + 1) / 2 * extent
 
     def _frame(self, like: Tensor) -> tuple[float, Tensor]:
-        """The map pixel where u is 0, and how many lie between u = 0 and 1 in x and y."""
+        """The map pixel of u = 0, and the pixels between u = 0 and u = 1 in x and y."""
         low = 0.0 if self.normalise == "corners" else -0.5
         h, w = self.codec.shape
         return low, like.new_tensor([w - 1 - 2 * low, h - 1 - 2 * low])
@@ -91,7 +92,7 @@ class Space:
 class Disagreement:
     """Counts how often two views of a person place a joint more than 3 sigma of a heatmap apart.
 
-    If one view mistakes left for right, the mean of the two states lies between two peaks.
+    If one view confuses left and right, the mean of the two states is between two peaks.
     """
 
     def __init__(self, space: Space) -> None:
@@ -163,6 +164,6 @@ class Masks:
 
     def _mask(self, squared: Tensor, radius: float) -> Tensor:
         near, r = squared.amin(1, keepdim=True), radius * self.codec.sigma
-        if self.form == "hard":  # what lies on the rim is inside, however it is rounded
+        if self.form == "hard":  # the rim is inside, however it is rounded
             return (near <= (r + 1e-3) ** 2).to(squared.dtype)
         return torch.exp(-near / (2 * r**2))

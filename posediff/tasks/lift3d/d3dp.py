@@ -1,12 +1,12 @@
-"""D3DP (Shan et al., ICCV 2023): 3D poses of a window of frames, diffused as they are.
+"""D3DP (Shan et al., ICCV 2023): diffusion of the 3D poses of a window of frames.
 
     x_0 = [x, y, z relative to the root] of all frames                              (F, J, 3) metres
-    x_t = alpha[t] x_0 + sigma[t] eps,   eps ~ N(0, 1 / scale^2)
+    x_t = alpha[t] x_0 + sigma[t] eps,   eps ~ N(0, 1 / signal_scale^2)
 
-The reverse process begins with a draw. The network, a MixSTE that is told t, reads the 2D beside
-x_t clamped to +-1.1 m, and says x_0. The process clamps that alike (`task.bound`): a joint further
-from the root cannot be said. The released code multiplies poses by `scale` before the noise comes;
-here the noise is so much smaller instead, which is the same, and states and answers are metres.
+The reverse process starts from a draw. The network, a MixSTE with an embedding of t, reads the 2D
+and x_t clamped to +-1.1 m, and predicts x_0. The process clamps that, too (`task.bound`): a joint
+further from the root cannot be predicted. The released code multiplies poses by `signal_scale`
+before noise is added; here the noise is divided by it, which is equivalent, and states are metres.
 
 Equal to paTRICK-swk/D3DP with converted weights; its flip test is `FlipTest`, its start and steps
 those of DDIM with eta 1. The root is noised and denoised like all others; `decode` sets it to 0.
@@ -18,7 +18,7 @@ from torch import Tensor
 from posediff.diffusion import Decoded, Noise, Output, Prior, TaskHead, Window
 from posediff.diffusion.head import Context, Sample
 from posediff.nn.mixste import MixSTE
-from posediff.pose.mirror import mirror_pose
+from posediff.pose.mirror import mirror_pose, mirror_sample
 from posediff.pose.skeleton import skeleton as named
 from posediff.tasks.lift3d import units
 
@@ -66,12 +66,12 @@ class D3DP(TaskHead):
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
     ) -> Tensor:
-        """MPJPE in metres, of all joints alike."""
+        """MPJPE in metres, over all joints."""
         error = (self.denoise(x_t, t, context).value - goal).norm(dim=-1)
         return units.of_samples(error.mean(-1), sample)
 
     def decode(self, estimates: Tensor, sample: Sample) -> Decoded:
-        """Whatever the root is said to be, it is 0; the other joints stay, as released."""
+        """Poses with the root at 0; the other joints stay, as released."""
         others = estimates.new_ones(len(self.bones.joints), 1)
         others[self.bones.root] = 0
         return units.decode(estimates * others, sample, self.bones)
@@ -83,4 +83,4 @@ class D3DP(TaskHead):
         return mirror_pose(x, self.bones)
 
     def mirror_sample(self, sample: Sample) -> Sample:
-        return units.mirrored(sample, self.bones)
+        return mirror_sample(sample, self.bones)

@@ -16,7 +16,7 @@ from torch import Tensor
 from posediff.diffusion import Decoded, RegressionHead, Window
 from posediff.diffusion.head import Sample, both_views
 from posediff.nn.mixste import MixSTE
-from posediff.pose.mirror import mirror_pose
+from posediff.pose.mirror import mirror_pose, mirror_sample
 from posediff.pose.skeleton import skeleton as named
 from posediff.tasks.lift3d import units
 from posediff.tasks.lift3d.network import GraphLifter
@@ -39,7 +39,7 @@ class Lifter(RegressionHead):
         self.register_buffer("residual", torch.zeros(len(self.bones.joints), 3))
 
     def freeze(self) -> Self:
-        """No more training: neither gradients nor dropout, whatever holds the encoder does."""
+        """Stop training: no gradients and no dropout, also inside a model in training mode."""
         self.frozen = True
         return self.requires_grad_(False).eval()
 
@@ -52,7 +52,7 @@ class Lifter(RegressionHead):
         return self.bones.rooted(xyz), features
 
     def start(self, uv: Tensor) -> Tensor:
-        """The pose that the released refiner begins with."""
+        """The pose that the released refiner starts from."""
         return self.lift(uv)[0]
 
     def forward(self, sample: Sample) -> Tensor:
@@ -73,7 +73,7 @@ class Lifter(RegressionHead):
         return mirror_pose(x, self.bones)
 
     def mirror_sample(self, sample: Sample) -> Sample:
-        return units.mirrored(sample, self.bones)
+        return mirror_sample(sample, self.bones)
 
     @torch.no_grad()
     def calibrate(self, samples: Iterable[Sample]) -> None:

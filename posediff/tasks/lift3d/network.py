@@ -146,7 +146,7 @@ class ContextBlock(nn.Module):
 
 
 class AcrossFrames(nn.Module):
-    """Every joint attends to itself in the other frames of its window: (B F, J, C) alike."""
+    """Every joint attends to itself in the other frames of its window: (B F, J, C) -> the same."""
 
     def __init__(self, window: int, width: int, heads: int) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class ContextDenoiser(nn.Module):
     Fusion is one graph convolution over [h ; f_ST ; f_D] and so linear in its parts. That of f_ST,
     the lifter's features, is `project(features)`, once per sample. f_D, the embedding of t, is the
     same at all joints; as L 1 = 0 (rows of A sum to 1), a convolution maps it by W_0 - W_2 alone,
-    and that linear map is the last one of the embedding. A new network says 0 everywhere.
+    and that linear map is the last one of the embedding. A new network returns 0.
 
     window: the length of the windows whose frames, rows in order, see each other after every block;
     None, if every pose is denoised by itself.

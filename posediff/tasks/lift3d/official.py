@@ -1,12 +1,12 @@
-"""lift3d as released (GONGJIA0208/Diffpose, Diffpose_video): refine a lifter's pose by few steps.
+"""lift3d as released (GONGJIA0208/Diffpose, Diffpose_video): a lifter's pose, refined in few steps.
 
     x_0  = [u, v that the lifter reads; x, y, z relative to the root]
     x_t  = alpha[t] x_0 + sigma[t] eps * scale,    scale = [s_u, s_v, 1, 1, 1]
     start: [u, v; the lifter's pose] taken as x_t as it is, without noise
 
-No context enters the denoiser, and as nothing is drawn at test all hypotheses are equal. The video
-version has a lifter of windows (its pose is the mean of both views, not yet relative to the root)
-and refines every frame for itself.
+The denoiser has no context. Nothing is drawn at inference, so all hypotheses are equal. The video
+version has a lifter of windows (its pose is the mean of both views, not relative to the root) and
+refines every frame separately.
 """
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from posediff.diffusion import Decoded, Noise, Output, Prior, RegressionHead, TaskHead
 from posediff.diffusion.head import Context, Sample
+from posediff.pose.mirror import mirror_sample
 from posediff.tasks.lift3d import units
 from posediff.tasks.lift3d.encoder import Lifter
 from posediff.tasks.lift3d.network import GraphRefiner, framewise
@@ -22,8 +23,8 @@ from posediff.tasks.lift3d.network import GraphRefiner, framewise
 class Official(TaskHead):
     """On plain tensors, after `posediff.load` of a converted checkpoint:
 
-    model.head.refiner(x (B, J, 5), t (B,)) is the released denoiser and says the scaled noise;
-    model.head.encoder.network(uv (B, J, 2))[0] is the released lifter, in metres.
+    model.head.refiner(x (B, J, 5), t (B,)) is the released denoiser, which predicts the scaled
+    noise; model.head.encoder.network(uv (B, J, 2))[0] is the released lifter, in metres.
 
     uv_scale: the scale of the noise of u and v, in place of s_u and s_v (video: 0.5).
     """
@@ -85,4 +86,4 @@ class Official(TaskHead):
         return units.mirror_state(x, self.bones)
 
     def mirror_sample(self, sample: Sample) -> Sample:
-        return units.mirrored(sample, self.bones)
+        return mirror_sample(sample, self.bones)

@@ -5,14 +5,15 @@
     mu_G  = [the drawn component's u, v; the frozen encoder's pose]
     sigma_G = [its scale; the encoder's residual on held-out data]
 
-A component of the 2D mixture is drawn per joint and hypothesis. The denoiser sees x_t, t and the
-encoder's features, and says x_0 as a correction of the detection and of the encoder's pose. Where
-the paper is silent the choices are ours; ARCHITECTURE.md lists what differs from the released code.
+A component of the 2D mixture is drawn per joint and hypothesis. The denoiser reads x_t, t and the
+encoder's features, and predicts x_0 as a correction of the detection and of the encoder's pose.
+What the paper does not specify is our choice; ARCHITECTURE.md lists the differences from the
+released code.
 
-In the video version the encoder reads a window of frames at once, and all of them are denoised
-together, each with its own draw and its own features; with `temporal` the denoiser looks across
-frames too, else time is the encoder's affair alone. Or the middle frame alone is denoised, as
-published; the windows then stand around every frame of a clip.
+In the video version the encoder reads a window of frames, and all of them are denoised together,
+each with its own draw and its own features; with `temporal` the denoiser attends across frames.
+With answers="centre" the middle frame alone is denoised, as published, in windows around every
+frame.
 """
 
 from typing import Literal
@@ -33,14 +34,16 @@ from posediff.diffusion import (
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.head import Context, Sample
 from posediff.pose.camera import normalise
+from posediff.pose.mirror import mirror_sample
 from posediff.tasks.lift3d import units
 from posediff.tasks.lift3d.encoder import Lifter
 from posediff.tasks.lift3d.network import ContextDenoiser, framewise
 
 
 class Lift3D(TaskHead):
-    """`encoder` is frozen; only the denoiser learns. answers: for which frames of a window.
-    temporal: it attends across all frames of the window.
+    """encoder    frozen; only the denoiser learns
+    answers    all frames of a window, or its centre
+    temporal   the denoiser attends across all frames of the window
     """
 
     def __init__(
@@ -56,8 +59,8 @@ class Lift3D(TaskHead):
         one_of("task.head.answers", answers, ("all", "centre"))
         if temporal and (answers == "centre" or encoder.window.frames == 1):
             raise ValueError(
-                "the denoiser cannot look across frames: for single frames and for "
-                "task.head.answers=centre say task.head.temporal=false"
+                "the denoiser cannot attend across frames: for single frames and for "
+                "task.head.answers=centre set task.head.temporal=false"
             )
         self.window = Window(encoder.window.frames, centred=answers == "centre")
         self.encoder = encoder.freeze()
@@ -88,11 +91,11 @@ class Lift3D(TaskHead):
         }
 
     def answered(self, sample: Sample) -> Sample:
-        """The frames of windows that the denoiser sees."""
+        """The sample, cut to the frames that the denoiser reads."""
         return units.middle(sample) if self.window.centred else sample
 
     def project(self, features: Tensor) -> Tensor:
-        """Once per sample, the share of the features in the denoiser's first layer."""
+        """The share of the features in the denoiser's first layer, once per sample."""
         J, C = features.shape[-2:]
         return self.denoiser.project(features.reshape(-1, J, C)).view(*features.shape[:-1], -1)
 
@@ -113,9 +116,8 @@ class Lift3D(TaskHead):
     def loss(
         self, x_t: Tensor, t: Tensor, goal: Tensor, context: Context, sample: Sample
     ) -> Tensor:
-        """How far off the joints are, in units of the state; one without 2D counts by its 3D alone.
-
-        The distance itself, as in the encoder's loss and in MPJPE: its square did worse.
+        """Distance per joint in units of the state, (B,). Joints without 2D contribute their 3D
+        part only. The distance itself, as in the encoder's loss and in MPJPE: its square did worse.
         """
         sample = self.answered(sample)
         error = self.denoise(x_t, t, context).value - goal
@@ -136,4 +138,4 @@ class Lift3D(TaskHead):
         return units.mirror_state(x, self.bones)
 
     def mirror_sample(self, sample: Sample) -> Sample:
-        return units.mirrored(sample, self.bones)
+        return mirror_sample(sample, self.bones)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from posediff.diffusion import Decoded
 from posediff.pose.camera import normalise
-from posediff.pose.mirror import mirror_pose, mirror_sample
+from posediff.pose.mirror import mirror_pose
 from posediff.pose.skeleton import Skeleton
 from posediff.sample import Sample, places, unfold
 
@@ -35,10 +35,6 @@ def clean_state(sample: Sample, uv: str, skeleton: Skeleton) -> Tensor:
 def mirror_state(x: Tensor, skeleton: Skeleton) -> Tensor:
     """A state (..., J, 5) in a mirror: u and x negated, sides swapped."""
     return mirror_pose(x, skeleton, axes=(0, 2))
-
-
-def mirrored(sample: Sample, skeleton: Skeleton) -> Sample:
-    return mirror_sample(dict(sample), skeleton)
 
 
 def decode(poses: Tensor, sample: Sample, skeleton: Skeleton) -> Decoded:

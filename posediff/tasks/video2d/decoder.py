@@ -5,9 +5,9 @@
     G_j  = layers_j(conv_L(A_j * Z_j) + conv_Z(Z_j))             conv on concat(L_j, Z_j), in parts
     maps = conv(silu(GN(sum_j up(G_j))))
 
-A noisy heatmap has little content, so it only says where to read the clip's features. Refining and
-fusing are Transformers at the first scale, convolutions at the others. All that depends on Z alone
-is computed once a clip (`prepare`).
+A noisy heatmap has little content, so it only selects where the clip's features are read. Refining
+and fusing are Transformers at the first scale, convolutions at the others. All that depends on Z
+alone is computed once a clip (`prepare`).
 """
 
 from collections.abc import Mapping, Sequence

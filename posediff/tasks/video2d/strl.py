@@ -18,7 +18,7 @@ from posediff.nn.layers import deconvolution, interpolation
 from posediff.nn.transformer import TransformerBlock
 from posediff.nn.vit import initialise
 
-CELL = 16  # pixels of the crop along a side of a cell of Z, whatever the backbone's stride
+CELL = 16  # pixels of the crop along a side of a cell of Z, for any stride of the backbone
 SCALES = (1, 2, 3)  # Z at stride 16, 8 and 4; heatmaps have that of the last
 
 
@@ -85,8 +85,7 @@ class ClipFeatures(nn.Module):
     """Frames (B, F, 3, H, W) -> Z at the strides 16, 8 and 4, as far as `scales` goes: a list of
     (B, channels, H / stride, W / stride).
 
-    All that heads of video2d share, with or without a diffusion, under one name in their weights,
-    which are the same whatever `scales`.
+    What heads of video2d share, with or without a diffusion; the weights do not depend on `scales`.
     offsets: of the frames, from the key frame. depth, heads, ratio, patch, merge: of the `STRL`.
     up: `deconv` or `bilinear`, to twice the size.
     """

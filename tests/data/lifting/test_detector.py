@@ -16,7 +16,7 @@ ALONE = [j for j in range(J) if j not in PAIRED]
 
 
 def drawn(noise, spread=150.0, width=1000.0, rows=B):
-    """Points of `rows` people, their detections and scores, and the widths of the pictures."""
+    """Points of `rows` people, their detections and scores, and the widths of the images."""
     points = 500 + spread * torch.randn(rows, J, 2, generator=torch.Generator().manual_seed(0))
     widths = torch.full((rows,), width)
     return points, *noise.draw(points, widths, random.keys(5, np.arange(rows)), BODY), widths
@@ -55,7 +55,7 @@ def test_pairs_exchange_detections_and_scores_together():
         assert torch.equal(here[~swapped], there[~swapped])
 
 
-def test_scores_fall_with_the_error_and_tell_the_occluded():
+def test_scores_fall_with_the_error_and_mark_the_occluded():
     points, detections, scores, _ = drawn(DetectorNoise(swap=0))
     error, low = (detections - points).norm(dim=-1), scores < 0.5
     assert scores[low].min() >= 0.05
@@ -71,7 +71,7 @@ def test_scores_fall_with_the_error_and_tell_the_occluded():
     assert torch.corrcoef(torch.stack(rank))[0, 1] < -0.8
 
 
-def test_pixels_are_those_of_a_picture_1000_wide():
+def test_pixels_are_those_of_an_image_1000_wide():
     noise, keys = DetectorNoise(), random.keys(5, np.arange(B))
     points, detections, scores, widths = drawn(noise)
     twice, same = noise.draw(2 * points, 2 * widths, keys, BODY)
@@ -134,8 +134,8 @@ def test_the_true_point_is_a_draw_from_its_mixture(noise):
         assert (tenths - 0.1).abs().max() < 0.015
 
 
-def test_the_posterior_believes_the_detections_alone():
-    """The same detections, and scores on the same side of .5: the same mixture."""
+def test_the_posterior_depends_on_the_detections_alone():
+    """The same detections and scores on the same side of .5 have the same mixture."""
     noise = DetectorNoise()
     _, detections, scores, widths = drawn(noise, rows=50)
     before = {k: v.clone() for k, v in noise.posterior(detections, scores, widths, BODY).items()}
@@ -144,7 +144,7 @@ def test_the_posterior_believes_the_detections_alone():
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_an_exact_point_is_one_live_component_at_the_floor():
+def test_an_exact_point_is_one_component_with_the_least_scale():
     points = torch.randn(3, J, 2)
     mixture = point_mixture(points, FLOOR)
     assert torch.equal(mixture["weights"].sum(0)[0], torch.tensor([3.0, 0, 0, 0, 0]))
@@ -154,14 +154,14 @@ def test_an_exact_point_is_one_live_component_at_the_floor():
     assert scale[:, 4, 2, 1].tolist() == [1, 2, 3]
 
 
-def test_noise_that_cannot_be_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"noise.swap is a probability, got 1.5"):
+def test_impossible_noise_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"noise.swap must be in 0..1, got 1.5"):
         DetectorNoise(swap=1.5)
     with pytest.raises(ValueError, match=r"noise.sigma_outlier must not be negative, got -1"):
         DetectorNoise(sigma_outlier=-1)
 
 
-def test_a_kernel_is_drawn_by_weight_and_is_the_heaviest_unless_drawn():
+def test_a_component_is_drawn_by_weight_or_is_the_heaviest():
     mixture = {
         "weights": torch.tensor([0.5, 0.3, 0.2, 0.0, 0.0]).expand(1, 10_000, 5),
         "loc": torch.arange(5.0)[:, None].expand(1, 10_000, 5, 2),

@@ -1,4 +1,4 @@
-"""Cameras against VideoPose3D's (golden/camera_h36m.npz) and a second public table; the reader."""
+"""Cameras against VideoPose3D's (golden/camera_h36m.npz) and a second public table; the data."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from posediff.pose.camera import normalise, project, world_to_camera
 from posediff.pose.skeleton import skeleton
 
 # -R t in millimetres as karfly/human36m-camera-parameters @ 912881a lists it, made from the data
-# set's own metadata.xml: a wrong digit in a quaternion or a centre shows here
+# set's own metadata.xml: reveals a wrong digit in a quaternion or a centre
 MINUS_R_T = {
     "S5": (
         (-219.30597, 544.47875, 5518.74048),
@@ -83,7 +83,7 @@ def test_every_camera_turns_and_looks_at_the_middle_of_the_room():
 
 
 def test_unknown_subjects_have_no_cameras():
-    with pytest.raises(ValueError, match=r"S2.*S1, S5"):
+    with pytest.raises(ValueError, match=r"one of S1, S5.*got 'S2'"):
         cameras("S2")
 
 
@@ -109,7 +109,7 @@ def test_an_action_is_the_whole_word_before_the_take():
     assert len(ACTIONS) == 15
 
 
-def test_splits_share_nobody():
+def test_splits_share_no_subject():
     subjects = partial(prepared.subjects, train=TRAIN, test=TEST)
     assert subjects("train", "S8") == ("S1", "S5", "S6", "S7")
     assert subjects("validation", "S8") == ("S8",)
@@ -126,7 +126,7 @@ def test_splits_share_nobody():
 
 @pytest.fixture
 def root(tmp_path):
-    """A file of our own with other frame counts everywhere, 2D that says where it comes from."""
+    """A file whose clips differ in length, with 2D that encodes subject, clip and camera."""
     rng, clips = np.random.default_rng(0), []
     names = ("Walking 1", "Walking", "Directions")
     for s, subject in enumerate((*TRAIN, *TEST)):
@@ -180,14 +180,14 @@ def test_camera_metres_and_true_2d_follow_from_the_world(root):
     torch.testing.assert_close(sample["keypoints_2d"], pixels, atol=1e-2, rtol=0)
 
 
-def test_training_is_without_the_validation_subject_and_knows_it_trains(root):
+def test_training_is_without_the_validation_subject(root):
     data = h36m(root, "train", keypoints="noisy", validation="S5")
     assert data.summary()["subjects"] == ["S1", "S6", "S7", "S8"]
     assert data.training
     assert not h36m(root, "test", keypoints="noisy").training
 
 
-def test_nobody_is_left_out_for_leaving_the_picture(tmp_path):
+def test_people_outside_the_image_are_not_left_out(tmp_path):
     away = np.broadcast_to([0.0, 0.0, 30.0], (2, 17, 3))
     write(tmp_path / "h36m.h5", [(s, "Photo", {"world": away}) for s in TEST])
     data = h36m(tmp_path, "test", keypoints="gt")

@@ -13,7 +13,7 @@ J = 17
 
 
 def camera(side=1.0):
-    """Five metres off at chest height, looking along +y or -y, with Human3.6M's distortion."""
+    """A camera at 5 m and chest height, looking along +y or -y, with Human3.6M's distortion."""
     rotation = torch.tensor([[side, 0, 0], [0, 0, -1], [0, side, 0]])
     lens = torch.tensor([1145.0, 1143, 512, 515, -0.2, 0.24, -0.002, -0.0009, -0.0014])
     return Camera(rotation, torch.tensor([0, -5 * side, 1]), lens, torch.tensor([1000.0, 1002]))
@@ -71,7 +71,7 @@ def test_a_sample_does_not_depend_on_the_other_clips():
     assert_same(run.__getitems__([3, 50]), dataset().__getitems__([83, 130]))
 
 
-def test_epochs_and_seeds_change_the_draws_of_training_and_only_seeds_those_of_a_test():
+def test_epochs_change_the_draws_of_training_and_seeds_all_draws():
     def draw(epoch, seed, training):
         data = dataset(seed=seed, training=training)
         data.set_epoch(epoch)
@@ -84,7 +84,7 @@ def test_epochs_and_seeds_change_the_draws_of_training_and_only_seeds_those_of_a
         assert differ(draw(0, 0, training), draw(0, 1, training))
 
 
-def test_a_batch_holds_what_the_sample_table_says():
+def test_a_batch_has_the_keys_of_the_sample_table():
     data = dataset()
     batch = data.__getitems__([0, 40, 123])
     assert batch["id"] == ["mm/walk/front/000000", "mm/walk/back/000000", "mm/run/back/000003"]
@@ -177,7 +177,7 @@ def edge_clip(x, z):
 
 
 @pytest.mark.parametrize("keypoints", ["gt", "noisy"])
-def test_a_joint_outside_the_picture_or_behind_the_camera_is_not_visible(keypoints):
+def test_a_joint_outside_the_image_or_behind_the_camera_is_not_visible(keypoints):
     u = np.array([-0.5, -0.501, 1023.4, 1023.5, 512, 512, 512])
     x = (u - 512) / 1024
     data = dataset(keypoints, [edge_clip(x, [1, 1, 1, 1, 1, -1, 0.01])])
@@ -212,7 +212,7 @@ def test_camera_frames_with_few_visible_joints_are_left_out_and_counted():
     assert (len(everything), everything.left_out) == (80, 0)
 
 
-def test_the_mirror_shows_every_other_training_sample_and_keeps_the_projection():
+def test_every_other_training_sample_is_mirrored_with_its_projection():
     data, plain = dataset(training=True, mirror=True), dataset(training=True)
     rows = list(range(len(data)))
     seen = []
@@ -243,7 +243,7 @@ def test_a_loader_hands_out_whole_batches():
     assert sizes == [50, 50, 50, 10]
 
 
-def test_the_summary_says_what_was_measured():
+def test_the_summary_describes_the_data():
     assert dataset("gt").summary() == {
         "frames": 160,
         "people": 160,
@@ -266,7 +266,7 @@ def test_clips_that_cannot_be_read_are_refused_by_name():
         with pytest.raises(ValueError, match=message):
             LiftingDataset(**{"clips": [clip()], "skeleton": "mocap17"} | arguments)
     for change, message in (
-        ({"world": np.zeros((4, 16, 3), np.float32)}, r"mm/walk: world is \(4, 16, 3\)"),
+        ({"world": np.zeros((4, 16, 3), np.float32)}, r"mm/walk: world has shape \(4, 16, 3\)"),
         ({"camera_names": ["front"]}, "mm/walk: 1 names for 2 cameras"),
         ({"detections": [np.zeros((39, J, 2), np.float32)] * 2}, "mm/walk: detections are"),
     ):

@@ -1,4 +1,4 @@
-"""dataset=mocap: who is in which split, and what a folder that cannot be read says."""
+"""dataset=mocap: the clips of the splits, and the errors of a folder that cannot be read."""
 
 import json
 
@@ -31,7 +31,7 @@ def clip(name, subject, split="train", source="own"):
 
 @pytest.fixture
 def folder(tmp_path):
-    """ann and dg train and mm tests in one file, eve trains in another."""
+    """One file with ann and dg of train and mm of test, another with eve of train."""
     clips = [clip("a", "ann"), clip("b", "dg", source="HDM05"), clip("c", "mm", "test")]
     write(tmp_path / "first.npz", clips)
     write(tmp_path / "second.npz", [clip("d", "eve", source="CMU")])
@@ -52,7 +52,7 @@ def test_validation_is_taken_out_of_train_and_test_is_what_is_marked(folder):
     assert len(mocap(folder)) == 2 * FRAMES * 2  # clips, frames, cameras
 
 
-def test_sources_choose_what_is_trained_on_by_file_or_origin_and_nothing_else(folder):
+def test_sources_choose_training_clips_by_file_or_origin(folder):
     assert subjects(mocap(folder, sources=["first"])) == ["ann"]
     assert subjects(mocap(folder, sources=["CMU"])) == ["eve"]
     assert subjects(mocap(folder, sources=["own", "second"])) == ["ann", "eve"]
@@ -60,7 +60,7 @@ def test_sources_choose_what_is_trained_on_by_file_or_origin_and_nothing_else(fo
     assert subjects(mocap(folder, "test", sources=["CMU"])) == ["mm"]
 
 
-def test_test_may_be_chosen_by_file_origin_or_person_and_is_never_trained_on(folder):
+def test_test_is_chosen_by_file_origin_or_person_and_never_trained_on(folder):
     for name in ("second", "CMU", "eve"):
         assert subjects(mocap(folder, "test", test=[name])) == ["eve"]
         assert subjects(mocap(folder, test=[name])) == ["ann"]  # mm stays out
@@ -107,10 +107,10 @@ def test_a_missing_file_is_one_line_with_the_tree_and_the_command(folder, name):
     assert "\n" not in line
 
 
-def test_questions_that_no_clip_answers_are_errors(folder):
+def test_choices_without_a_clip_are_errors(folder):
     with pytest.raises(ValueError, match=r"dataset.validation: no .* of xy, only of ann, dg, eve"):
         mocap(folder, validation="xy")
-    with pytest.raises(ValueError, match="nobody is held out"):
+    with pytest.raises(ValueError, match="no subject is held out"):
         mocap(folder, "validation", validation=None)
     with pytest.raises(ValueError, match=r"dataset.sources: no .* of cmu, only of CMU, ann, eve"):
         mocap(folder, sources=["cmu"])
@@ -123,7 +123,7 @@ def test_questions_that_no_clip_answers_are_errors(folder):
 
 def test_a_clip_in_two_files_is_an_error(folder):
     write(folder / "third.npz", [clip("d", "eve")])
-    with pytest.raises(ValueError, match=r"second.npz and third.npz both hold clip d of eve"):
+    with pytest.raises(ValueError, match=r"second.npz and third.npz both have clip d of eve"):
         mocap(folder)
 
 
@@ -165,7 +165,7 @@ def test_the_published_folder_has_the_published_counts(shared):
     assert subjects(mocap(root, "validation")) == ["dg"]
     train = mocap(root, validation=None)
     assert len(train) + train.left_out == 4 * (23_646 - 5_002 + 98_673)
-    assert train.left_out == 1_082  # fewer than 9 joints in the picture
+    assert train.left_out == 1_082  # fewer than 9 joints in the image
     outside = (train.rows.visible == 0).any(-1).sum() + train.left_out
     assert outside == 3_366
     assert 2.5 < float(test.rows.keypoints[..., 2].min()) < float(test.rows.keypoints[..., 2].max())

@@ -1,4 +1,4 @@
-"""What numpy writes comes back equal, whatever the protocol; what could run is refused unread."""
+"""Objects that numpy writes are read back equal under every protocol; code is refused unread."""
 
 import io
 import os
@@ -19,7 +19,7 @@ def read(value: object, protocol: int = 4) -> object:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_everything_numpy_pickles_comes_back_equal_under_every_protocol(protocol):
+def test_all_that_numpy_pickles_is_read_equal_under_every_protocol(protocol):
     a = RNG.normal(size=(4, 3, 2)).astype(np.float32)
     ragged = np.empty(2, dtype=object)
     ragged[:] = [a[:1], a[:3]]
@@ -61,7 +61,7 @@ def test_python_2_and_numpy_1_pickles_are_read():
     )
 
 
-def test_an_npz_gives_plain_and_object_arrays(tmp_path):
+def test_an_npz_has_plain_and_object_arrays(tmp_path):
     poses = {"S9": {"Photo": RNG.normal(size=(2, 32, 3)).astype(np.float32)}}
     list_of_arrays = np.array([np.ones(2), np.ones(3)], dtype=object)
     np.savez(tmp_path / "a.npz", positions_3d=poses, fps=np.array(50), ragged=list_of_arrays)
@@ -92,7 +92,7 @@ def test_a_pickle_that_calls_a_function_is_refused_with_file_and_name(tmp_path):
     assert "\n" not in str(e.value)
     assert not trap.exists()
     pickle.loads(pickle.dumps(Writes(trap)))
-    assert trap.exists()  # the trap does work
+    assert trap.exists()  # the standard unpickler does run it
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_pickle_that_calls_a_function_is_refused_with_file_and_name(tmp_path):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_whatever_is_neither_array_nor_plain_is_refused(value):
+def test_objects_that_are_neither_array_nor_plain_are_refused(value):
     with pytest.raises(ValueError, match=r"^mem: cannot be read"):
         read([value])
 
@@ -119,7 +119,7 @@ def test_whatever_is_neither_array_nor_plain_is_refused(value):
     "program",
     [
         b"\x80\x02cnumpy\ndtype\n(NU\x03abcK\x01stb.",  # a state for the class itself
-        b"\x80\x02c_codecs\nencode\nN}U\x07__new__K\x01s\x86b.",  # an attribute set on it
+        b"\x80\x02c_codecs\nencode\nN}U\x07__new__K\x01s\x86b.",  # an attribute set on the class
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n)R.",  # an array that is never filled
         b"\x80\x02cnumpy\ndtype\nU\x02f4\x85R(K\x03U\x03f4,tb.",  # two types in one
         b"\x80\x02]q\x00h\x00a.",  # a list inside itself
@@ -129,11 +129,11 @@ def test_whatever_is_neither_array_nor_plain_is_refused(value):
         b"",
     ],
 )
-def test_broken_and_crafted_streams_end_in_one_line(program):
+def test_broken_and_crafted_streams_are_errors_of_one_line(program):
     with pytest.raises(ValueError, match=r"^mem: cannot be read: \S") as e:
         read_pickle(io.BytesIO(program), "mem")
     assert "\n" not in str(e.value)
-    np.testing.assert_equal(read(np.ones(2), 2), np.ones(2))  # and leave nothing behind
+    np.testing.assert_equal(read(np.ones(2), 2), np.ones(2))  # later reads are not affected
 
 
 def test_a_file_that_is_no_npz_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""Files of clips: exact over a round trip, and every damage named."""
+"""Files of clips: a round trip is exact, and errors name what is damaged."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_a_clip_far_from_the_middle_is_kept_too(tmp_path):
     assert np.abs(read(tmp_path / "own.npz")[0].joints - far.joints).max() <= 0.125
 
 
-def test_writing_what_was_read_gives_the_published_file_again(shared, tmp_path):
+def test_writing_what_was_read_returns_the_published_file(shared, tmp_path):
     original = shared / "data/mocap17/hdm05_11.npz"
     write(tmp_path / "again.npz", read(original))
     with np.load(original) as old, np.load(tmp_path / "again.npz") as new:
@@ -45,19 +45,19 @@ def test_writing_what_was_read_gives_the_published_file_again(shared, tmp_path):
         ("pos_delta", None, "is missing"),
         ("pos_delta", np.zeros((60, 16, 3), np.int16), r"must have shape \(N, 17, 3\)"),
         ("pos_delta", np.zeros(60, np.int16), r"must have shape \(N, 17, 3\)"),
-        ("pos_delta", np.full((60, 17, 3), np.nan), "must hold integers"),
+        ("pos_delta", np.full((60, 17, 3), np.nan), "must contain integers"),
         ("subject", np.array(["ann", None], object), "cannot be read .*allow_pickle"),
-        ("subject", np.array(["ann"]), "must hold one value per clip"),
+        ("subject", np.array(["ann"]), "must have one value per clip"),
         ("subject", np.array([1, 2]), "must be of numpy's kind 'U'"),
         ("start", np.array([0, -1]), "must be 0 or more"),
         ("length", np.array([30, 0]), "must be above 0"),
         ("length", np.array([30, 31]), "must end within 60 frames"),
         ("native_fps", np.array([120, np.nan]), "must be finite"),
-        ("split", np.array(["train", "val"]), "must hold train or test alone"),
+        ("split", np.array(["train", "val"]), "must be train or test"),
         ("unit_mm", np.float32(np.nan), "must be above 0"),
         ("unit_mm", np.array([0.25, 0.25]), "must be one number"),
         ("fps", np.float32(25), "must be 50"),
-        ("joints", np.array(["pelvis"] * 17), "must hold pelvis r_hip"),
+        ("joints", np.array(["pelvis"] * 17), "must be pelvis r_hip"),
     ],
 )
 def test_a_wrong_entry_is_one_line_that_names_file_and_entry(tmp_path, entry, value, message):
@@ -82,5 +82,5 @@ def test_a_truncated_or_damaged_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"own\.npz: entry pos_delta cannot be read"):
         read(path)
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(ValueError, match=r"own\.npz: cut short, or no npz file"):
+    with pytest.raises(ValueError, match=r"own\.npz: cut short, or not an npz file"):
         read(path)

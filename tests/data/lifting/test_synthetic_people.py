@@ -22,10 +22,10 @@ def test_every_clip_frame_and_camera_is_a_sample(train):
     assert train.left_out == 0
     assert train.summary()["subjects"] == ["train00", "train01"]
     assert train.skeleton.name == "h36m17"
-    assert train.actions == sorted(KINDS)
+    assert {action for actions in train.actions for action in actions} == {*KINDS}
 
 
-def test_people_stay_in_the_pictures_at_three_to_eight_metres(train):
+def test_people_stay_in_the_images_at_three_to_eight_metres(train):
     assert train.rows.visible.all(-1).float().mean() > 0.97
     depth = train.rows.keypoints[..., 2]
     assert depth.min() > 2.5
@@ -34,16 +34,16 @@ def test_people_stay_in_the_pictures_at_three_to_eight_metres(train):
     assert 150 < height.median() < 500  # pixels
 
 
-def test_people_stand_upright_in_the_pictures(train):
+def test_people_are_upright_in_the_images(train):
     head, pelvis = train.rows.target[:, 10, 1], train.rows.target[:, 0, 1]
     assert (head < pelvis).float().mean() > 0.95
 
 
 def test_sides_are_as_seen_by_a_camera(train):
-    """Who faces the camera has the right hip on the left of the picture, and the other way round.
+    """A person who faces the camera has the right hip on the left of the image, and vice versa.
 
-    That the nose is near says the face is turned here; tests/data/test_actions.py that it is in
-    front of the body.
+    A nose near the camera means that the person faces it; tests/synthetic/test_actions.py checks
+    that it is in front of the body.
     """
     hips = train.rows.target[:, 1, 0] - train.rows.target[:, 4, 0]
     x, z = (train.rows.keypoints[:, 1] - train.rows.keypoints[:, 4])[:, [0, 2]].unbind(-1)
@@ -66,8 +66,8 @@ def test_a_subject_has_one_build_and_one_studio():
     assert stranger.subject == "train01"
 
 
-def test_a_subject_begins_every_clip_anew():
-    """What stand draws first, how far apart the feet are, differs from clip to clip."""
+def test_clips_of_a_subject_start_differently():
+    """The first draw of a clip, the distance of the feet, differs from clip to clip."""
     stances = [
         np.linalg.norm(c.world[0, 3, :2] - c.world[0, 6, :2])
         for c in some(len(KINDS))
@@ -84,7 +84,7 @@ def test_splits_and_seeds_share_no_clip():
     assert len({c.subject for split, _ in sets for c in some(1, split)}) == 3
 
 
-def test_the_same_seed_gives_the_same_data_however_much_is_asked_for():
+def test_the_same_seed_draws_the_same_data_for_any_number_of_clips():
     few, more = synthetic("test", clips=2, length=20), synthetic("test", clips=5, length=20)
     rows = list(range(0, len(few), 7))
     a, b = few.__getitems__(rows), more.__getitems__(rows)
@@ -124,7 +124,7 @@ def test_wrong_splits_and_sizes_are_refused():
         synthetic("val")
     with pytest.raises(ValueError, match="clips must be at least 1"):
         synthetic("train", clips=0)
-    with pytest.raises(ValueError, match="frames=0"):
+    with pytest.raises(ValueError, match="frames must be at least 1"):
         synthetic("train", clips=1, length=0)
 
 

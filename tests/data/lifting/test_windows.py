@@ -1,4 +1,4 @@
-"""Windows of frames: which frames they show, which of them count, and that they are the frames."""
+"""Windows of frames: their frames, and those of them that count."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from posediff.data.lifting.lifting_dataset import LiftingDataset
-from posediff.data.lifting.synthetic_people import synthetic
+from posediff.data.lifting.synthetic_people import people, synthetic
 from posediff.data.lifting.views import Clip
 from posediff.data.lifting.windows import Windows, windowed
 from posediff.pose.camera import project
@@ -41,7 +41,7 @@ def test_every_frame_counts_once_and_windows_stay_in_their_sequence(length):
 
 
 @pytest.mark.parametrize("length", [1, 100, 243, 244, 600])
-def test_the_quirk_of_overlaps_counts_all_that_is_shown(length):
+def test_count_overlap_counts_all_frames_of_all_windows(length):
     rows = every(synthetic("test", "gt", clips=1, length=length, window=243))
     assert rows["frames_valid"].sum() == 4 * length
     data = synthetic("test", "gt", clips=1, length=length, window=243)
@@ -49,14 +49,14 @@ def test_the_quirk_of_overlaps_counts_all_that_is_shown(length):
     assert every(data)["frames_valid"].sum() == 4 * 243 * -(-length // 243)
 
 
-def test_in_training_a_window_begins_anywhere_and_its_padding_never_counts():
+def test_in_training_a_window_starts_anywhere_and_padding_never_counts():
     windows = Windows.over([10, 3], 4)
     u = torch.linspace(0, 0.9999, 1000)
     rows, valid = windows.rows(torch.zeros(1000, dtype=torch.long), u)
     assert valid.all()
-    begins = Counter(rows[:, 0].tolist())
-    assert set(begins) == set(range(7))
-    assert max(begins.values()) - min(begins.values()) <= 2
+    starts = Counter(rows[:, 0].tolist())
+    assert set(starts) == set(range(7))
+    assert max(starts.values()) - min(starts.values()) <= 2
     rows, valid = windows.rows(torch.tensor([3]), torch.tensor([0.7]))
     assert (rows.tolist(), valid.tolist()) == ([[10, 11, 12, 12]], [[True, True, True, False]])
 
@@ -75,7 +75,7 @@ def flat(sample, rows):
 
 
 @pytest.mark.parametrize("keypoints", SOURCES)
-def test_the_frames_of_a_window_are_the_single_frames_down_to_their_noise(keypoints):
+def test_the_frames_of_a_window_equal_single_frames_with_their_noise(keypoints):
     single, video = every(dataset(1, keypoints)), every(dataset(27, keypoints))
     valid = video.pop("frames_valid") > 0
     assert valid.sum() == len(single["id"]) == 2 * 4 * 50
@@ -106,12 +106,12 @@ def test_a_window_is_the_same_alone_and_in_any_batch():
 def test_epochs_move_and_mirror_whole_windows_of_training():
     data = dataset(27, split="train", mirror=True)
     plain = dataset(27, split="train")
-    begins, mirrored = [], []
+    starts, mirrored = [], []
     for epoch in range(4):
         data.set_epoch(epoch)
         plain.set_epoch(epoch)
         batch, straight = every(data), every(plain)
-        begins.append(batch["meta"]["frame"][:, 0])
+        starts.append(batch["meta"]["frame"][:, 0])
         turned = mirror_sample(straight, data.skeleton)
         heads = (batch["camera"] != straight["camera"]).any(-1)
         assert (heads.all(1) == heads.any(1)).all()
@@ -123,27 +123,21 @@ def test_epochs_move_and_mirror_whole_windows_of_training():
             assert torch.equal(batch[name], chosen), name
         error = project(batch["keypoints"], batch["camera"]) - batch["target_2d"]
         assert error.abs().max() < 1e-2
-    assert (torch.stack(begins).diff(dim=0) != 0).float().mean() > 0.9
+    assert (torch.stack(starts).diff(dim=0) != 0).float().mean() > 0.9
     assert 0.3 < torch.stack(mirrored).float().mean() < 0.7
 
 
-def test_a_frame_that_few_joints_are_seen_in_stays_in_its_window_and_does_not_count():
+def test_a_frame_with_few_joints_stays_in_its_window_without_counting():
     data = dataset(1)
-    clip = Clip(
-        "walk",
-        "a",
-        "walking",
-        np.random.default_rng(0).normal((0, 0, 1), 0.3, (40, 17, 3)).astype(np.float32),
-        [next(iter_cameras())],
-        ["cam"],
-    )
+    world = np.random.default_rng(0).normal((0, 0, 1), 0.3, (40, 17, 3)).astype(np.float32)
+    camera = next(people("test", 0, 2)).cameras[0]
+    clip = Clip("walk", "a", "walking", world, [camera], ["cam"])
     clip.world[10:15] += 100
     video = LiftingDataset([clip], "h36m17", "gt", window=20)
     batch = every(video)
     assert batch["meta"]["frame"].flatten().tolist() == list(range(40))
-    assert (batch["frames_valid"].flatten() == 0).nonzero().flatten().tolist() == list(
-        range(10, 15)
-    )
+    missing = (batch["frames_valid"].flatten() == 0).nonzero().flatten()
+    assert missing.tolist() == list(range(10, 15))
     assert video.left_out == 5
     assert video.summary()["frames"] == 35
     assert (video.summary()["window"], video.summary()["windows"]) == (20, 2)
@@ -152,14 +146,7 @@ def test_a_frame_that_few_joints_are_seen_in_stays_in_its_window_and_does_not_co
     assert "window" not in data.summary()
 
 
-def iter_cameras():
-    from posediff.data.lifting.synthetic_people import people
-
-    for clip in people("test", 0, 2):
-        yield from clip.cameras
-
-
-def test_frames_of_one_s_own_become_windows_that_hold_each_once():
+def test_windowed_frames_are_valid_once_each():
     frames = {
         "id": [str(i) for i in range(10)],
         "keypoints_2d": torch.arange(10.0).view(10, 1, 1).expand(10, 17, 2),

@@ -1,4 +1,4 @@
-"""Annotation files in COCO's form: what is read, and what is refused with which words."""
+"""Annotation files in COCO's form: the columns that are read, and the error messages."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,12 @@ from posediff.pose.skeleton import skeleton
 CROWD = skeleton("crowdpose14")
 
 
+def read_file(path, folder, **options):
+    return annotations.checked(path, annotations.load(path), CROWD, folder, **options)
+
+
 def read(photos, **options):
-    photos.save()
-    return annotations.read(photos.file, CROWD, photos.images, **options)
+    return read_file(photos.save(), photos.images, **options)
 
 
 def test_the_columns_are_those_of_the_file(two):
@@ -65,13 +68,13 @@ def test_num_keypoints_counts_as_it_is_stored(two):
 
 def test_an_entry_that_a_benchmark_needs_is_asked_for(two):
     two.data["annotations"][0]["num_keypoints"] = 3
-    with pytest.raises(ValueError, match=r"annotations\[1\] \(id 2\): no num_keypoints: give it"):
+    with pytest.raises(ValueError, match=r"annotations\[1\] \(id 2\): no num_keypoints: add it"):
         read(two, needs=["num_keypoints"])
 
 
 def test_crowdpose_s_own_count_leaves_head_and_neck_out(shared):
     path = shared / "data/annotations_only/crowdpose_val.json"
-    people = annotations.read(path, CROWD, path.parent, "0.53*w*h")
+    people = read_file(path, path.parent, area="0.53*w*h")
     assert len(people.pictures) == 2000
     assert len(people.ids) == 8527
     assert people.crowd.sum() == 106
@@ -82,7 +85,7 @@ def test_crowdpose_s_own_count_leaves_head_and_neck_out(shared):
     assert [(index < 0.2).sum(), (index < 0.8).sum()] == [411, 411 + 1240]
 
 
-def test_a_missing_box_is_the_extent_of_the_joints_and_a_margin_inside_the_picture(photos):
+def test_a_missing_box_is_the_extent_of_the_joints_and_a_margin(photos):
     image = photos.picture(np.zeros((60, 80, 3), np.uint8))
     points = np.linspace((10, 20), (35, 50), 14)
     photos.person(image, points)
@@ -105,7 +108,7 @@ def test_a_missing_box_is_the_extent_of_the_joints_and_a_margin_inside_the_pictu
 
 
 def test_real_boxes_were_made_by_the_same_rule(shared):
-    """Those of data/lspet_crops, to their one decimal."""
+    """The boxes of data/lspet_crops, which are rounded to one decimal."""
     path = shared / "data/lspet_crops/annotations_test.json"
     data = annotations.load(path)
     stored = np.array([person.pop("bbox") for person in data["annotations"]])
@@ -116,7 +119,7 @@ def test_real_boxes_were_made_by_the_same_rule(shared):
 def test_an_area_is_of_the_file_or_of_the_box(two):
     for entry in two.data["annotations"]:
         del entry["area"]
-    with pytest.raises(ValueError, match=r"people\.json: annotations\[0\] \(id 1\): no area: give"):
+    with pytest.raises(ValueError, match=r"people\.json: annotations\[0\] \(id 1\): no area: add"):
         read(two)
     people = read(two, area="0.53*w*h")
     np.testing.assert_allclose(people.area, 0.53 * people.boxes[:, 2] * people.boxes[:, 3])
@@ -166,7 +169,7 @@ def test_a_picture_whose_size_is_not_stored_is_looked_at(two):
         del two.data["images"][0][key]
     assert read(two).pictures[0][:4] == (1, "1.png", 80, 60)
     (two.images / "1.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1\.png: no such picture"):
+    with pytest.raises(FileNotFoundError, match=r"1\.png: no such image file"):
         read(two)
 
 
@@ -174,7 +177,7 @@ def test_the_pictures_within_take_their_people_along(photos):
     for _ in range(3):
         photos.person(photos.picture(np.zeros((9, 9, 3), np.uint8)), np.ones((14, 2)))
     photos.person(3, np.ones((14, 2)))
-    some = read(photos).within(np.array([True, False, True]))
+    some = read(photos).subset(np.array([True, False, True]))
     assert [p.id for p in some.pictures] == [1, 3]
     assert some.ids.tolist() == [1, 3, 4]
     assert some.picture.tolist() == [0, 1, 1]
@@ -217,8 +220,8 @@ def test_an_annotation_that_cannot_be_used_is_named(two, key, value, message):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("id", None, r"images\[0\]: id must be a number or a word, got None"),
-        ("file_name", 7, r"images\[0\]: file_name must name the picture, got 7"),
+        ("id", None, r"images\[0\]: id must be an integer or a string, got None"),
+        ("file_name", 7, r"images\[0\]: file_name must name the image file, got 7"),
         ("width", 0, r"images\[0\]: width and height must be positive integers, got \[0, 60\]"),
         ("crowdIndex", "big", r"images\[0\]: crowdIndex must be a number, got 'big'"),
         ("height", "9", r"images\[0\]: width and height must be positive integers"),
@@ -232,7 +235,7 @@ def test_a_picture_s_entry_that_cannot_be_used_is_named(two, key, value, message
 
 def test_two_pictures_of_one_id_are_an_error(two):
     two.data["images"].append(two.data["images"][0])
-    with pytest.raises(ValueError, match=r"images\[1\]: id 1 is that of images\[0\] too"):
+    with pytest.raises(ValueError, match=r"images\[1\]: id 1 is also that of images\[0\]"):
         read(two)
 
 
@@ -241,7 +244,7 @@ def test_two_pictures_of_one_id_are_an_error(two):
     [
         (
             ["tail"],
-            r"people\.json: keypoints of categories: joint 'tail' is none of skeleton crowd",
+            r"people\.json: keypoints of categories: joint 'tail' is not in skeleton crowd",
         ),
         (["neck"], r"people\.json: keypoints of categories: two joints have the same name"),
         ([], r"people\.json: 0 of the 1 categories have `keypoints`"),
@@ -253,12 +256,12 @@ def test_names_of_joints_are_never_guessed(two, names, message):
     if names == ["neck"]:
         about["keypoints"][0] = "neck"
     with pytest.raises(ValueError, match=message):
-        annotations.read(two.save(), CROWD, two.images)
+        read(two)
 
 
 def test_a_file_that_cannot_be_read_is_named(two):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.json: no such annotation file"):
-        annotations.read(two.root / "nowhere.json", CROWD, two.images)
+        annotations.load(two.root / "nowhere.json")
     whole = two.file.read_bytes()
     for data, reason in (
         (b"", "empty"),
@@ -267,8 +270,8 @@ def test_a_file_that_cannot_be_read_is_named(two):
     ):
         two.file.write_bytes(data)
         with pytest.raises(ValueError, match=rf"people\.json: .*{reason}.*: copy it again"):
-            annotations.read(two.file, CROWD, two.images)
+            annotations.load(two.file)
     for text in ("[]", "{}", '{"images": [], "categories": [], "annotations": [1]}'):
         two.file.write_text(text)
         with pytest.raises(ValueError, match=r"people\.json: no list of `(images|annotations)`"):
-            annotations.read(two.file, CROWD, two.images)
+            read_file(two.file, two.images)

@@ -1,4 +1,4 @@
-"""How people are shown in training: what is drawn, how often, and from what."""
+"""Random views in training: their distributions, and what they depend on."""
 
 from dataclasses import replace
 from statistics import NormalDist
@@ -17,7 +17,7 @@ N = 4000
 
 @pytest.fixture(scope="module")
 def person():
-    """N times the same one: 17 joints down a body, all labelled."""
+    """The same person N times: 17 joints down a body, all labelled."""
     y = torch.tensor([10.0] * 5 + [20, 20, 30, 30, 40, 40] + [50, 50, 70, 70, 90, 90])
     x = torch.linspace(40, 60, 17)
     keypoints = torch.stack([x, y], -1).expand(N, 17, 2)
@@ -30,7 +30,7 @@ def keys(seed=0, epoch=0, count=N):
 
 
 def plain(**only):
-    """An augmentation that does nothing else."""
+    """An augmentation with this effect only."""
     nothing = {"flip": 0.0, "half_body": 0.0, "zoom": 0.0, "rotation": 0.0}
     return Augmentation(**{**nothing, **only})
 
@@ -68,7 +68,7 @@ def test_mmpose_s_recipe_draws_again_and_shifts(person):
     assert zoom.min() < 0.52
     assert zoom.min() > 0.5
     assert 1.48 < zoom.max() < 1.5
-    assert ((zoom - 0.5).abs() < 1e-3).float().mean() < 0.01, "nothing heaps up at the ends"
+    assert ((zoom - 0.5).abs() < 1e-3).float().mean() < 0.01, "the bounds are not frequent"
     assert 78 < view.rotation.abs().max() < 80
     moved = (view.center - person[0]) / person[1]
     here = (moved != 0).all(-1)
@@ -76,12 +76,12 @@ def test_mmpose_s_recipe_draws_again_and_shifts(person):
     both = here & (view.rotation != 0)
     assert both.float().mean() == pytest.approx(0.3 * 0.6, abs=0.03)
     assert 0.155 < moved.abs().max() < 0.16
-    assert abs(torch.corrcoef(moved[here].T)[0, 1]) < 0.1, "the axes go their own ways"
+    assert abs(torch.corrcoef(moved[here].T)[0, 1]) < 0.1, "the axes are independent"
 
 
 def test_half_a_body_is_the_mean_of_its_joints_and_their_grown_box(person):
     view = plain(half_body=1.0, upper=1.0).draw(*person, COCO, keys())
-    points = person[2][0, :11]  # all that is not hip, knee or ankle
+    points = person[2][0, :11]  # all but hips, knees and ankles
     torch.testing.assert_close(view.center[0], points.mean(0))
     high = max(float(points[:, 1].max() - 10), float(points[10, 0] - 40) / 0.75)
     torch.testing.assert_close(view.scale[0], 1.5 * torch.tensor([0.75 * high, high]))
@@ -95,9 +95,9 @@ def test_half_a_body_is_the_mean_of_its_joints_and_their_grown_box(person):
 @pytest.mark.parametrize(
     ("labelled", "center"),
     [
-        (range(8), None),  # not more than 8: the whole
+        (range(8), None),  # not more than 8: the whole person
         ((0, 1, *range(5, 17)), "upper"),
-        (range(10), "upper"),  # no lower half to speak of
+        (range(10), "upper"),  # no lower half
         ((0, 5, *range(11, 17), 1), "upper"),
         ((0, 5, *range(11, 17)), None),
     ],

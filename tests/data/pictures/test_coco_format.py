@@ -1,4 +1,4 @@
-"""Where the files of the benchmarks lie, and which pictures are for what."""
+"""Locations of the benchmarks' files, and their splits."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_real_coco_photographs_are_read(shared):
     assert batch["visible"].sum() > 10
 
 
-def test_the_converted_sample_of_ai_challenger_is_read_and_its_area_is_part_of_the_box(shared):
+def test_the_converted_sample_of_ai_challenger_is_read(shared):
     where = {"annotations": "test_aic.json", "images": "."}
     people = aic(shared / "data/samples/aic", "test", form="coco", **where)
     sample = people.__getitems__(list(range(9)))
@@ -41,8 +41,8 @@ def test_the_converted_sample_of_ai_challenger_is_read_and_its_area_is_part_of_t
         aic(shared / "data/samples/aic", "test", form="raw", **where)
 
 
-def test_the_form_of_ai_challenger_itself_means_the_same_as_the_converted_one(shared, tmp_path):
-    """Every person of the converted sample, written as the data set's own list."""
+def test_both_forms_of_ai_challenger_are_the_same_people(shared, tmp_path):
+    """The people of the converted sample, written in the data set's own form."""
     path = shared / "data/samples/aic/test_aic.json"
     data = json.loads(path.read_text())
     raw = []
@@ -108,8 +108,8 @@ def test_pictures_are_held_back_for_validation_by_their_ids_alone(photos):
     assert pictures(train) | pictures(kept) == pictures(test) == set(range(1, 61))
     assert not pictures(train) & pictures(kept)
     assert 5 <= len(pictures(kept)) <= 20
-    some = held_out(train.annotations.within(np.arange(len(pictures(train))) < 20), "train", 0.2)
-    assert len(some.pictures) == 20, "what is in train stays there when other pictures go"
+    some = held_out(train.annotations.subset(np.arange(len(pictures(train))) < 20), "train", 0.2)
+    assert len(some.pictures) == 20, "train does not depend on the other images"
     assert len(custom(photos.root, validation=0.0, **about)) == 60
     assert train.augment is not None
     assert kept.augment is None
@@ -146,9 +146,9 @@ def test_a_custom_set_without_what_is_needed_says_which_key(photos):
     about = many(photos, 3)
     with pytest.raises(ValueError, match="split must be one of"):
         custom(photos.root, split="val", **about)
-    with pytest.raises(ValueError, match=r"dataset\.validation is a part of the training pictures"):
+    with pytest.raises(ValueError, match=r"dataset\.validation is a part of the training images"):
         custom(photos.root, validation=1.0, **about)
-    with pytest.raises(ValueError, match=r"nobody is left for validation: change dataset\.val"):
+    with pytest.raises(ValueError, match=r"no person is left for validation: change dataset\.val"):
         custom(photos.root, split="validation", validation=0.0, **about)
     with pytest.raises(ValueError, match="skeleton must be one of"):
         custom(photos.root, **{**about, "skeleton": "dog"})

@@ -60,7 +60,7 @@ def test_the_flag_of_the_extension_means_labelled(tmp_path, points):
     assert people.visible[2, ankle] == 0
     assert (people.keypoints[2, ankle] == 0).all()
     assert people.labelled.tolist() == [14, 14, 13, *[14] * (N - 3)]
-    assert (people.boxes[2, :2] > 0).all(), "what is absent does not stretch the box"
+    assert (people.boxes[2, :2] > 0).all(), "absent joints do not count for the box"
 
 
 def test_the_parts_of_the_data_are_those_of_the_benchmark(tmp_path, points):
@@ -123,7 +123,7 @@ def test_what_is_no_joints_mat_is_named(tmp_path, points):
 def test_a_missing_picture_is_named(tmp_path, points):
     write(tmp_path, np.zeros((N, 14)), points, (2, 1, 0), 4)
     (tmp_path / "images/im0007.jpg").unlink()
-    with pytest.raises(FileNotFoundError, match=r"im0007\.jpg: no such picture"):
+    with pytest.raises(FileNotFoundError, match=r"im0007\.jpg: no such image file"):
         lsp(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of every kind that people have, and files that are none."""
+"""Images of all usual formats, and files that are no images."""
 
 import base64
 from pathlib import Path
@@ -77,39 +77,39 @@ def test_a_camera_s_note_of_orientation_is_not_followed(tmp_path, image):
     segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif
     path = tmp_path / "turned.jpg"
     path.write_bytes(data[:2] + segment + data[2:])
-    assert cv2.imread(str(path)).shape == (24, 16, 3), "others do turn it"
+    assert cv2.imread(str(path)).shape == (24, 16, 3), "OpenCV rotates it by default"
     assert picture_files.size(path) == (24, 16)
     assert (picture_files.read(path) == picture_files.read(tmp_path / "flat.jpg")).all()
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
 @pytest.mark.parametrize("part", [0.9, 0.5, 0.02])
-def test_a_picture_that_is_cut_short_is_an_error_that_says_so(tmp_path, kind, part):
+def test_a_picture_that_is_cut_short_is_an_error(tmp_path, kind, part):
     rng = np.random.default_rng(0)
     path = save(tmp_path / f"a.{kind}", rng.integers(0, 255, (64, 64, 3), np.uint8))
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
-    with pytest.raises(ValueError, match=rf"a\.{kind}: the picture is cut short: copy it again"):
+    with pytest.raises(ValueError, match=rf"a\.{kind}: the image is cut short: copy it again"):
         picture_files.read(path)
 
 
 def test_what_is_no_picture_is_an_error_that_names_the_file(tmp_path, image):
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg: no such picture"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg: no such image file"):
         picture_files.read(tmp_path / "nowhere.jpg")
-    with pytest.raises(FileNotFoundError, match="no such picture"):
+    with pytest.raises(FileNotFoundError, match="no such image file"):
         picture_files.size(tmp_path)
     (tmp_path / "empty.jpg").touch()
-    with pytest.raises(ValueError, match=r"empty\.jpg: the picture is empty"):
+    with pytest.raises(ValueError, match=r"empty\.jpg: the image is empty"):
         picture_files.read(tmp_path / "empty.jpg")
     (tmp_path / "text.jpg").write_text("hello")
     for reader in (picture_files.read, picture_files.size):
-        with pytest.raises(ValueError, match=r"text\.jpg: the picture is damaged"):
+        with pytest.raises(ValueError, match=r"text\.jpg: the image is damaged"):
             reader(tmp_path / "text.jpg")
 
 
-def test_a_picture_of_one_pixel_shows_nobody(tmp_path, image):
+def test_a_picture_of_one_pixel_is_an_error(tmp_path, image):
     path = save(tmp_path / "dot.png", image[:1, :1])
-    with pytest.raises(ValueError, match=r"dot\.png: a picture of 1x1 shows nobody"):
+    with pytest.raises(ValueError, match=r"dot\.png: the image has 1x1 pixels: too small"):
         picture_files.read(path)
 
 

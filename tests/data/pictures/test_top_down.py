@@ -1,4 +1,4 @@
-"""The samples of people in pictures: pixels and joints move together, whatever is asked for."""
+"""Samples of people in images: pixels and joints move together under all options."""
 
 import json
 
@@ -25,7 +25,8 @@ SHAPES = {
 
 
 def data(photos, **options):
-    people = annotations.read(photos.save(), CROWD, photos.images)
+    path = photos.save()
+    people = annotations.checked(path, annotations.load(path), CROWD, photos.images)
     return TopDownDataset(people, photos.images, **{"size": SIZE, **options})
 
 
@@ -41,7 +42,7 @@ def dotted(photos, height=90, width=120):
     photos.person(photos.picture(pixels.round().astype(np.uint8)), points)
 
 
-def test_a_batch_has_the_shapes_and_types_that_were_agreed(two):
+def test_a_batch_has_its_shapes_and_types(two):
     batch = data(two, training=True).__getitems__([1, 0, 1])
     for key, shape in SHAPES.items():
         assert (batch[key].shape, batch[key].dtype) == ((3, *shape), torch.float32), key
@@ -139,7 +140,7 @@ def test_a_label_changes_sides_in_a_mirror_too(photos):
     assert not sample["keypoints"][0].any()
 
 
-def test_augmentation_depends_on_seed_sample_and_epoch_and_not_on_the_batch(two):
+def test_augmentation_depends_on_seed_sample_and_epoch_alone(two):
     def shown(seed=0, epoch=0, rows=(0, 1)):
         people = data(two, training=True, seed=seed)
         people.set_epoch(epoch)
@@ -154,7 +155,7 @@ def test_augmentation_depends_on_seed_sample_and_epoch_and_not_on_the_batch(two)
     still = data(two, training=False)
     before = still[0]["affine"]
     still.set_epoch(5)
-    assert torch.equal(before, still[0]["affine"]), "nothing is drawn outside training"
+    assert torch.equal(before, still[0]["affine"]), "augmentation is for training only"
 
 
 def test_a_loader_s_workers_give_the_same_batches(two):
@@ -224,25 +225,22 @@ def test_rows_are_in_the_pictures_order_and_a_picture_is_read_once_a_batch(two, 
 
 def test_a_picture_that_is_not_as_annotated_is_named(two):
     cv2.imwrite(str(two.images / "1.png"), np.zeros((80, 60, 3), np.uint8))
-    with pytest.raises(
-        ValueError, match=r"1\.png: the picture is 60x80, but .*people\.json was .*"
-    ):
+    with pytest.raises(ValueError, match=r"1\.png: the image is 60x80, but .*people\.json was .*"):
         data(two)[0]
     (two.images / "1.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"1\.png: the picture is empty"):
+    with pytest.raises(ValueError, match=r"1\.png: the image is empty"):
         data(two)[0]
     (two.images / "1.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1\.png: no such picture"):
+    with pytest.raises(FileNotFoundError, match=r"1\.png: no such image file"):
         data(two)[0]
     (two.images).rmdir()
-    with pytest.raises(FileNotFoundError, match=r"images: no such folder of pictures"):
+    with pytest.raises(FileNotFoundError, match=r"images: no such folder of images"):
         data(two)
 
 
 def detected(photos, entries, **options):
-    path = photos.root / "boxes.json"
-    path.write_text(json.dumps(entries))
-    return data(photos, detections=path, **options)
+    (photos.root / "boxes.json").write_text(json.dumps(entries))
+    return data(photos, root=photos.root, boxes="boxes.json", **options)
 
 
 BOX = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 30, 40], "score": 0.75}
@@ -281,7 +279,7 @@ def test_of_a_detector_s_boxes_that_overlap_the_better_stays_where_asked(two):
     [
         ({"annotations": []}, r"boxes\.json: no list of detections"),
         ([1], r"boxes\.json: no list of detections"),
-        ([], r"boxes\.json: none of its 0 boxes of people is in one of the pictures of .*people"),
+        ([], r"boxes\.json: none of its 0 boxes of people is in an image of .*people"),
         ([BOX | {"image_id": 9}], r"boxes\.json: none of its 1 boxes of people is in"),
         ([BOX | {"image_id": [1]}], r"boxes\.json: none of its 1 boxes of people is in"),
         ([BOX, BOX | {"bbox": [1, 2, float("nan"), 4]}], r"boxes\.json: \[1\]: bbox must be 4 fin"),
@@ -297,14 +295,14 @@ def test_boxes_that_cannot_be_used_are_named(two, entries, message):
 def test_real_detections_and_boxes_of_coco_and_crowdpose_are_read(shared):
     samples = shared / "data/samples"
     of_coco = {"annotations": "test_coco.json", "images": ".", "size": SIZE}
-    found = coco(samples / "coco", "test", "test_coco_det_AP_H_56.json", **of_coco)
+    found = coco(samples / "coco", "test", boxes="test_coco_det_AP_H_56.json", **of_coco)
     given = coco(samples / "coco", "test", **of_coco)
     assert len(found) == 118
     assert len(given) == 12
     crowd = crowdpose(
         samples / "crowdpose",
         "test",
-        "test_crowdpose_det_AP_40.json",
+        boxes="test_crowdpose_det_AP_40.json",
         annotations="test_crowdpose.json",
         images=".",
     )

@@ -1,4 +1,4 @@
-"""The samples of people in video: the frames of a window, cut out by one box."""
+"""Samples of people in video: the frames of a clip, cropped by one box."""
 
 import json
 
@@ -25,7 +25,7 @@ def data(videos, split="test", annotations=PARTS, **options):
 
 
 def shown(sample):
-    """The numbers of the frames by their brightness, of the middle of a crop: (B, F)."""
+    """Numbers (B, F) of the frames, from the brightness in the middle of the crop."""
     return (sample["frames"][..., 0, 32, 24] / 10).round().int().tolist()
 
 
@@ -81,7 +81,7 @@ def test_a_missing_neighbour_is_the_nearest_that_exists(walk):
     (walk.root / "images/walk/000001.png").unlink()
     document = walk.files["annotations/train/walk.json"]
     document["images"][1]["is_labeled"] = False
-    with pytest.warns(UserWarning, match=r"nframes says 5 frames of video walk, found are 4"):
+    with pytest.warns(UserWarning, match=r"nframes of video walk is 5, but 4 were found"):
         clips = data(walk, **RAW)
     batch = clips.__getitems__([0, 1, 2])
     assert batch["id"] == ["walk/0/0", "walk/2/0", "walk/3/0"]
@@ -108,7 +108,7 @@ def test_frames_are_those_at_the_offsets(walk, offsets):
 
 @pytest.mark.parametrize("offsets", [(1, 2), (0, 0), (1, 0), ()])
 def test_offsets_must_ascend_around_the_scored_frame(walk, offsets):
-    with pytest.raises(ValueError, match=r"dataset\.offsets must ascend and hold 0, got \["):
+    with pytest.raises(ValueError, match=r"dataset\.offsets must ascend and contain 0, got \["):
         data(walk, offsets=offsets)
 
 
@@ -120,7 +120,7 @@ def test_an_unknown_border_is_an_error(walk):
 
 
 def test_all_frames_are_cut_out_and_augmented_as_the_scored_one(walk):
-    """A pattern at rest in the video is at rest in the crops, also in mirrored ones."""
+    """A pattern that rests in the video rests in the crops, also in mirrored ones."""
     pattern = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
     for n in range(5):
         cv2.imwrite(str(walk.root / f"images/walk/{n:06d}.png"), pattern)
@@ -183,7 +183,7 @@ def test_a_loader_s_workers_give_the_same_batches(walk):
 
 def test_a_missing_scored_frame_is_named(walk):
     (walk.root / "images/walk/000003.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"images/walk/000003\.png: no such frame, though"):
+    with pytest.raises(FileNotFoundError, match=r"images/walk/000003\.png: no such frame, but"):
         data(walk)
 
 
@@ -192,7 +192,7 @@ def test_a_damaged_frame_is_named(walk):
     path.write_bytes(path.read_bytes()[:60])
     clips = data(walk)
     clips[0]
-    with pytest.raises(ValueError, match=r"images/walk/000003\.png: the picture is cut short"):
+    with pytest.raises(ValueError, match=r"images/walk/000003\.png: the image is cut short"):
         clips[1]
 
 
@@ -204,12 +204,12 @@ def test_frames_of_different_sizes_are_named(walk):
         data(walk)[1]
 
 
-def test_more_frames_than_the_annotation_says_are_an_error_and_fewer_a_warning(walk):
+def test_too_many_frames_are_an_error_and_too_few_a_warning(walk):
     document = walk.files["annotations/train/walk.json"]
-    del document["images"][4], document["annotations"][4]  # the folder holds more than is listed
+    del document["images"][4], document["annotations"][4]  # its file stays in the folder
     for image in document["images"]:
         image["nframes"] = 4
-    with pytest.raises(ValueError, match=r"nframes says 4 frames of video walk, found are 5"):
+    with pytest.raises(ValueError, match=r"nframes of video walk is 4, but 5 were found"):
         data(walk)
     for image in document["images"]:
         image["nframes"] = 5
@@ -218,7 +218,7 @@ def test_more_frames_than_the_annotation_says_are_an_error_and_fewer_a_warning(w
         (walk.root / f"images/walk/{place:06d}.png").rename(walk.root / f"{place}.png")
     document["images"] = [document["images"][0] | {"file_name": "images/walk/000004.png"}]
     document["annotations"] = document["annotations"][:1]
-    with pytest.warns(UserWarning, match=r"nframes says 5 frames of video walk, found are 1"):
+    with pytest.warns(UserWarning, match=r"nframes of video walk is 5, but 1 were found"):
         data(walk)
 
 
@@ -261,7 +261,7 @@ def test_boxes_of_a_detector_are_those_of_labelled_frames(walk):
     assert not batch["visible"].any()
     assert clips.summary()["boxes"] == "boxes.json"
     assert clips.summary()["left_out"] == 2
-    assert len(data(walk, "train", validation=0, boxes="boxes.json")) == 4, "training takes labels"
+    assert len(data(walk, "train", validation=0, boxes="boxes.json")) == 4, "training: gt"
 
 
 def test_detections_of_a_low_score_are_left_out(walk):
@@ -332,9 +332,9 @@ def test_real_video_is_read(shared):
     torch.testing.assert_close(neck, torch.tensor([98.8, 92.6]) - 1)
     assert sample["frames"].std() > 0.3
     apart = (sample["frames"][2, 0] - sample["frames"][0, 2]).abs().mean()
-    assert apart < 0.3, "the same frame, by boxes of two others"
+    assert apart < 0.3, "the same frame in crops of two key frames"
     samples, folder = shared / "data/samples/posetrack18", "annotations"
-    with pytest.warns(UserWarning, match=r"nframes says 149 frames .* 1, and 2 more videos"):
+    with pytest.warns(UserWarning, match=r"is 149, but 1 were found, and 2 more videos"):
         found = custom_video(
             samples,
             {"test": f"{folder}/test_posetrack18_val.json"},

@@ -32,7 +32,7 @@ def test_people_are_read_by_frame_and_track_without_the_ears(walk):
 
 
 def test_the_frame_s_number_is_in_its_name_and_ids_are_keys(videos):
-    """frame_id is the image's id, as in PoseTrack18; pictures are in any order."""
+    """frame_id is the image's id, as in PoseTrack18; images are in any order."""
     document = videos.video("run", frames=[7, 3, 5])
     for place in range(3):
         videos.person(document, place)
@@ -70,11 +70,11 @@ def test_labels_that_count_from_one_are_shifted_and_what_is_absent_stays(walk):
     assert entry["keypoints"][:3] == [0, 0, 0]
     assert image["ignore_regions_x"] == [[0, 8, 8]]
     assert [x.truth["walk.json"]["origin"] for x in (zero, one)] == [0, 1]
-    with pytest.raises(ValueError, match=r"dataset\.origin is 0 or 1, .* got 2"):
+    with pytest.raises(ValueError, match=r"dataset\.origin must be 0 or 1, .* got 2"):
         footage(walk, origin=2)
 
 
-def test_what_may_be_missing_is_made_up(videos):
+def test_missing_optional_entries_are_replaced(videos):
     document = videos.video("walk", frames=2)
     for place, track in ((0, 0), (0, 1), (1, 0)):
         entry = videos.person(document, place, track)
@@ -86,12 +86,12 @@ def test_what_may_be_missing_is_made_up(videos):
     found = footage(videos)
     assert found.track.tolist() == [0, 1, 0], "the running number in its frame"
     assert found.labelled.all()
-    assert found.meant == {"walk": None}
+    assert found.nframes == {"walk": None}
     low = found.people.keypoints[0].min(0)
     assert (found.people.boxes[0, :2] < low).all(), "the joints' extent, and a margin"
 
 
-def test_frames_without_labels_stay_as_neighbours_and_their_people_do_not_count(walk):
+def test_people_of_frames_without_labels_do_not_count(walk):
     document = walk.files["annotations/train/walk.json"]
     document["images"][2]["is_labeled"] = False
     found = footage(walk)
@@ -113,7 +113,7 @@ def test_some_videos_are_chosen_with_their_people(videos):
         document = videos.video(name, frames=3)
         for place in range(3):
             videos.person(document, place, track=n)
-    part = footage(videos).of({"a", "c"})
+    part = footage(videos).subset({"a", "c"})
     assert part.video == ["a"] * 3 + ["c"] * 3
     assert part.track.tolist() == [0, 0, 0, 2, 2, 2]
     assert part.people.ids.tolist() == [1, 2, 3, 4, 5, 6]
@@ -142,7 +142,7 @@ def test_a_merged_file_is_as_its_parts(videos):
     assert merged.truth["a.json"]["annotations"] != merged.truth["b.json"]["annotations"]
 
 
-def test_videos_of_the_same_number_in_other_folders_are_called_by_their_folders(videos):
+def test_videos_of_the_same_number_are_named_by_their_folders(videos):
     one, other = videos.video("000001_a", frames=1), videos.video("000001_b", frames=1)
     for document in (one, other):
         document["images"][0]["vid_id"] = "000001"
@@ -182,8 +182,8 @@ def spoil(document, what):
         ),
         ("a frame twice", r"walk\.json: images\[5\]: frame 1 of images/walk is there twice"),
         ("a frame without a number", r"last\.png: the name of a frame must end in its number"),
-        ("a frame without a name", r"walk\.json: images\[1\]: file_name must name the picture"),
-        ("an image without id", r"walk\.json: images\[1\]: id must be a number or a word"),
+        ("a frame without a name", r"walk\.json: images\[1\]: file_name must name the image file"),
+        ("an image without id", r"walk\.json: images\[1\]: id must be an integer or a string"),
         (
             "an unknown image",
             r"walk\.json: annotations\[1\] \(id 2\): image_id 77 is not in the fil",
@@ -194,7 +194,7 @@ def spoil(document, what):
             "a strange flag",
             r"walk\.json: annotations\[1\] .*v of keypoints \[x, y, v\] must be 0, ",
         ),
-        ("a strange joint", r"walk\.json: keypoints of categories: joint 'tail' is none of skelet"),
+        ("a strange joint", r"walk\.json: keypoints of categories: joint 'tail' is not in skelet"),
         ("no categories", r"walk\.json: no list of `categories`: not an annotation file in COCO"),
     ],
 )
@@ -206,7 +206,7 @@ def test_labels_that_cannot_be_used_are_named(walk, what, message):
 
 def test_a_video_in_two_files_is_named(walk):
     walk.files["annotations/train/zwei.json"] = walk.files["annotations/train/walk.json"]
-    with pytest.raises(ValueError, match=r"zwei\.json: video walk stands in walk\.json too"):
+    with pytest.raises(ValueError, match=r"zwei\.json: video walk is also in walk\.json"):
         footage(walk)
 
 
@@ -216,7 +216,7 @@ def test_a_folder_of_nothing_is_named(tmp_path):
 
 
 def annolist(document):
-    """A document in PoseTrack17's own form; only their odd joints are visible."""
+    """A document in PoseTrack17's own form; only joints with odd ids are visible."""
     from posediff.data.video.annolist import OFFICIAL as NAMES
 
     slots = document["categories"][0]["keypoints"]
@@ -244,13 +244,13 @@ def annolist(document):
 
 
 def test_posetrack17_s_own_form_is_the_same_people(walk):
-    """Frames count from 1 there, joints have the official ids, heads have corners."""
+    """There frames count from 1, joints have the official ids, boxes of heads have corners."""
     expected = footage(walk)
     name = "annotations/train/walk.json"
     walk.files[name] = annolist(walk.files[name])
     found = footage(walk)
     np.testing.assert_array_equal(found.people.keypoints, expected.people.keypoints)
-    assert set(found.people.visible.ravel().tolist()) == {1, 2}, "hidden and seen"
+    assert set(found.people.visible.ravel().tolist()) == {1, 2}, "occluded and visible"
     assert found.track.tolist() == expected.track.tolist()
     assert found.number.tolist() == expected.number.tolist()
     entry = found.truth["walk.json"]["annotations"][0]

@@ -1,4 +1,4 @@
-"""Frames by their numbers: folders, video files, and what is damaged."""
+"""Frames by their numbers: folders, video files, and damaged files."""
 
 import cv2
 import numpy as np
@@ -37,19 +37,19 @@ def test_frames_of_a_folder_are_those_of_one_name_and_kind(tmp_path):
     still(tmp_path / "v/other_00004.png")
     still(tmp_path / "v/00005.bmp")
     (tmp_path / "v/notes.txt").write_text("3")
-    found = frames({2: tmp_path / "v/00002.png"})
+    found = frames(tmp_path, {2: "v/00002.png"})
     assert found.numbers == [1, 2, 10]
     assert found.size() == (64, 48)
 
 
 def test_a_listed_frame_that_is_not_there_is_none(tmp_path):
     still(tmp_path / "v/3.png")
-    assert frames({2: tmp_path / "v/2.png", 3: tmp_path / "v/3.png"}).numbers == [3]
-    assert frames({2: tmp_path / "gone/2.png"}).numbers == []
+    assert frames(tmp_path, {2: "v/2.png", 3: "v/3.png"}).numbers == [3]
+    assert frames(tmp_path, {2: "gone/2.png"}).numbers == []
 
 
 def test_a_video_file_stands_in_for_a_folder_of_its_name(film):
-    found = frames({1: film.with_name("walk") / "00001.png"}, first=1)
+    found = frames(film.parent, {1: "walk/00001.png"}, first=1)
     assert isinstance(found, VideoFile)
     assert found.numbers == list(range(1, 9))
     assert found.size() == (64, 48)
@@ -86,7 +86,7 @@ def test_a_video_survives_being_sent_to_a_worker(film):
 def test_a_cut_picture_is_named(tmp_path):
     path = still(tmp_path / "v/000003.png")
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"v/000003\.png: the picture is cut short"):
+    with pytest.raises(ValueError, match=r"v/000003\.png: the image is cut short"):
         Stills({3: path}).read(3)
 
 
@@ -99,6 +99,6 @@ def test_what_was_read_last_is_remembered_up_to_a_size():
 
     for key in (1, 2, 1, 3, 1, 4, 1, 2):
         get(key)
-    assert read == [1, 2, 3, 4, 2], "1 was used all the time, 2 was forgotten"
+    assert read == [1, 2, 3, 4, 2], "2 was used least recently"
     assert memory.held == 3 * picture.nbytes
     Memory(1).get("large", lambda: picture)

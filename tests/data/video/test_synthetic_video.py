@@ -1,4 +1,4 @@
-"""Drawn clips: people move, the background rests, and labels fit every frame."""
+"""Rendered clips: people move, the background rests, and labels fit every frame."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ OPTIONS = {"clips": 2, "length": 4, "size": (48, 64), "augment": None}
 
 @pytest.fixture(scope="module")
 def shots():
-    return list(clip(np.random.default_rng(5), (160, 140), 1, hidden=0.0, frames=6, step=4))
+    return list(clip(np.random.default_rng(5), (160, 140), 1, hidden=0.0, frames=11))[::2]
 
 
 def test_a_clip_of_one_frame_is_a_scene():
@@ -28,7 +28,7 @@ def test_a_clip_of_one_frame_is_a_scene():
 def test_people_move_and_the_ground_rests(shots):
     joints = np.array([[shot.points[j][0] for j in ("left_wrist", "nose")] for shot in shots])
     assert np.abs(np.diff(joints, axis=0)).max() > 0.5
-    assert np.abs(np.diff(joints, axis=0)).max() < 30, "no leaps"
+    assert np.abs(np.diff(joints, axis=0)).max() < 30, "no jumps"
     x, y, w, h = np.array([shot.boxes[0] for shot in shots]).T
     outside = np.ones(shots[0].picture.shape[:2], bool)
     outside[
@@ -37,7 +37,7 @@ def test_people_move_and_the_ground_rests(shots):
     still = np.array([shot.picture.astype(int) for shot in shots])[:, outside]
     grain = np.abs(still[1:] - still[:-1]).mean()
     assert outside.mean() > 0.2
-    assert grain < 12, "but for the camera's grain"
+    assert grain < 12, "only the camera's grain changes"
     assert np.abs(still.mean(0) - still[0]).mean() < 10
 
 
@@ -50,7 +50,7 @@ def test_a_cover_before_a_person_drifts():
         )
     hidden = np.array(seen) == 1
     assert hidden.any()
-    assert (hidden.any(1) & ~hidden.all(1)).any(), "a joint is hidden in some frames alone"
+    assert (hidden.any(1) & ~hidden.all(1)).any(), "a joint is occluded in some frames only"
 
 
 def test_a_cover_is_where_it_was_drawn_in_the_middle_and_elsewhere_before(monkeypatch):

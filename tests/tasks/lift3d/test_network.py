@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from posediff.nn.graph import ChebConv, normalised_graph
-from posediff.nn.time import sinusoid
 from posediff.pose.skeleton import skeleton
 from posediff.prepare.released import DENOISER, LIFTER, Network, convert, translate
 from posediff.tasks.lift3d.network import ContextBlock, ContextDenoiser, GraphLifter, GraphRefiner
@@ -132,7 +131,7 @@ def test_every_intermediate_is_the_released_one(golden, networks):
     with torch.no_grad():
         refiner(golden["x"], golden["t"])
         lifter(golden["u"])
-    seen["diff_temb_sin"] = sinusoid(golden["t"], refiner.time.frequencies).float()
+    seen["diff_temb_sin"] = refiner.time.sinusoid(golden["t"]).float()
     seen["diff_atten0_graph_laplacian"] = normalised_graph(refiner.body.graphs)[0]
     seen["cheb"] = refiner.body.basis.view(17, 3, 17).transpose(0, 1).float()
     assert seen.keys() == {k for k in golden if k.startswith(("diff_", "pose_"))} | {"cheb"}

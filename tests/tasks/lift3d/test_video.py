@@ -159,7 +159,7 @@ def test_a_temporal_denoiser_looks_across_the_frames_of_a_window_and_no_further(
 
 def test_a_temporal_denoiser_wants_whole_windows():
     for encodes, answers in ((encoder(), "centre"), (Encoder("h36m17", width=16, depth=1), "all")):
-        with pytest.raises(ValueError, match=r"say task\.head\.temporal=false"):
+        with pytest.raises(ValueError, match=r"set task\.head\.temporal=false"):
             Lift3D(encodes, width=16, depth=1, answers=answers, temporal=True)
 
 
