@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from posediff.metrics.coco import Evaluator, coco_figures
-from posediff.metrics.collected import rows_by_image
 from posediff.metrics.result_files import Found, write_aic
+from posediff.metrics.table_metric import rows_by_image
 from posediff.pose.oks import oks
 from posediff.truth import Document
 

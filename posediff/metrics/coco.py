@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
-from posediff.metrics.collected import TableMetric, unsuppressed
 from posediff.metrics.metric import check_rows
 from posediff.metrics.result_files import Found, write_coco
+from posediff.metrics.table_metric import TableMetric, unsuppressed
 from posediff.pose.oks import Score, Suppression, instance_scores
 from posediff.pose.skeleton import Skeleton
 from posediff.truth import Document, Truth

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
-from posediff.metrics.collected import TableMetric
+from posediff.metrics.table_metric import TableMetric
 from posediff.pose.skeleton import Skeleton
 from posediff.truth import Truth
 

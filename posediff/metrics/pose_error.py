@@ -209,7 +209,8 @@ class PoseError3D(Metric):
         Raises ValueError if there is no sample, K is below 10, or the hypotheses are equal.
         """
         batches = next(iter(self.batches.values()), [])
-        return calibration.factor(np.concatenate([b["half"] for b in batches if "half" in b]))
+        halves = [b["half"] for b in batches if "half" in b]
+        return calibration.factor(np.concatenate(halves) if halves else np.empty(0))
 
     def _spread(self, poses: Poses, whole: Tensor) -> dict[str, Tensor]:
         """Spread of every frame, in mm: the mean, and the sums over occluded and other joints."""

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
-from posediff.metrics.collected import TableMetric, unsuppressed
 from posediff.metrics.metric import check_rows
 from posediff.metrics.pck import PARTS
 from posediff.metrics.posetrack_files import (
@@ -43,6 +42,7 @@ from posediff.metrics.posetrack_files import (
     read_truth,
 )
 from posediff.metrics.result_files import Found, write_posetrack
+from posediff.metrics.table_metric import TableMetric, unsuppressed
 from posediff.truth import Truth
 
 Kit = Literal["poseval", "posetrack21"]

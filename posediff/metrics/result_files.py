@@ -25,7 +25,7 @@ import orjson
 from torch import Tensor
 
 from posediff.files import replacing
-from posediff.metrics.collected import rows_by_image
+from posediff.metrics.table_metric import rows_by_image
 from posediff.pose.skeleton import skeleton
 from posediff.sample import take
 

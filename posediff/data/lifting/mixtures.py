@@ -64,7 +64,8 @@ def add_mixtures(clips: Iterable[Clip], path: str | Path, skeleton: str) -> None
         for number, (camera, name) in enumerate(zip(clip.cameras, clip.camera_names, strict=True)):
             entry = f"{clip.subject}/{clip.name}/{number if released else name}"
             half = float(camera.size[0]) / 2  # pixels of a screen unit
-            mixture = _checked(entries.get(entry), len(clip.world), f"{path}: {entry}")
+            frames, joints, _ = clip.world.shape
+            mixture = _checked(entries.get(entry), frames, joints, f"{path}: {entry}")
             mixture[..., 3:] *= half if released else 1
             single &= bool((mixture[..., 0].max(-1) > 1 - 1e-4).all())
             wide |= bool((mixture[..., 3:] / half > WIDE).any())
@@ -78,7 +79,7 @@ def add_mixtures(clips: Iterable[Clip], path: str | Path, skeleton: str) -> None
         warnings.warn(message, stacklevel=2)
 
 
-def _checked(entry: Any, frames: int, where: str) -> NDArray[np.float64]:
+def _checked(entry: Any, frames: int, joints: int, where: str) -> NDArray[np.float64]:
     if entry is None:
         raise ValueError(f"{where}: no such entry, but the data set has that clip")
     mixture = np.asarray(entry, dtype=np.float64)
@@ -87,6 +88,8 @@ def _checked(entry: Any, frames: int, where: str) -> NDArray[np.float64]:
             f"{where}: an array of shape {mixture.shape}, not (F, J, M, 5) with M = 1 .. "
             f"{COMPONENTS}"
         )
+    if mixture.shape[1] != joints:
+        raise ValueError(f"{where}: {mixture.shape[1]} joints, but the clip has {joints}")
     if len(mixture) < frames:
         raise ValueError(f"{where}: {len(mixture)} frames, but the clip has {frames}")
     return sound(mixture[:frames], where)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.pose.camera import Camera, project, world_to_camera
+from posediff.pose.mixture import COMPONENTS
 
 Source = Literal["gt", "noisy", "detected", "mixture"]
 
@@ -59,15 +60,20 @@ def check(clip: Clip, joints: int, source: Source) -> None:
         raise ValueError(f"{name}: {len(clip.camera_names)} names for {len(clip.cameras)} cameras")
     if len(actions) != F:
         raise ValueError(f"{name}: {len(actions)} actions for {F} frames")
-    if source == "mixture" and clip.mixtures is None:
-        raise ValueError(f"{name} has no mixtures: use keypoints gt or noisy, or a file of them")
-    if source != "detected":
-        return
-    if clip.detections is None:
-        raise ValueError(f"{name} has no detections: use keypoints gt or noisy")
-    shapes = [x.shape for x in clip.detections]
-    if shapes != [(F, joints, 2)] * len(clip.cameras):
-        raise ValueError(f"{name}: detections are {shapes}, need {(F, joints, 2)} per camera")
+    if source == "mixture":
+        _check_2d(name, "mixtures", clip.mixtures, (F, joints, COMPONENTS, 5), len(clip.cameras))
+    if source == "detected":
+        _check_2d(name, "detections", clip.detections, (F, joints, 2), len(clip.cameras))
+
+
+def _check_2d(
+    name: str, what: str, given: Sequence[NDArray[Any]] | None, shape: tuple[int, ...], cameras: int
+) -> None:
+    if given is None:
+        raise ValueError(f"{name} has no {what}: use keypoints gt or noisy")
+    shapes = [x.shape for x in given]
+    if shapes != [shape] * cameras:
+        raise ValueError(f"{name}: {what} are {shapes}, need {shape} per camera")
 
 
 def view_of(clip: Clip, c: int, source: Source, minimum_visible: int) -> View:

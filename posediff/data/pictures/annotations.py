@@ -289,7 +289,13 @@ def numbers(people: Sequence[Named], key: str, *shape: int) -> Array:
     column = finite([entry.get(key) for _, entry in people])
     if column is not None:
         return column
-    where, found = next((w, e.get(key)) for w, e in people if finite([e.get(key)]) is None)
-    what = f"{shape[0]} finite numbers" if shape else "a finite number"
-    shown = f"a list of {len(found)}" if isinstance(found, list) else repr(found)
-    raise ValueError(f"{where}: {key} must be {what}, not {shown}")
+    rows = []  # entries may be nested differently, so each is read alone
+    for where, entry in people:
+        found = entry.get(key)
+        row = finite([found])
+        if row is None:
+            what = f"{shape[0]} finite numbers" if shape else "a finite number"
+            shown = f"a list of {len(found)}" if isinstance(found, list) else repr(found)
+            raise ValueError(f"{where}: {key} must be {what}, not {shown}")
+        rows.append(row)
+    return np.concatenate(rows)

@@ -303,7 +303,7 @@ def _without_copies(
 ) -> NDArray[np.int64]:
     """Ascending rows that suppression within each image keeps."""
     ends, sure = corners(torch.from_numpy(boxes)), torch.from_numpy(scores)
-    kept = []
+    kept = [torch.empty(0, dtype=torch.long)]
     for place in np.unique(picture):
         here = torch.from_numpy(np.flatnonzero(picture == place))
         kept.append(here[oks_nms(overlap(ends[here]), sure[here], threshold)])

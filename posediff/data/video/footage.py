@@ -117,12 +117,12 @@ def _part(
     videos, numbers = _videos(path, images)
     frames = {video: frame_files.frames(folder, x, first) for video, x in videos.items()}
     labelled = np.array([bool(image["is_labeled"]) for image in images], np.bool_)
-    unlabelled = {image["id"] for image in images if not image["is_labeled"]}
+    unlabelled = {str(image["id"]) for image in images if not image["is_labeled"]}
     category = categories[0].get("id", 1) if categories else 1
     people = [
         {"category_id": category, **entry, "id": n}
         for n, entry in enumerate(noted, 1)
-        if entry.get("image_id") not in unlabelled
+        if str(entry.get("image_id")) not in unlabelled
     ]
     if origin:
         _shift(people, origin)

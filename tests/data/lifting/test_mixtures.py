@@ -125,6 +125,7 @@ def test_a_component_without_weight_may_have_any_scale():
 
 def test_files_that_do_not_fit_are_refused(tmp_path):
     path = hdf5(tmp_path / "m.h5", {f"S9/Walking/{CAMERA}": mixture()})
+    hdf5(tmp_path / "joints.h5", {f"S9/Walking/{CAMERA}": mixture()[:, 1:]})
     (tmp_path / "text.h5").write_text("text")
     with h5py.File(tmp_path / "other.h5", "w") as other:
         other.attrs["format"] = "another"
@@ -132,6 +133,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
     for name, options, error, words in (
         ("m.h5", {"name": "Waving"}, ValueError, "S9/Waving/.*no such entry"),
         ("m.h5", {"frames": 7}, ValueError, "6 frames, but the clip has 7"),
+        ("joints.h5", {}, ValueError, "joints.h5: .*16 joints, but the clip has 17"),
         ("m.h5", {"skeleton": "mocap17"}, ValueError, "m.h5: mixtures of h36m17.*mocap17"),
         ("none.h5", {}, FileNotFoundError, "none.h5: no such file"),
         ("text.h5", {}, ValueError, "text.h5: cannot be read"),

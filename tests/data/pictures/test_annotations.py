@@ -233,6 +233,13 @@ def test_a_picture_s_entry_that_cannot_be_used_is_named(two, key, value, message
         read(two)
 
 
+def test_keypoints_may_be_nested_in_some_entries(two):
+    flat = read(two).keypoints
+    keypoints = two.data["annotations"][1]["keypoints"]
+    two.data["annotations"][1]["keypoints"] = np.reshape(keypoints, (-1, 3)).tolist()
+    assert np.array_equal(read(two).keypoints, flat)
+
+
 def test_two_pictures_of_one_id_are_an_error(two):
     two.data["images"].append(two.data["images"][0])
     with pytest.raises(ValueError, match=r"images\[1\]: id 1 is also that of images\[0\]"):

@@ -288,8 +288,9 @@ def test_of_a_detector_s_boxes_that_overlap_the_better_stays_where_asked(two):
     ],
 )
 def test_boxes_that_cannot_be_used_are_named(two, entries, message):
-    with pytest.raises(ValueError, match=message):
-        detected(two, entries)
+    for box_nms in (1.0, 0.5):
+        with pytest.raises(ValueError, match=message):
+            detected(two, entries, box_nms=box_nms)
 
 
 def test_real_detections_and_boxes_of_coco_and_crowdpose_are_read(shared):

@@ -164,6 +164,7 @@ def spoil(document, what):
         "a frame without a name": lambda: images[1].pop("file_name"),
         "an image without id": lambda: images[1].pop("id"),
         "an unknown image": lambda: people[1].update(image_id=77),
+        "a list of images": lambda: people[1].update(image_id=[1]),
         "a track that is a word": lambda: people[1].update(track_id="me"),
         "too few numbers": lambda: people[1]["keypoints"].pop(),
         "a strange flag": lambda: people[1]["keypoints"].__setitem__(2, 5),
@@ -188,6 +189,7 @@ def spoil(document, what):
             "an unknown image",
             r"walk\.json: annotations\[1\] \(id 2\): image_id 77 is not in the fil",
         ),
+        ("a list of images", r"walk\.json: annotations\[1\] .*image_id \[1\] is not in the file"),
         ("a track that is a word", r"walk\.json: annotations\[1\]: track_id 'me' is no integer"),
         ("too few numbers", r"walk\.json: annotations\[1\] .*keypoints must be 51 finite numbers"),
         (

@@ -3,7 +3,7 @@
 import torch
 
 from posediff.diffusion.aggregate import Poses
-from posediff.metrics.collected import TableMetric, rows_by_image
+from posediff.metrics.table_metric import TableMetric, rows_by_image
 
 
 class Means(TableMetric):
