@@ -17,6 +17,7 @@ from typing import Any
 KNOWN = {
     "posediff.diffusion.DDIMSampler",
     "posediff.diffusion.DiffusionModel",
+    "posediff.diffusion.FlowSampler",
     "posediff.diffusion.Process",
     "posediff.diffusion.Regression",
     "posediff.diffusion.RepeatSampler",

@@ -18,6 +18,7 @@ from posediff.diffusion.process import Process
 from posediff.diffusion.sampler import Sampler, Step
 
 Rule = Callable[[Hypotheses], Poses]
+CALIBRATION_DRAWS = 20  # K of the hypotheses that `calibrate` shows to a head
 
 
 class Model(nn.Module, ABC):
@@ -80,6 +81,7 @@ class DiffusionModel(Model):
 
     squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
     every_step: an answer is the mean of the estimates of all steps, not the last one.
+    opposite: hypotheses 2k and 2k+1 have opposite noise (antithetic pairs).
     inference: options of the head that stay free after training.
     """
 
@@ -93,6 +95,7 @@ class DiffusionModel(Model):
         aggregate: Rule = mean,
         hypotheses: int = 1,
         every_step: bool = False,
+        opposite: bool = False,
         squared: bool = False,
         inference: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -101,7 +104,7 @@ class DiffusionModel(Model):
             head.set_inference(**inference)
         self.head, self.process, self.sampler = head, process, sampler
         self.aggregate, self.hypotheses = aggregate, hypotheses
-        self.every_step, self.squared = every_step, squared
+        self.every_step, self.opposite, self.squared = every_step, opposite, squared
 
     @property
     def steps(self) -> int:
@@ -123,7 +126,8 @@ class DiffusionModel(Model):
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
     ) -> Iterator[Step]:
         """Every reverse step of all hypotheses, (B K) ...; encodes once."""
-        noise, schedule = Noise(seed, sample["id"], hypotheses), self.process.schedule
+        noise = Noise(seed, sample["id"], hypotheses, self.opposite)
+        schedule = self.process.schedule
         sampler = self.sampler
         if steps is not None:
             sampler = replace(sampler, steps=steps)
@@ -142,6 +146,10 @@ class DiffusionModel(Model):
             total = total + step.estimate if self.every_step else step.estimate
             answer = total / n if self.every_step else total
             yield self._hypotheses(rearrange(answer, "(b k) ... -> b k ...", k=hypotheses), sample)
+
+    def calibrate(self, samples: Iterable[Sample]) -> None:
+        drawn = (self.sample(sample, CALIBRATION_DRAWS) for sample in samples)
+        self.head.calibrate((h.estimates, h.sample) for h in drawn)
 
     @torch.no_grad()
     def stages(self, sample: Sample, seed: int = 0) -> Iterator[tuple[str, Tensor]]:

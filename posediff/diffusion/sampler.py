@@ -92,6 +92,30 @@ class DDIMSampler(Sampler):
 
 
 @dataclass(frozen=True)
+class FlowSampler(Sampler):
+    """The probability flow in steps that are exact for a Gaussian x_0.
+
+        x_s = x_t + (sigma[t] - sigma[s]) v
+        v   = (x_0 - loc - alpha[t] (x_t - loc)) / (alpha[t] sigma[t])
+
+    v is 0 if x_0 is distributed as the prior, N(loc, scale^2), and then x stays where it is; a step
+    of DDIM moves as if x_0 were one point, and shrinks the spread: to 0.78 of it in 5 steps. The
+    answer is x_0 at the last timestep, so one step answers with the mean.
+    """
+
+    def __call__(
+        self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise
+    ) -> Iterator[Step]:
+        alpha, sigma = process.schedule.alpha, process.schedule.sigma
+        for t, s in pairwise(self.grid(len(process.schedule))):
+            output = denoise(x, torch.full((len(x),), t, device=x.device))
+            x_0, _ = process.estimate(output.value, x, torch.tensor([t]), prior)
+            yield Step(t, x, x_0, x_0 if output.evidence is None else output.evidence)
+            drift = x_0 - prior.loc - alpha[t] * (x - prior.loc)
+            x = x + float((sigma[t] - sigma[s]) / (alpha[t] * sigma[t])) * drift
+
+
+@dataclass(frozen=True)
 class RepeatSampler(Sampler):
     """No process: the prediction, its evidence if there is any, is the next input."""
 

@@ -13,6 +13,7 @@ from posediff.diffusion import (
     Decoded,
     DiffusionModel,
     FlipTest,
+    FlowSampler,
     Noise,
     Output,
     Prior,
@@ -85,6 +86,19 @@ def test_a_sample_draws_the_same_alone_in_company_and_with_more_hypotheses():
     assert not torch.equal(alone[0], alone[1])
     assert not torch.equal(alone, Noise(4, ["b"], 2).normal((2, 4)))
     assert not torch.equal(alone, Noise(2**32 + 3, ["b"], 2).normal((2, 4)))
+
+
+def test_opposite_hypotheses_have_normal_numbers_that_cancel_and_the_same_uniform_ones():
+    noise = Noise(3, ["a", "b"], 4, opposite=True)
+    uniform, normal = noise.uniform((8, 2)), noise.normal((8, 2))
+    assert torch.equal(uniform[::2], uniform[1::2])
+    assert torch.equal(normal[::2], -normal[1::2])
+    assert not torch.equal(normal[0], normal[2])
+    plain = Noise(3, ["a", "b"], 4)
+    assert torch.equal(plain.uniform((8, 2))[::2], uniform[::2])
+    odd = Noise(3, ["a", "b"], 3, opposite=True)
+    assert torch.equal(odd.uniform((6, 2)), uniform[[0, 1, 2, 4, 5, 6]])
+    assert torch.equal(odd.normal((6, 2)), normal[[0, 1, 2, 4, 5, 6]])
 
 
 # --- prior
@@ -211,10 +225,10 @@ def test_a_perfect_network_gives_the_truth_back(name, predicts, eta, order, step
     prior = Prior(PRIOR.loc.double(), PRIOR.scale.double())
     noise = Noise(0, ["a"])
     x = prior.start(process.schedule.alpha[-2], process.schedule.sigma[-2], noise)
-    sampler = DDIMSampler(steps, eta=eta, order=order)
-    found = everything(process, truth, prior, x, sampler, noise)
-    assert len(found) == steps
-    assert torch.allclose(found[-1].estimate, truth, atol=1e-5)
+    for sampler in (DDIMSampler(steps, eta=eta, order=order), FlowSampler(steps)):
+        found = everything(process, truth, prior, x, sampler, noise)
+        assert len(found) == steps
+        assert torch.allclose(found[-1].estimate, truth, atol=1e-5)
 
 
 def test_order_two_is_nearer_to_the_exact_flow_of_a_gaussian():
@@ -236,6 +250,37 @@ def test_order_two_is_nearer_to_the_exact_flow_of_a_gaussian():
         error[order] = float((last.estimate - exact).abs())
     assert error[1] < 0.05
     assert error[2] < error[1] / 3
+
+
+def test_the_flow_keeps_a_gaussian_that_ddim_shrinks():
+    process, prior = (
+        Process(cosine(50)),
+        Prior(torch.ones(9, 1).double(), 2 * torch.ones(9, 1).double()),
+    )
+    alpha = process.schedule.alpha
+
+    def denoise(x, t):
+        return Output(1 + process.schedule.at(t, x)[0] * (x - 1))  # of x_0 distributed as the prior
+
+    x = torch.linspace(-3, 5, 9)[:, None].double()
+    for steps in (1, 2, 5, 10):
+        flow = list(FlowSampler(steps)(process, denoise, x, prior, Noise(0, ["a"])))
+        for step in flow:
+            assert torch.allclose(step.x_t, x, atol=1e-10)
+            assert torch.allclose(step.estimate, 1 + alpha[step.t] * (x - 1), atol=1e-10)
+        *_, ddim = DDIMSampler(steps)(process, denoise, x, prior, Noise(0, ["a"]))
+        shrunk = ((ddim.estimate - 1) / (x - 1))[[0, -1]]
+        moves = [math.acos(alpha[t]) for t in [*flow_times(flow), -1]]
+        factor = math.prod(math.cos(a - b) for a, b in itertools.pairwise(moves)) * alpha[49]
+        assert torch.allclose(
+            shrunk,
+            torch.full_like(shrunk, factor / alpha[49] if steps > 1 else float(alpha[49])),
+            rtol=2e-2,
+        )
+
+
+def flow_times(steps):
+    return [step.t for step in steps]
 
 
 def test_repeating_hands_the_evidence_back():
