@@ -50,6 +50,22 @@ class Skeleton:
             raise ValueError(f"skeleton {self.name} has no root joint")
         return poses - poses[..., [self.root], :]
 
+    @cached_property
+    def paths(self) -> Tensor:
+        """The bones between the root and each joint of a tree, as a matrix (J, E) of 0 and 1."""
+        found = torch.zeros(len(self.joints), len(self.edges))
+        for e, (inner, outer) in enumerate(self.edges):
+            found[outer] = found[inner]
+            found[outer, e] = 1
+        return found
+
+    def stretched(self, poses: Tensor, factors: Tensor) -> Tensor:
+        """Poses (..., J, D) whose bones are `factors` (..., E) times as long, in their directions
+        and with the root where it was. Raises ValueError if there is no root joint."""
+        inner, outer = (list(ends) for ends in zip(*self.edges, strict=True))
+        root, bones = poses - self.rooted(poses), poses[..., outer, :] - poses[..., inner, :]
+        return root + self.paths.to(bones) @ (factors[..., None] * bones)
+
     def adjacency(self) -> Tensor:
         """Bones as a matrix (J, J) of 0 and 1, symmetric, with a zero diagonal."""
         a, (i, j) = torch.zeros(len(self.joints), len(self.joints)), zip(*self.edges, strict=True)

@@ -23,10 +23,11 @@ class Lens(NamedTuple):
         return np.asarray(self.focal * points[..., :2] / points[..., 2:] + middle)
 
 
-def looking(way: Array, roll: float) -> Array:
-    """Rotation world -> camera of a camera that looks along `way`, rolled by `roll` radians."""
+def looking(way: Array, roll: float | Array) -> Array:
+    """Rotation world -> camera (..., 3, 3) of a camera that looks along `way` (..., 3), rolled by
+    `roll` radians, a number or (..., 1)."""
     ahead = unit(way)
     level = unit(np.cross(ahead, (0.0, 0.0, 1.0)))
     below = np.cross(ahead, level)
     right = np.cos(roll) * level + np.sin(roll) * below
-    return np.stack([right, np.cross(ahead, right), ahead])
+    return np.stack([right, np.cross(ahead, right), ahead], -2)

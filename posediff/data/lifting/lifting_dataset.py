@@ -26,10 +26,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from posediff.data import random
+from posediff.data.lifting import drawn_views
 from posediff.data.lifting.detector import DetectorNoise, chosen, point_mixture
 from posediff.data.lifting.views import Clip, Source, View, check, view_of
 from posediff.data.lifting.windows import Windows
 from posediff.diffusion.choices import one_of
+from posediff.pose.camera import Camera
 from posediff.pose.layout import DETECTED, MISSING
 from posediff.pose.mirror import mirror_sample
 from posediff.pose.mixture import FLOOR
@@ -37,7 +39,7 @@ from posediff.pose.skeleton import skeleton as skeleton_named
 from posediff.sample import fold, take, where
 from posediff.truth import Truth
 
-MIRROR, COMPONENT, START = 1, 2, 3  # what is drawn: the first part of the key of a draw
+MIRROR, COMPONENT, START, VIEW = 1, 2, 3, 4  # what is drawn: the first part of the key of a draw
 
 
 class LiftingOptions(TypedDict, total=False):
@@ -67,6 +69,8 @@ class LiftingDataset(Dataset[dict[str, Any]]):
                  camera-frames that single frames leave out, but they are not valid in it
     answers      all frames of windows that follow each other, or the centre of windows around every
                  frame, for models that predict the middle one alone
+    views        fixed, the cameras of the clips; turned or free, drawn for every training sample
+                 (posediff/data/lifting/drawn_views.py)
     count_overlap   repeated frames and padding of windows are valid each time, an error of
                  released evaluations
     name, label  of the data set, and of its 2D, in results; about: more entries of `summary`
@@ -89,38 +93,47 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         window: int = 1,
         answers: Literal["all", "centre"] = "all",
         count_overlap: bool = False,
+        views: Literal["fixed", "turned", "free"] = "fixed",
         name: str = "",
         about: Mapping[str, Any] | None = None,
     ) -> None:
         one_of("dataset.component", component, ("heaviest", "sample"))
         one_of("dataset.keypoints", keypoints, get_args(Source))
         one_of("dataset.answers", answers, ("all", "centre"))
+        one_of("dataset.views", views, drawn_views.VIEWS)
+        if views != "fixed" and keypoints not in ("gt", "noisy"):
+            raise ValueError(
+                f"dataset.views={views} has no 2D of {label or keypoints}: set dataset.keypoints "
+                "to gt or noisy"
+            )
         self.name = name
         self.skeleton = skeleton_named(skeleton)
         self.source, self.label, self.about = keypoints, label or keypoints, about or {}
         self.noise = noise or DetectorNoise()
         self.seed, self.training, self.mirror, self.component = seed, training, mirror, component
         self.epoch, self.count_overlap = 0, count_overlap
+        self.views = views if training else "fixed"
+        self.minimum_visible = minimum_visible
 
         if not clips:
             raise ValueError("no clips: look at the data folder, the split and the subjects")
         for clip in clips:
             check(clip, len(self.skeleton.joints), keypoints)
         pairs = [(clip, c) for clip in clips for c in range(len(clip.cameras))]
-        views = [view_of(clip, c, keypoints, minimum_visible) for clip, c in pairs]
+        least = minimum_visible if self.views == "fixed" else 0
+        seen = [view_of(clip, c, keypoints, least) for clip, c in pairs]
         if window == 1:
-            views = [View(*(column[view.counts] for column in view)) for view in views]
-        self.rows = View(*(torch.cat(column) for column in zip(*views, strict=True)))
-        windows = Windows.over([len(v.frame) for v in views], window, answers == "centre")
+            seen = [View(*(column[view.counts] for column in view)) for view in seen]
+        self.rows = View(*(torch.cat(column) for column in zip(*seen, strict=True)))
+        windows = Windows.over([len(v.frame) for v in seen], window, answers == "centre")
         self.windows = windows.with_any(self.rows.counts)
         valid = [
             len(clip.world) if clip.valid is None else int(clip.valid.sum()) for clip, _ in pairs
         ]
         self.left_out = sum(valid) - int(self.rows.counts.sum())
 
-        cameras = [clip.cameras[c] for clip, c in pairs]
-        self.intrinsics = torch.stack([camera.intrinsics.float() for camera in cameras])
-        self.sizes = torch.stack([camera.size.float() for camera in cameras])
+        cameras = zip(*(clip.cameras[c] for clip, c in pairs), strict=True)
+        self.cameras = Camera(*(torch.stack(part).float() for part in cameras))
         self.actions = [clip.actions() for clip, _ in pairs]
         self.origins = {
             "subject": [clip.subject for clip, _ in pairs],
@@ -152,8 +165,11 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         keys = random.keys(self.seed, view_keys.repeat(F), frame.flatten().numpy(), epoch)
         sample = self._frames(rows.flatten(), view.repeat_interleave(F), keys)
         if F > 1:
+            sample = fold(sample, F)
             valid = (valid | self.count_overlap) & self.rows.counts[rows]
-            sample = fold(sample, F) | {"frames_valid": valid.float()}
+            if self.views != "fixed":
+                valid &= sample["visible"].sum(-1) >= self.minimum_visible
+            sample["frames_valid"] = valid.float()
 
         views, names = view.tolist(), frame[:, self.windows.named_by].tolist()
         origins = {key: [column[v] for v in views] for key, column in self.origins.items()}
@@ -173,14 +189,18 @@ class LiftingDataset(Dataset[dict[str, Any]]):
 
     def _frames(self, rows: Tensor, view: Tensor, keys: NDArray[np.uint64]) -> dict[str, Any]:
         """The tensors of single frames, by row, view and key (N,)."""
-        row, size = View(*(column[rows] for column in self.rows)), self.sizes[view]
+        row = View(*(column[rows] for column in self.rows))
+        camera = Camera(*(part[view] for part in self.cameras))
+        if self.views != "fixed":
+            u = _uniform(VIEW, keys[:: self.windows.window], drawn_views.numbers(self.skeleton))
+            row, camera = drawn_views.draw(self.views, row, camera, u, self.skeleton)
         return {
             "keypoints": row.keypoints,
-            **self._evidence(row, size[:, 0], keys),
+            **self._evidence(row, camera.size[:, 0], keys),
             "target_2d": row.target,
             "visible": row.visible.float(),
-            "camera": self.intrinsics[view],
-            "image_size": size,
+            "camera": camera.intrinsics,
+            "image_size": camera.size,
         }
 
     def _evidence(self, row: View, width: Tensor, keys: NDArray[np.uint64]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def mocap(
     sources: Sequence[str] | None = None,
     test: Sequence[str] | None = None,
     skeleton: str = "mocap17",
+    views: Literal["fixed", "turned", "free"] = "fixed",
     **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
     """The samples of a split.
@@ -72,6 +73,7 @@ def mocap(
         keypoints="mixture" if is_file(keypoints) else cast(Source, keypoints),
         label=keypoints,
         training=split == "train",
+        views=views,
         **options,
     )
 

@@ -32,6 +32,7 @@ def synthetic(
     clips: int | None = None,
     length: int = 100,
     skeleton: str = "h36m17",
+    views: Literal["fixed", "turned", "free"] = "fixed",
     **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
     """The samples of a split: `clips` clips (None: 208 of train, 39 of validation, 52 of test),
@@ -50,6 +51,7 @@ def synthetic(
         skeleton=skeleton,
         keypoints=keypoints,
         training=split == "train",
+        views=views,
         **options,
     )
 

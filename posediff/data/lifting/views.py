@@ -88,8 +88,7 @@ def view_of(clip: Clip, c: int, source: Source, minimum_visible: int) -> View:
         target = torch.tensor(clip.annotated[c], dtype=torch.float64)
     F, J, _ = keypoints.shape
     points, scores, mixtures = torch.empty(F, 0, 2), torch.empty(F, 0), torch.empty(F, 0)
-    inside = ((target >= -0.5) & (target < camera.size - 0.5)).all(-1)
-    visible = inside & (keypoints[..., 2] > 0)
+    visible = in_image(keypoints, target, camera.size)
     if source == "detected" and clip.detections is not None:
         points = torch.tensor(clip.detections[c], dtype=torch.float32)
         given = clip.detection_scores
@@ -103,3 +102,10 @@ def view_of(clip: Clip, c: int, source: Source, minimum_visible: int) -> View:
         counts &= torch.from_numpy(clip.valid)
     frame, keypoints, target = torch.arange(F), keypoints.float(), target.float()
     return View(keypoints, target, visible, frame, points, scores, mixtures, counts)
+
+
+def in_image(keypoints: Tensor, target: Tensor, size: Tensor) -> Tensor:
+    """Which joints (..., J) are in front of the camera and within an image of `size` (..., 2)."""
+    size = size.unsqueeze(-2)
+    inside = ((target >= -0.5) & (target < size - 0.5)).all(-1)
+    return inside & (keypoints[..., 2] > 0)
