@@ -31,6 +31,8 @@ def main(cfg: Any) -> None:
     size = engine.samples_of(cfg.eval.batch_size, model)
     if not cfg.resume:
         initialise(cfg, model)
+    if cfg.backbone.frozen:
+        freeze(cfg, model)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(
         f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
@@ -69,6 +71,18 @@ def initialise(cfg: Any, model: Model) -> None:
     if cfg.task.begin is not None:
         for source, at in cfg.task.begin_parts.items():
             checkpoint.load_part(model, at, Path(cfg.task.begin), source)
+
+
+def freeze(cfg: Any, model: Model) -> None:
+    """Freeze the pretrained part. Raises ValueError if there is none, or its weights are random."""
+    backbone = model.head.pretrained
+    if backbone is None:
+        raise ValueError(f"backbone.frozen: {cfg.task.method} has no backbone, leave it out")
+    if cfg.backbone.weights is None and cfg.task.begin is None:
+        raise ValueError(
+            "backbone.frozen=true would keep random weights: set backbone.weights or task.begin"
+        )
+    backbone.freeze()
 
 
 def groups(cfg: Any, model: Model) -> list[dict[str, Any]]:
