@@ -70,6 +70,13 @@ class Backbone(nn.Module, ABC):
         return 0
 
 
+def frame_rows(clips: Input) -> Input:
+    """Frames (B, F, ...), or their maps, as images (B F, ...)."""
+    if isinstance(clips, Tensor):
+        return clips.flatten(0, 1)
+    return {name: x.flatten(0, 1) for name, x in clips.items()}
+
+
 class Pyramid(nn.Module):
     """Feature maps of several strides, finest first, as one of the finest: 1x1, add up, 3x3.
 

@@ -67,6 +67,7 @@ class MoveNet(Backbone):
 
     def maps(self, image: Tensor) -> list[Tensor]:
         """x_32 (B, 1280, ..), the last block at stride 16 with y_16, y_8, y_4."""
+        image = image.contiguous(memory_format=torch.channels_last)  # twice as fast on a CPU
         x, outputs = functional.relu6(self.stem(image), inplace=True), list[Tensor]()
         for block in self.blocks:
             x = block(x)
