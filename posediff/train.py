@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import checkpoint, config, engine, feature_cache, tree
+from posediff import checkpoint, config, engine, feature_cache, shipped, tree
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.nn import weights
@@ -72,7 +72,7 @@ def initialise(cfg: Any, model: Model) -> None:
         print(weights.load(backbone, cfg.backbone.weights))
     if cfg.task.begin is not None:
         for source, at in cfg.task.begin_parts.items():
-            checkpoint.load_part(model, at, Path(cfg.task.begin), source)
+            checkpoint.load_part(model, at, shipped.find(cfg.task.begin), source)
 
 
 def freeze(cfg: Any, model: Model) -> None:
