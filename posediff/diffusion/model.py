@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from posediff.diffusion.aggregate import Hypotheses, Poses, mean
 from posediff.diffusion.head import Context, Head, RegressionHead, Sample, TaskHead
 from posediff.diffusion.noise import Noise
+from posediff.diffusion.prior import Prior
 from posediff.diffusion.process import Process
 from posediff.diffusion.sampler import Sampler, Step
 
@@ -22,12 +23,13 @@ Rule = Callable[[Hypotheses], Poses]
 
 class Model(nn.Module, ABC):
     """`aggregate` and `hypotheses` (K) are the defaults of inference. `trained_on` are the options
-    of the data set that a loaded model was trained on.
+    of the data set that a loaded model was trained on. `sampler` makes the steps of a diffusion.
     """
 
     head: Head
     aggregate: Rule
     hypotheses: int
+    sampler: Sampler | None = None
     trained_on: Mapping[str, Any] = MappingProxyType({})
 
     @property
@@ -36,8 +38,9 @@ class Model(nn.Module, ABC):
         return 1
 
     @abstractmethod
-    def loss(self, sample: Sample) -> Tensor:
-        """The training loss of a batch, a scalar."""
+    def loss(self, sample: Sample, *, aligned: float = 0.0) -> Tensor:
+        """The training loss of a batch, a scalar. `aligned` is the share of its rows that are
+        trained on states made of the model's own answers; only a diffusion has states."""
 
     @abstractmethod
     def answers(
@@ -63,8 +66,8 @@ class Model(nn.Module, ABC):
         by default."""
         return iter(())
 
-    def forward(self, sample: Sample) -> Tensor:  # so that DDP wraps the loss
-        return self.loss(sample)
+    def forward(self, sample: Sample, aligned: float = 0.0) -> Tensor:  # so that DDP wraps the loss
+        return self.loss(sample, aligned=aligned)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         """Measure errors on held-out samples, after training. Nothing, by default."""
@@ -84,6 +87,7 @@ class DiffusionModel(Model):
     """
 
     head: TaskHead
+    sampler: Sampler
 
     def __init__(
         self,
@@ -107,32 +111,54 @@ class DiffusionModel(Model):
     def steps(self) -> int:
         return self.sampler.steps
 
-    def loss(self, sample: Sample, noise: Noise | None = None) -> Tensor:
+    def loss(self, sample: Sample, noise: Noise | None = None, *, aligned: float = 0.0) -> Tensor:
+        """Self-aligned rows (Ji et al., DDP, ICCV 2023): x_t is diffused from the model's own
+        answer, as every state of inference after the first is; the goal stays the truth."""
         noise = noise or Noise.plain()
         context, x_0 = self.head.encode(sample), self.head.target(sample)
         prior = self.head.prior(context, noise)
         t = self.process.draw(len(x_0), noise)
         e = prior.noise(noise)
-        x_t = self.process.diffuse(x_0, e, t, prior)
-        goal = x_0 if self.process.predicts == "x_0" else e
+        clean = x_0
+        if aligned > 0:
+            own = self._first_answer(context, prior, noise)
+            rows = noise.uniform((len(x_0),)).to(x_0.device) < aligned
+            clean = torch.where(rows.view(-1, *[1] * (x_0.ndim - 1)), own, x_0)
+        x_t = self.process.diffuse(clean, e, t, prior)
+        goal = self.process.goal(x_0, clean, e, t)
         loss = self.head.loss(x_t, t, goal, context, sample).mean()
         return loss.square() / 2 if self.squared else loss
+
+    @torch.no_grad()
+    def _first_answer(self, context: Context, prior: Prior, noise: Noise) -> Tensor:
+        """The x_0 of the first step of inference, (B, ...), by the head in evaluation mode. Later
+        steps hardly move it, and each would cost another call."""
+        training = self.head.training
+        self.head.eval()
+        first = next(self._steps(self.sampler, context, prior, noise))
+        self.head.train(training)
+        return first.x_0
+
+    def _steps(
+        self, sampler: Sampler, context: Context, prior: Prior, noise: Noise
+    ) -> Iterator[Step]:
+        schedule = self.process.schedule
+        t = sampler.grid(len(schedule))[0]
+        x = prior.start(schedule.alpha[t], schedule.sigma[t], noise)
+        yield from sampler(
+            self.process, lambda x, t: self.head.denoise(x, t, context), x, prior, noise
+        )
 
     @torch.no_grad()
     def trajectory(
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
     ) -> Iterator[Step]:
         """Every reverse step of all hypotheses, (B K) ...; encodes once."""
-        noise, schedule = Noise(seed, sample["id"], hypotheses), self.process.schedule
-        sampler = self.sampler
+        noise, sampler = Noise(seed, sample["id"], hypotheses), self.sampler
         if steps is not None:
             sampler = replace(sampler, steps=steps)
         context = repeated(self.head.encode(sample), hypotheses)
-        prior, t = self.head.prior(context, noise), sampler.grid(len(schedule))[0]
-        x = prior.start(schedule.alpha[t], schedule.sigma[t], noise)
-        yield from sampler(
-            self.process, lambda x, t: self.head.denoise(x, t, context), x, prior, noise
-        )
+        yield from self._steps(sampler, context, self.head.prior(context, noise), noise)
 
     def answers(
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
@@ -159,7 +185,7 @@ class Regression(Model):
         super().__init__()
         self.head, self.aggregate, self.hypotheses = head, mean, 1
 
-    def loss(self, sample: Sample) -> Tensor:
+    def loss(self, sample: Sample, *, aligned: float = 0.0) -> Tensor:
         return self.head.loss(self.head(sample), sample).mean()
 
     @torch.no_grad()
