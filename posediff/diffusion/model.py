@@ -37,6 +37,20 @@ class Model(nn.Module, ABC):
         """Number of network calls per answer, by default."""
         return 1
 
+    @property
+    def timesteps(self) -> tuple[int, ...]:
+        """Those of the steps of a diffusion, by default."""
+        return ()
+
+    def starts(self, sample: Sample) -> list[Sampler]:
+        """The sampler, and it with other starts, as far as the head can start there. None, if there
+        are no steps."""
+        return []
+
+    def ends(self, sample: Sample) -> list[Sampler]:
+        """The sampler, and it with other ends. None, if there are no steps."""
+        return []
+
     @abstractmethod
     def loss(self, sample: Sample, *, aligned: float = 0.0) -> Tensor:
         """The training loss of a batch, a scalar. `aligned` is the share of its rows that are
@@ -110,6 +124,20 @@ class DiffusionModel(Model):
     @property
     def steps(self) -> int:
         return self.sampler.steps
+
+    @property
+    def timesteps(self) -> tuple[int, ...]:
+        return tuple(self.sampler.grid(len(self.process.schedule))[:-1])
+
+    @torch.no_grad()
+    def starts(self, sample: Sample) -> list[Sampler]:
+        """A start that is drawn needs a sigma near 1, so it stays as it is."""
+        prior = self.head.prior(self.head.encode(sample), Noise(0, sample["id"]))
+        known = prior.init is not None
+        return [self.sampler, *self.sampler.starts(len(self.process.schedule) if known else 0)]
+
+    def ends(self, sample: Sample) -> list[Sampler]:
+        return [self.sampler, *self.sampler.ends(len(self.process.schedule))]
 
     def loss(self, sample: Sample, noise: Noise | None = None, *, aligned: float = 0.0) -> Tensor:
         """Self-aligned rows (Ji et al., DDP, ICCV 2023): x_t is diffused from the model's own
