@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from posediff import checkpoint, shipped, tree
+from posediff import checkpoint, shipped, start, tree
 from posediff.command import CONF, expected_errors, one_line
 from posediff.diffusion import Model, Regression
 from posediff.diffusion.model import Rule
@@ -166,6 +166,7 @@ def _as_trained(primary: str, saved: Mapping[str, Any], given: Sequence[str], fo
                     "it out, or train a model for another"
                 )
             cfg.dataset[key] = made_for
+    start.use(cfg, saved, keys)
     return cfg
 
 

@@ -59,6 +59,7 @@ def main(cfg: Any) -> None:
         config.model_config(cfg, model_tree),
         cfg.resume,
         cfg.eval.better,
+        engine.self_aligned(trainer["self_aligned"]),
     )
     calibrate(cfg, folder / "checkpoints/best", held_out, size)
     monitor = cfg.eval.monitor

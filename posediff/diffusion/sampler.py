@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -26,25 +26,41 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """`steps` network calls, spaced evenly below `start` (exclusive)."""
+    """`steps` network calls at timesteps in end .. start - 1, evenly spaced. `start` None is the
+    whole schedule."""
 
     steps: int = 4
     start: int | None = None
     spacing: Literal["trailing", "leading"] = "trailing"
+    end: int = 0
 
     def __post_init__(self) -> None:
         one_of("sampler.spacing", self.spacing, ("trailing", "leading"))
+        if self.end < 0:
+            raise ValueError(f"sampler.end must be 0 or more, got {self.end}")
 
     def grid(self, total: int) -> list[int]:
         """Falling timesteps, then -1, the clean end."""
-        n, start = self.steps, total if self.start is None else self.start
-        if self.spacing == "trailing":
-            grid = [start * (i + 1) // n - 1 for i in reversed(range(n))]
-        else:
-            grid = [start * i // n for i in reversed(range(n))]
-        if not grid or grid[0] >= total or any(a <= b for a, b in pairwise([*grid, -1])):
-            raise ValueError(f"sampler timesteps {grid} do not fall from below {total} to -1")
+        n, last = self.steps, -1 if self.spacing == "trailing" else 0
+        span = (total if self.start is None else self.start) - self.end
+        grid = [self.end + span * (i - last) // n + last for i in reversed(range(n))]
+        falls = all(a > b for a, b in pairwise(grid))
+        if not grid or grid[0] >= total or grid[-1] < self.end or not falls:
+            raise ValueError(
+                f"sampler timesteps {grid} do not fall from below {total} to {self.end}"
+            )
         return [*grid, -1]
+
+    def starts(self, total: int) -> list[Self]:
+        """This sampler from every eighth of the schedule."""
+        every = (total * i // 8 for i in range(1, 9))
+        return [replace(self, start=s) for s in every if s - self.end >= self.steps]
+
+    def ends(self, total: int) -> list[Self]:
+        """This sampler down to every quarter of the way from its start to 0."""
+        start = total if self.start is None else self.start
+        every = (start * i // 4 for i in range(4))
+        return [replace(self, end=e) for e in every if start - e >= self.steps]
 
     @abstractmethod
     def __call__(

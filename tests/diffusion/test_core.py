@@ -186,6 +186,7 @@ def test_a_clipped_estimate_stays_near_loc_and_its_noise_follows():
         (lambda: Process(cosine(50), train_t=50), r"train_t must be in 0 \.\. 49, got 50"),
         (lambda: DDIMSampler(spacing="trailling"), r"sampler\.spacing must be one of trailing, "),
         (lambda: RepeatSampler(spacing="even"), r"sampler\.spacing must be one of trailing, "),
+        (lambda: DDIMSampler(end=-1), r"sampler\.end must be 0 or more, got -1"),
         (lambda: DDIMSampler(order=3), r"sampler\.order must be 1 or 2, got 3"),
         (
             lambda: Prior(PRIOR.loc, PRIOR.scale, PRIOR.loc, "x_1"),
@@ -211,8 +212,25 @@ def test_the_grids_have_the_stated_timesteps():
     for steps in range(1, 51):
         for spacing in ("trailing", "leading"):
             assert len(DDIMSampler(steps, spacing=spacing).grid(50)) == steps + 1
-    with pytest.raises(ValueError, match="timesteps"):
-        DDIMSampler(60).grid(50)
+    assert DDIMSampler(4, start=500, end=100).grid(1000) == [499, 399, 299, 199, -1]
+    assert DDIMSampler(4, start=500, end=100, spacing="leading").grid(1000)[:4] == [
+        400, 300, 200, 100
+    ]  # fmt: skip
+    assert DDIMSampler(1, start=500, end=400).grid(1000) == [499, -1]
+    for sampler in (DDIMSampler(60), DDIMSampler(4, start=20, end=17)):
+        with pytest.raises(ValueError, match="timesteps"):
+            sampler.grid(50)
+
+
+def test_other_starts_and_ends_have_room_for_the_steps():
+    sampler = DDIMSampler(4, start=30)
+    assert [s.start for s in sampler.starts(40)] == [5, 10, 15, 20, 25, 30, 35, 40]
+    assert [s.start for s in replace(sampler, end=10).starts(40)] == [15, 20, 25, 30, 35, 40]
+    assert [s.end for s in sampler.ends(40)] == [0, 7, 15, 22]
+    assert [s.end for s in DDIMSampler(8).ends(12)] == [0, 3]
+    for steps in range(1, 9):
+        every = [*DDIMSampler(steps).starts(40), *DDIMSampler(steps).ends(40)]
+        assert all(len(sampler.grid(40)) == steps + 1 for sampler in every)
 
 
 CASES = list(itertools.product(SCHEDULES, ["x_0", "noise"], [0.0, 0.5, 1.0], [1, 2], [1, 3, 7]))
