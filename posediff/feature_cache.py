@@ -33,7 +33,7 @@ BATCH = 8  # samples: larger batches leave the processor's cache
 SAMPLES = "samples.pt"
 
 
-class CachedView(NamedTuple):
+class StoredView(NamedTuple):
     """The samples of one epoch."""
 
     maps: dict[str, NDArray[np.float16]]  # on disk, (N, [F,] C, H, W)
@@ -45,7 +45,7 @@ class CachedSamples:
     """A data set (`engine.Samples`) with maps in place of pixels, {"0": (B, [F,] C, H, W), ..}.
     Epoch e has view e modulo their number."""
 
-    def __init__(self, views: list[CachedView]) -> None:
+    def __init__(self, views: list[StoredView]) -> None:
         self.views, self.epoch = views, 0
 
     def __len__(self) -> int:
@@ -98,7 +98,7 @@ def key(backbone: Backbone, options: Mapping[str, Any]) -> str:
     about = {"version": VERSION, "backbone": type(backbone).__name__, **options}
     digest = sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for name, x in backbone.state_dict().items():
-        if not name.startswith(backbone.optional):
+        if not name.startswith(backbone.learning):
             digest.update(name.encode())
             digest.update(x.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -142,7 +142,7 @@ def new_files(
     ]
 
 
-def read(folder: Path) -> CachedView:
+def read(folder: Path) -> StoredView:
     """A view. Raises ValueError if a file of it is damaged."""
     try:
         held = torch.load(folder / SAMPLES, weights_only=True)
@@ -151,7 +151,7 @@ def read(folder: Path) -> CachedView:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         why = str(error).partition("\n")[0]
         raise ValueError(f"{folder}: damaged ({why}); remove it, to compute it again") from None
-    return CachedView(maps, held["pixels"], held["samples"])
+    return StoredView(maps, held["pixels"], held["samples"])
 
 
 @contextmanager

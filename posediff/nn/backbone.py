@@ -20,7 +20,7 @@ class Backbone(nn.Module, ABC):
     """A network from crops to features of stride 4.
 
     `mean` and `std` belong to the weights: images are (RGB 0..255 - mean) / std. `optional` names
-    the layers of `join`: a public weight file may lack them, and they keep their values then.
+    layers of `join`: a public weight file may lack them, and they keep their values then.
     """
 
     channels: int
@@ -45,18 +45,23 @@ class Backbone(nn.Module, ABC):
         return self.join(self.maps(image) if isinstance(image, Tensor) else [*image.values()])
 
     def freeze(self) -> None:
-        """Keep all layers but those of `join` as they are: no gradients, evaluation mode."""
+        """Keep all layers but `learning` as they are: no gradients, evaluation mode."""
         self.frozen = True
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name.startswith(self.optional))
+            parameter.requires_grad_(name.startswith(self.learning))
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
         for name, child in self.named_children():
-            if self.frozen and not name.startswith(self.optional):
+            if self.frozen and not name.startswith(self.learning):
                 child.eval()
         return self
+
+    @property
+    def learning(self) -> tuple[str, ...]:
+        """Prefixes of the names of what learns in a frozen backbone."""
+        return self.optional
 
     def bare(self) -> "Backbone":
         """This backbone without layers that only upsample its features to stride 4, if it has any.

@@ -67,17 +67,32 @@ class MoveNet(Backbone):
 
     def maps(self, image: Tensor) -> list[Tensor]:
         """x_32 (B, 1280, ..), the last block at stride 16 with y_16, y_8, y_4."""
+        return self.after(self.before(image, len(self.blocks)))
+
+    def before(self, image: Tensor, block: int) -> dict[int, Tensor]:
+        """What the network reads from the first blocks, by their index: outputs of TAPS and RICH
+        below `block`, and the output of the last of them."""
         image = image.contiguous(memory_format=torch.channels_last)  # twice as fast on a CPU
-        x, outputs = functional.relu6(self.stem(image), inplace=True), list[Tensor]()
-        for block in self.blocks:
-            x = block(x)
-            outputs.append(x)
-        deep = functional.relu6(self.last(x), inplace=True)
+        outputs = {-1: functional.relu6(self.stem(image), inplace=True)}
+        return self._through(outputs, block)
+
+    def after(self, outputs: Mapping[int, Tensor]) -> list[Tensor]:
+        """The maps from the outputs of `before`."""
+        outputs = self._through(dict(outputs), len(self.blocks))
+        deep = functional.relu6(self.last(outputs[len(self.blocks) - 1]), inplace=True)
         y, merged = self.lateral[0](deep), list[Tensor]()
         for lateral, merge, tap in zip(self.lateral[1:], self.merge, TAPS, strict=True):
             y = merge(upsampled(y, outputs[tap]) + lateral(outputs[tap]))
             merged.append(y)
         return [deep, torch.cat([outputs[RICH], merged[0]], 1), *merged[1:]]
+
+    def _through(self, outputs: dict[int, Tensor], end: int) -> dict[int, Tensor]:
+        """The outputs with those of the blocks from the last one on, up to `end`."""
+        first = max(outputs)
+        x = outputs[first]
+        for i in range(first + 1, end):
+            outputs[i] = x = self.blocks[i](x)
+        return {i: x for i, x in outputs.items() if i in (*TAPS, RICH, end - 1)}
 
     def join(self, maps: Sequence[Tensor]) -> Tensor:
         return maps[-1]
@@ -99,17 +114,38 @@ class Thunder(MoveNet):
 
         z_32 = relu 1x1 x_32,   z_s = relu 3x3 ( up(z_2s) + 1x1 maps_s )      s = 16, 8, 4
 
-    `features`: channels of z.
+    features: channels of z. learned: the number of blocks, counted from the last, that learn with
+    the layers after them also if the backbone is frozen; 0: none, nor those layers.
     """
 
     optional = ("pyramid",)
 
-    def __init__(self, features: int = 64) -> None:
+    def __init__(self, features: int = 64, learned: int = 0) -> None:
         super().__init__(THUNDER, {})
-        self.channels = features
+        if not 0 <= learned < len(self.blocks):
+            most = len(self.blocks) - 1
+            raise ValueError(f"backbone.network.learned must be in 0..{most}, got {learned}")
+        self.channels, self.first_learned = features, len(self.blocks) - learned
         self.pyramid = TopDown((DEEP, self.rich + MERGED[1], *MERGED[2:]), features)
 
+    @property
+    def learning(self) -> tuple[str, ...]:
+        if self.first_learned == len(self.blocks):
+            return self.optional
+        blocks = range(self.first_learned, len(self.blocks))
+        return (*self.optional, "last", "lateral", "merge", *(f"blocks.{i}." for i in blocks))
+
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """Of the layers that do not learn: the maps of MoveNet, or outputs of its first blocks."""
+        if self.first_learned == len(self.blocks):
+            return super().maps(image)
+        return list(self.before(image, self.first_learned).values())
+
     def join(self, maps: Sequence[Tensor]) -> Tensor:
+        if self.first_learned < len(self.blocks):
+            read = [i for i in (*sorted(TAPS), RICH) if i < self.first_learned]
+            indices = sorted({*read, self.first_learned - 1})
+            maps = self.after(dict(zip(indices, maps, strict=True)))
         return self.pyramid(maps)
 
 

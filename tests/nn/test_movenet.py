@@ -70,3 +70,24 @@ def test_deeper_layers_have_more_layers_above(backbone):
     above = [backbone.layers_above(name) for name in names]
     assert above == [18, 17, 1, 0]
     assert backbone.layers_above("pyramid.smooth.0.weight") == 0
+
+
+@pytest.mark.parametrize("learned", [1, 4, 7, 12, 16])
+def test_the_features_are_the_same_however_many_blocks_learn(learned):
+    torch.manual_seed(0)
+    image = torch.randn(2, 3, 64, 96)
+    whole, part = Thunder(8).eval(), Thunder(8, learned).eval()
+    part.load_state_dict(whole.state_dict())
+    assert torch.allclose(part(image), whole(image), atol=1e-6)
+    part.freeze()
+    part.train()(image).sum().backward()
+    for name, p in part.named_parameters():
+        block = int(name.split(".")[1]) if name.startswith("blocks.") else -1
+        own = block >= 17 - learned or not name.startswith(("blocks.", "stem."))
+        assert p.requires_grad is own, name
+        assert (p.grad is not None) is own, name
+
+
+def test_more_blocks_than_there_are_cannot_learn():
+    with pytest.raises(ValueError, match=r"backbone\.network\.learned must be in 0\.\.16, got 17"):
+        Thunder(8, 17)
