@@ -5,8 +5,8 @@
     maps of the heads      y_4 -> depthwise 3x3, 1x1, relu, 1x1
 
 Batch norms are folded into the convolutions; `up` is bilinear. Entries are named as in the weight
-files movenet_thunder.safetensors and movenet_multipose.safetensors. Maps are channels_last, which is
-up to twice as fast on a CPU.
+files movenet_thunder.safetensors and movenet_multipose.safetensors. Maps are channels_last, which
+is up to twice as fast on a CPU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ STAGES = (  # blocks, stride, expansion, channels at width 1
     (1, 1, 6, 320),
 )
 TAPS = (9, 5, 2)  # blocks that the pyramid reads, at stride 16, 8, 4
-RICH = 12  # the last block at stride 16
+TOPS = (12, 5, 2)  # the last blocks at stride 16, 8, 4
 DEEP = 1280  # channels of x_32
 MERGED = (64, 32, 24, 24)  # channels of y_32 .. y_4
 HIDDEN = 96  # channels inside a head
@@ -64,29 +64,32 @@ class MoveNet(Backbone):
             Separable(a, b) for a, b in zip(joined[1:], MERGED[1:], strict=True)
         )
         self.heads = nn.ModuleDict({name: MapHead(MERGED[-1], n) for name, n in heads.items()})
-        self.rich = outputs[RICH]
+        self.map_channels = (DEEP, *(outputs[i] + y for i, y in zip(TOPS, MERGED[1:], strict=True)))
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """x_32 (B, 1280, ..), the last block at stride 16 with y_16, y_8, y_4."""
+        """x_32, and the last block's output with y_s at the strides 16, 8, 4."""
         image = image.contiguous(memory_format=torch.channels_last)
         x, outputs = functional.relu6(self.stem(image), inplace=True), list[Tensor]()
         for block in self.blocks:
             x = block(x)
             outputs.append(x)
         deep = functional.relu6(self.last(x), inplace=True)
-        y, merged = self.lateral[0](deep), list[Tensor]()
-        for lateral, merge, tap in zip(self.lateral[1:], self.merge, TAPS, strict=True):
+        y, maps = self.lateral[0](deep), [deep]
+        for lateral, merge, tap, top in zip(self.lateral[1:], self.merge, TAPS, TOPS, strict=True):
             y = merge(upsampled(y, outputs[tap]) + lateral(outputs[tap]))
-            merged.append(y)
-        return [deep, torch.cat([outputs[RICH], merged[0]], 1), *merged[1:]]
+            maps.append(torch.cat([outputs[top], y], 1))
+        return maps
 
     def join(self, maps: Sequence[Tensor]) -> Tensor:
-        return maps[-1]
+        return maps[-1][:, -self.channels :]
 
     def answers(self, image: Tensor) -> dict[str, Tensor]:
-        """The maps of the heads by name, (B, channels, H / 4, W / 4). heatmap and center are logits;
-        the others are in cells, y before x and height before width: regress from the center to a
-        joint, offset and box_offset from a cell to the point in it, box_scale of a person."""
+        """The maps of the heads by name, (B, channels, H / 4, W / 4).
+
+        heatmap and center are logits. The others are in cells, y before x and height before width:
+        regress from the center to a joint, offset and box_offset from a cell to the point in it,
+        box_scale of a person.
+        """
         features = self(image)
         return {name: head(features) for name, head in self.heads.items()}
 
@@ -109,7 +112,7 @@ class Thunder(MoveNet):
     def __init__(self, features: int = 64) -> None:
         super().__init__(THUNDER, {})
         self.channels = features
-        self.pyramid = TopDown((DEEP, self.rich + MERGED[1], *MERGED[2:]), features)
+        self.pyramid = TopDown(self.map_channels, features)
 
     def join(self, maps: Sequence[Tensor]) -> Tensor:
         return self.pyramid(maps)
