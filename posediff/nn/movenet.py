@@ -5,7 +5,8 @@
     maps of the heads      y_4 -> depthwise 3x3, 1x1, relu, 1x1
 
 Batch norms are folded into the convolutions; `up` is bilinear. Entries are named as in the weight
-files movenet_thunder.safetensors and movenet_multipose.safetensors.
+files movenet_thunder.safetensors and movenet_multipose.safetensors. Maps are channels_last, which
+is up to twice as fast on a CPU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,8 @@ STAGES = (  # blocks, stride, expansion, channels at width 1
     (1, 1, 6, 320),
 )
 TAPS = (9, 5, 2)  # blocks that the pyramid reads, at stride 16, 8, 4
-RICH = 12  # the last block at stride 16
+TOPS = (12, 5, 2)  # the last blocks at stride 16, 8, 4
+READ = sorted({*TAPS, *TOPS})
 DEEP = 1280  # channels of x_32
 MERGED = (64, 32, 24, 24)  # channels of y_32 .. y_4
 HIDDEN = 96  # channels inside a head
@@ -63,28 +65,27 @@ class MoveNet(Backbone):
             Separable(a, b) for a, b in zip(joined[1:], MERGED[1:], strict=True)
         )
         self.heads = nn.ModuleDict({name: MapHead(MERGED[-1], n) for name, n in heads.items()})
-        self.rich = outputs[RICH]
+        self.map_channels = (DEEP, *(outputs[i] + y for i, y in zip(TOPS, MERGED[1:], strict=True)))
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """x_32 (B, 1280, ..), the last block at stride 16 with y_16, y_8, y_4."""
+        """x_32, and the last block's output with y_s at the strides 16, 8, 4."""
         return self.after(self.before(image, len(self.blocks)))
 
     def before(self, image: Tensor, block: int) -> dict[int, Tensor]:
-        """What the network reads from the first blocks, by their index: outputs of TAPS and RICH
-        below `block`, and the output of the last of them."""
-        image = image.contiguous(memory_format=torch.channels_last)  # twice as fast on a CPU
-        outputs = {-1: functional.relu6(self.stem(image), inplace=True)}
-        return self._through(outputs, block)
+        """What the network reads from its first blocks, by their index: outputs below `block` of
+        READ, and the output of the last of them."""
+        image = image.contiguous(memory_format=torch.channels_last)
+        return self._through({-1: functional.relu6(self.stem(image), inplace=True)}, block)
 
     def after(self, outputs: Mapping[int, Tensor]) -> list[Tensor]:
         """The maps from the outputs of `before`."""
         outputs = self._through(dict(outputs), len(self.blocks))
         deep = functional.relu6(self.last(outputs[len(self.blocks) - 1]), inplace=True)
-        y, merged = self.lateral[0](deep), list[Tensor]()
-        for lateral, merge, tap in zip(self.lateral[1:], self.merge, TAPS, strict=True):
+        y, maps = self.lateral[0](deep), [deep]
+        for lateral, merge, tap, top in zip(self.lateral[1:], self.merge, TAPS, TOPS, strict=True):
             y = merge(upsampled(y, outputs[tap]) + lateral(outputs[tap]))
-            merged.append(y)
-        return [deep, torch.cat([outputs[RICH], merged[0]], 1), *merged[1:]]
+            maps.append(torch.cat([outputs[top], y], 1))
+        return maps
 
     def _through(self, outputs: dict[int, Tensor], end: int) -> dict[int, Tensor]:
         """The outputs with those of the blocks from the last one on, up to `end`."""
@@ -92,14 +93,18 @@ class MoveNet(Backbone):
         x = outputs[first]
         for i in range(first + 1, end):
             outputs[i] = x = self.blocks[i](x)
-        return {i: x for i, x in outputs.items() if i in (*TAPS, RICH, end - 1)}
+        return {i: x for i, x in outputs.items() if i in (*READ, end - 1)}
 
     def join(self, maps: Sequence[Tensor]) -> Tensor:
-        return maps[-1]
+        return maps[-1][:, -self.channels :]
 
     def answers(self, image: Tensor) -> dict[str, Tensor]:
-        """The maps of the heads by name, (B, channels, H / 4, W / 4); see the module for units:
-        posediff/inference/person_boxes.py reads them."""
+        """The maps of the heads by name, (B, channels, H / 4, W / 4).
+
+        heatmap and center are logits. The others are in cells, y before x and height before width:
+        regress from the center to a joint, offset and box_offset from a cell to the point in it,
+        box_scale of a person.
+        """
         features = self(image)
         return {name: head(features) for name, head in self.heads.items()}
 
@@ -126,7 +131,7 @@ class Thunder(MoveNet):
             most = len(self.blocks) - 1
             raise ValueError(f"backbone.network.learned must be in 0..{most}, got {learned}")
         self.channels, self.first_learned = features, len(self.blocks) - learned
-        self.pyramid = TopDown((DEEP, self.rich + MERGED[1], *MERGED[2:]), features)
+        self.pyramid = TopDown(self.map_channels, features)
 
     @property
     def learning(self) -> tuple[str, ...]:
@@ -143,8 +148,8 @@ class Thunder(MoveNet):
 
     def join(self, maps: Sequence[Tensor]) -> Tensor:
         if self.first_learned < len(self.blocks):
-            read = [i for i in (*sorted(TAPS), RICH) if i < self.first_learned]
-            indices = sorted({*read, self.first_learned - 1})
+            last = self.first_learned - 1
+            indices = [*(i for i in READ if i < last), last]
             maps = self.after(dict(zip(indices, maps, strict=True)))
         return self.pyramid(maps)
 
@@ -203,8 +208,9 @@ class TopDown(nn.Module):
         )
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        z = self.lateral[0](maps[0]).relu_()
-        for lateral, smooth, x in zip(self.lateral[1:], self.smooth, maps[1:], strict=True):
+        deep, *finer = (x.contiguous(memory_format=torch.channels_last) for x in maps)
+        z = self.lateral[0](deep).relu_()
+        for lateral, smooth, x in zip(self.lateral[1:], self.smooth, finer, strict=True):
             z = smooth(upsampled(z, x) + lateral(x)).relu_()
         return z
 

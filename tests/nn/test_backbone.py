@@ -44,7 +44,8 @@ def test_a_frozen_backbone_stays_as_it_is_and_its_join_learns(network):
     assert all(name.startswith(network.optional) for name in changed)
 
 
-def test_freezing_is_an_option(network):
+def test_all_layers_learn_unless_it_is_frozen(network):
     network.train()
-    assert all(p.requires_grad for p in network.parameters())
     assert all(module.training for module in network.modules())
+    network(torch.randn(2, 3, 64, 48)).square().mean().backward()
+    assert [k for k, p in network.named_parameters() if p.grad is None] == []
