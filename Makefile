@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types fast bench clean
+.PHONY: help install demo test test-all lint types fast bench weights clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ test-all: install lint types  ## the same with the slow tests
 
 bench: install  ## ours against the released network, on one thread
 	OMP_NUM_THREADS=1 $(PY) benchmarks/speed_lift3d.py
+
+weights: install  ## train all models that ship again, from data/, in hours; MORE= further overrides
+	PY=$(PY) sh scripts/train_weights.sh $(MORE)
 
 clean:  ## remove the environment and caches; runs/ and data/ stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

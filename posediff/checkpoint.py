@@ -20,7 +20,6 @@ come first, and entries of the file that the model does not have are ignored.
 import hashlib
 import json
 import pickle
-import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from torch import Tensor, nn
 
 from posediff import shipped
 from posediff.diffusion import Model
-from posediff.files import write_json
+from posediff.files import replacing_folder, write_json
 from posediff.tree import build_known
 
 WEIGHTS = "model.safetensors"
@@ -47,19 +46,11 @@ def save(
     trainer: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model folder. `config` needs `task`, `skeleton` and `model`, a tree of `_target_`."""
-    folder = Path(folder)
-    beside, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
-    for stale in (beside, old):
-        shutil.rmtree(stale, ignore_errors=True)
-    beside.mkdir(parents=True)
-    save_file({k: x.detach().cpu().contiguous() for k, x in state.items()}, beside / WEIGHTS)
-    (beside / "config.json").write_text(json.dumps(FORMAT | dict(config), indent=1) + "\n")
-    if trainer is not None:
-        torch.save(trainer, beside / "trainer.pt")
-    if folder.exists():
-        folder.rename(old)
-    beside.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with replacing_folder(Path(folder)) as beside:
+        save_file({k: x.detach().cpu().contiguous() for k, x in state.items()}, beside / WEIGHTS)
+        (beside / "config.json").write_text(json.dumps(FORMAT | dict(config), indent=1) + "\n")
+        if trainer is not None:
+            torch.save(trainer, beside / "trainer.pt")
 
 
 def existing(folder: Path | str) -> Path:

@@ -97,12 +97,15 @@ def find(cfg: Any, method: str, key: str, how: str) -> Path:
 
 def model_config(cfg: Any, model: dict[str, Any]) -> dict[str, Any]:
     """The content of config.json of a model folder: the network, and its training data."""
+    from posediff import __version__
+
     return {
         "task": cfg.task.name,
         "method": cfg.task.method,
         "skeleton": cfg.dataset.skeleton,
         "dataset": {k: x for k, x in plain(cfg.dataset).items() if k in DATA_KEYS},
         "overrides": [o for o in overrides_given() if group_of(o) in METHOD_KEYS],
+        "versions": {"posediff": __version__, "torch": str(torch.__version__)},
         "model": model,
     }
 

@@ -1,7 +1,8 @@
-"""Files that are complete or absent: written beside their place, then renamed."""
+"""Files and folders that are complete or absent: written beside their place, then renamed."""
 
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,24 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f"{path.stem}.part{path.suffix}")
     yield part
     part.replace(path)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder` to fill; it takes that place unless the block raises."""
+    beside, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
+    for stale in (beside, old):
+        shutil.rmtree(stale, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    if folder.exists():
+        folder.rename(old)
+    beside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> Path:

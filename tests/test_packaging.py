@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from helpers.shipping import faults
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "posediff/weights"
@@ -68,6 +69,11 @@ def test_the_weights_are_small_enough_to_ship_and_every_folder_has_a_card():
     for folder in {p.parent for p in files}:
         assert folder.parent == WEIGHTS
         assert {"model.safetensors", "README.md"} <= {p.name for p in folder.iterdir()}
+
+
+def test_every_model_that_was_trained_here_is_complete():
+    trained = {path.parent for path in WEIGHTS.glob("*/config.json")} - {WEIGHTS / "people"}
+    assert {folder.name: faults(folder) for folder in trained} == {f.name: [] for f in trained}
 
 
 def test_an_empty_folder_finds_the_editable_install_or_the_bare_checkout(tmp_path):

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import posediff
 from posediff import checkpoint, shipped
+from posediff.files import replacing_folder
 
 TASK = "task=lift3d"
 PART = "head.encoder.network"
@@ -197,3 +198,15 @@ def test_a_shared_part_without_file_place_or_digest_is_refused(shelf, changed):
     checkpoint.write_config(shelf / "frame", config | {"parts": [1]})
     with pytest.raises(ValueError, match="parts must be an object"):
         posediff.load("frame")
+
+
+def test_a_folder_half_written_is_no_name(shelf):
+    def stopped():
+        with replacing_folder(shelf / "frame") as beside:
+            shutil.copy(shelf / "frame/config.json", beside)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        stopped()
+    assert shipped.names() == ["frame"]
+    assert [path.name for path in shelf.iterdir()] == ["frame"]

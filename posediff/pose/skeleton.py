@@ -72,6 +72,14 @@ class Skeleton:
         a[i, j] = a[j, i] = 1.0
         return a
 
+    @cached_property
+    def limbs(self) -> list[tuple[int, int]]:
+        """The bones of arms and legs that it has as (inner, outer) joint, from shoulder and hip
+        outwards."""
+        bones = (pair for limb in (ARMS + LEGS).split() for pair in pairwise(limb.split("-")))
+        index = self.joints.index
+        return [(index(a), index(b)) for a, b in bones if {a, b} <= set(self.joints)]
+
 
 def skeleton(name: str, key: str = "skeleton") -> Skeleton:
     """The layout of that name. Raises ValueError, naming the configuration `key`, if unknown."""

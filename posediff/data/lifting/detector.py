@@ -17,9 +17,20 @@ two rare events left out). Its components, whose weights are normalised afterwar
     swapped   mirrored detection  sigma, or sigma_occluded if its score is below .5
                                                   swap (paired joints)                    swap
 
-The numbers are a choice of this library (no paper gives any).
+These numbers are a choice of this library (no paper gives any).
+
+A detector that was measured (scripts/fit_noise.py) has a table in the place of the scores above and
+of occluded, sigma_occluded, sigma and outlier. `scores` are n + 1 quantiles of its scores, equally
+likely steps; in step b an error has the deviation sigmas[b], or, with probability outliers[b],
+sigma_outlier. The components of the mixture then are own, outlier and swapped, with the numbers of
+the step of each score.
+
+`limb` is the correlation of two joints' errors, in units of their deviations z, along the bones of
+arms and legs: z_outer = limb z_inner + sqrt(1 - limb^2) z. The mixture is that of a joint alone.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,14 +55,32 @@ class DetectorNoise:
     sigma_outlier: float = 40.0
     sigma: float = 4.0
     swap: float = 0.01
+    scores: Sequence[float] = ()
+    sigmas: Sequence[float] = ()
+    outliers: Sequence[float] = ()
+    limb: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("occluded", "outlier", "swap"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"noise.{name} must be in 0..1, got {getattr(self, name)}")
-        for name in ("sigma", "sigma_outlier", "sigma_occluded"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"noise.{name} must not be negative, got {getattr(self, name)}")
+        shares = {name: getattr(self, name) for name in ("occluded", "outlier", "swap")}
+        sigmas = {f"sigma{x}": getattr(self, f"sigma{x}") for x in ("", "_outlier", "_occluded")}
+        shares |= {f"outliers[{i}]": x for i, x in enumerate(self.outliers)}
+        sigmas |= {f"sigmas[{i}]": x for i, x in enumerate(self.sigmas)}
+        for name, share in shares.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"noise.{name} must be in 0..1, got {share}")
+        for name, sigma in sigmas.items():
+            if sigma < 0:
+                raise ValueError(f"noise.{name} must not be negative, got {sigma}")
+        if not -1 < self.limb < 1:
+            raise ValueError(f"noise.limb must be between -1 and 1, got {self.limb}")
+        steps = len(self.sigmas)
+        if len(self.outliers) != steps or len(self.scores) != (steps + 1 if steps else 0):
+            raise ValueError(
+                "noise.sigmas and noise.outliers must have a number for each step of noise.scores, "
+                f"got {steps} and {len(self.outliers)} for {len(self.scores)} scores"
+            )
+        if list(self.scores) != sorted(self.scores) or not all(0 < x <= 1 for x in self.scores):
+            raise ValueError(f"noise.scores must rise, within 0..1 without 0, got {self.scores}")
 
     def draw(
         self, points: Tensor, width: Tensor, keys: NDArray[np.uint64], skeleton: Skeleton
@@ -60,15 +89,10 @@ class DetectorNoise:
         row (B,); `width` (B,) px of the images."""
         B, J, _ = points.shape
         kind, luck, swap = torch.from_numpy(uniform(keys, 3 * J)).to(points).view(B, 3, J).unbind(1)
-        occluded = kind < self.occluded
-        outlier = kind < self.occluded + (1 - self.occluded) * self.outlier
-        sigma = torch.where(outlier, self.sigma_outlier, self.sigma)
-        sigma = torch.where(occluded, self.sigma_occluded, sigma)
-        error = torch.from_numpy(normal(keys, 2 * J)).to(points).view(B, J, 2) * sigma[..., None]
-
-        q = torch.exp(-error.norm(dim=-1) / 20)
-        low, high = 0.05 + 0.4 * q * (0.5 + 0.5 * luck), 0.55 + 0.45 * q * (0.8 + 0.2 * luck)
-        scores = torch.where(occluded, low, high)
+        z = torch.from_numpy(normal(keys, 2 * J)).to(points).view(B, J, 2)
+        if self.limb:
+            z = along_limbs(z, self.limb, skeleton)
+        error, scores = (self._measured if self.scores else self._chosen)(kind, luck, z)
         detections = points + error * (width / 1000)[:, None, None]
 
         joints, partner = torch.arange(J), torch.tensor(skeleton.flip)
@@ -77,22 +101,57 @@ class DetectorNoise:
         detections = detections.gather(1, source[..., None].expand(B, J, 2))
         return detections, scores.gather(1, source)
 
+    def _chosen(self, kind: Tensor, luck: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Errors (B, J, 2) and scores (B, J) by the formulas, of numbers (B, J) in [0, 1)."""
+        occluded = kind < self.occluded
+        outlier = kind < self.occluded + (1 - self.occluded) * self.outlier
+        sigma = torch.where(outlier, self.sigma_outlier, self.sigma)
+        sigma = torch.where(occluded, self.sigma_occluded, sigma)
+        error = z * sigma[..., None]
+
+        q = torch.exp(-error.norm(dim=-1) / 20)
+        low, high = 0.05 + 0.4 * q * (0.5 + 0.5 * luck), 0.55 + 0.45 * q * (0.8 + 0.2 * luck)
+        return error, torch.where(occluded, low, high)
+
+    def _measured(self, kind: Tensor, luck: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The same by the table."""
+        place = luck * len(self.sigmas)
+        step = place.long().clamp(max=len(self.sigmas) - 1)
+        edges, sigmas, outliers = (
+            torch.tensor(list(x)).to(z) for x in (self.scores, self.sigmas, self.outliers)
+        )
+        scores = torch.lerp(edges[step], edges[step + 1], place - step)
+        sigma = torch.where(kind < outliers[step], self.sigma_outlier, sigmas[step])
+        return z * sigma[..., None], scores
+
+    def _by_score(self, scores: Tensor) -> tuple[Tensor, Any, Any]:
+        """Whether a joint counts as occluded (B, J), and the sigma and the outlier's share of those
+        that do not."""
+        if not self.scores:
+            return scores < 0.5, self.sigma, self.outlier
+        steps = torch.bucketize(
+            scores, torch.tensor(list(self.scores)[1:-1]).to(scores), right=True
+        )
+        sigmas, outliers = (torch.tensor(list(x)).to(scores) for x in (self.sigmas, self.outliers))
+        return torch.zeros_like(scores, dtype=torch.bool), sigmas[steps], outliers[steps]
+
     def posterior(
         self, detections: Tensor, scores: Tensor, width: Tensor, skeleton: Skeleton
     ) -> Mixture:
         """The mixture of the true points, heaviest component first, from detections (B, J, 2) px
         and scores (B, J): weights (B, J, M), loc and scale (B, J, M, 2) px."""
         partner = torch.tensor(skeleton.flip)
-        low = scores < 0.5
+        low, sigma_high, outlier = self._by_score(scores)
         high = ~low
         swap = self.swap * (partner != torch.arange(len(partner)))
-        swapped_sigma = torch.where(low[:, partner], self.sigma_occluded, self.sigma)
+        sigma_low, sigma_of = self.sigma_occluded, torch.as_tensor(sigma_high).expand_as(scores)
+        swapped_sigma = torch.where(low[:, partner], sigma_low, sigma_of[:, partner])
         components: tuple[tuple[Tensor, Tensor, Any], ...] = (
-            ((1 - swap) * (1 - self.outlier) * high, detections, self.sigma),
-            ((1 - swap) * self.outlier * high, detections, self.sigma_outlier),
+            ((1 - swap) * (1 - outlier) * high, detections, sigma_high),
+            ((1 - swap) * outlier * high, detections, self.sigma_outlier),
             ((1 - swap) * low, detections, self.sigma_occluded),
             (swap.expand_as(scores), detections[:, partner], swapped_sigma),
-            (torch.zeros_like(scores), detections, self.sigma),  # up to M
+            (torch.zeros_like(scores), detections, sigma_high),  # up to M
         )
         weight, points, sigma = zip(*components, strict=True)
         loc = torch.stack(points, -2)
@@ -103,6 +162,14 @@ class DetectorNoise:
         weights, order = weights.sort(stable=True, dim=-1, descending=True)
         order, scale = order[..., None].expand_as(loc), scale[..., None].expand_as(loc)
         return {"weights": weights, "loc": loc.gather(2, order), "scale": scale.gather(2, order)}
+
+
+def along_limbs(z: Tensor, correlation: float, skeleton: Skeleton) -> Tensor:
+    """Standard normal numbers (B, J, 2), made dependent along the bones of arms and legs."""
+    z = z.clone()
+    for inner, outer in skeleton.limbs:
+        z[:, outer] = correlation * z[:, inner] + math.sqrt(1 - correlation**2) * z[:, outer]
+    return z
 
 
 def point_mixture(points: Tensor, scale: Tensor | float) -> Mixture:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -154,11 +155,89 @@ def test_an_exact_point_is_one_component_with_the_least_scale():
     assert scale[:, 4, 2, 1].tolist() == [1, 2, 3]
 
 
+# --- a measured detector
+
+TABLE = DetectorNoise(
+    swap=0.0,
+    sigma_outlier=60.0,
+    scores=[0.1, 0.3, 0.5, 0.7, 0.9],
+    sigmas=[12.0, 8.0, 5.0, 3.0],
+    outliers=[0.2, 0.1, 0.05, 0.0],
+)
+
+
+def test_scores_of_a_table_are_its_quantiles_and_errors_have_the_numbers_of_their_step():
+    points, detections, scores, _ = drawn(TABLE)
+    square = (detections - points).square()
+    step = ((scores - 0.1) / 0.2).long().clamp(max=3)
+    assert 0.1 <= scores.min() <= scores.max() <= 0.9
+    for b, (sigma, outlier) in enumerate(zip(TABLE.sigmas, TABLE.outliers, strict=True)):
+        n = int((step == b).sum())
+        assert n / (B * J) == close_to(0.25, B * J)
+        variance = (1 - outlier) * sigma**2 + outlier * 60**2
+        fourth = 3 * ((1 - outlier) * sigma**4 + outlier * 60**4)
+        tolerance = 3 * math.sqrt((fourth - variance**2) / (2 * n))
+        assert square[step == b].mean().item() == pytest.approx(variance, abs=tolerance)
+
+
+def test_the_true_point_is_a_draw_from_the_mixture_of_a_table():
+    noise = replace(TABLE, swap=0.05)
+    points, detections, scores, widths = drawn(noise)
+    mixture = noise.posterior(detections, scores, widths, BODY)
+    assert (mixture["weights"].diff(dim=-1) <= 0).all()
+    torch.testing.assert_close(mixture["weights"].sum(-1), torch.ones(B, J))
+    z = (points[:, :, None] - mixture["loc"]) / mixture["scale"]
+    cdf = (mixture["weights"][..., None] * torch.special.ndtr(z)).sum(2)
+    for low in (0.1, 0.3, 0.5, 0.7):
+        part = (scores >= low) & (scores < low + 0.2)
+        tenths = torch.histc(cdf[part], 10, 0, 1) / cdf[part].numel()
+        assert (tenths - 0.1).abs().max() < 0.015
+
+
+def test_the_mixture_of_a_table_has_the_numbers_of_the_score_s_step():
+    detections, scores = torch.arange(2.0 * J).view(1, J, 2), torch.full((1, J), 0.05)
+    pelvis, head, thorax = (BODY.joints.index(n) for n in ("pelvis", "head", "thorax"))
+    scores[0, head], scores[0, thorax] = 0.6, 1.0
+    mixture = TABLE.posterior(detections, scores, torch.tensor([500.0]), BODY)
+    expected = {
+        pelvis: [(0.8, 6), (0.2, 30)],
+        head: [(0.95, 2.5), (0.05, 30)],
+        thorax: [(1.0, 1.5)],
+    }
+    for joint, components in expected.items():
+        weights = mixture["weights"][0, joint]
+        assert (weights > 0).sum() == len(components)
+        for m, (weight, scale) in enumerate(components):
+            assert weights[m].item() == pytest.approx(weight)
+            assert mixture["scale"][0, joint, m].tolist() == [scale, scale]
+
+
+def test_errors_of_a_limb_s_joints_are_correlated_and_all_others_are_not():
+    points, detections, _, _ = drawn(DetectorNoise(swap=0, outlier=0, occluded=0, limb=0.6))
+    error = (detections - points) / 4
+    correlation = torch.einsum("bjd,bkd->jk", error, error) / (2 * B)
+    expected = torch.eye(J)
+    for a, b, c in ((1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16)):
+        for i, j, value in ((a, b, 0.6), (b, c, 0.6), (a, c, 0.36)):
+            expected[i, j] = expected[j, i] = value
+    assert (correlation - expected).abs().max() < 4.5 * math.sqrt(2 / (2 * B))
+
+
 def test_impossible_noise_is_refused_by_name():
     with pytest.raises(ValueError, match=r"noise.swap must be in 0..1, got 1.5"):
         DetectorNoise(swap=1.5)
     with pytest.raises(ValueError, match=r"noise.sigma_outlier must not be negative, got -1"):
         DetectorNoise(sigma_outlier=-1)
+    with pytest.raises(ValueError, match=r"noise.outliers\[1\] must be in 0..1, got 2"):
+        DetectorNoise(scores=[0.1, 0.2, 0.3], sigmas=[1, 1], outliers=[0, 2])
+    with pytest.raises(ValueError, match=r"noise.sigmas\[0\] must not be negative, got -2"):
+        DetectorNoise(scores=[0.1, 0.2], sigmas=[-2], outliers=[0])
+    with pytest.raises(ValueError, match=r"a number for each step .* got 2 and 1 for 3 scores"):
+        DetectorNoise(scores=[0.1, 0.2, 0.3], sigmas=[1, 1], outliers=[0])
+    with pytest.raises(ValueError, match=r"noise.scores must rise"):
+        DetectorNoise(scores=[0.3, 0.2], sigmas=[1], outliers=[0])
+    with pytest.raises(ValueError, match=r"noise.limb must be between -1 and 1, got 1"):
+        DetectorNoise(limb=1)
 
 
 def test_a_component_is_drawn_by_weight_or_is_the_heaviest():
