@@ -23,13 +23,15 @@ Rule = Callable[[Hypotheses], Poses]
 
 class Model(nn.Module, ABC):
     """`aggregate` and `hypotheses` (K) are the defaults of inference. `trained_on` are the options
-    of the data set that a loaded model was trained on. `sampler` makes the steps of a diffusion.
+    of the data set that a loaded model was trained on. `sampler` makes the steps of a diffusion,
+    and with `every_step` an answer is the mean of the estimates of all of them, not the last one.
     """
 
     head: Head
     aggregate: Rule
     hypotheses: int
     sampler: Sampler | None = None
+    every_step: bool = False
     trained_on: Mapping[str, Any] = MappingProxyType({})
 
     @property
@@ -96,7 +98,6 @@ class DiffusionModel(Model):
     """A task head on the shared process.
 
     squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
-    every_step: an answer is the mean of the estimates of all steps, not the last one.
     inference: options of the head that stay free after training.
     """
 
