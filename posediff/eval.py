@@ -41,6 +41,7 @@ def main(cfg: Any) -> None:
         **metric.summary(),
         "steps": model.steps,
         "timesteps": model.timesteps,
+        "every_step": model.every_step,
         **({start.KEY: begun} if begun else {}),
         "K": model.hypotheses,
         "aggregates": list(rules),

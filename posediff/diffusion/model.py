@@ -24,13 +24,15 @@ CALIBRATION_DRAWS = 20  # K of the hypotheses that `calibrate` shows to a head
 
 class Model(nn.Module, ABC):
     """`aggregate` and `hypotheses` (K) are the defaults of inference. `trained_on` are the options
-    of the data set that a loaded model was trained on. `sampler` makes the steps of a diffusion.
+    of the data set that a loaded model was trained on. `sampler` makes the steps of a diffusion,
+    and with `every_step` an answer is the mean of the estimates of all of them, not the last one.
     """
 
     head: Head
     aggregate: Rule
     hypotheses: int
     sampler: Sampler | None = None
+    every_step: bool = False
     trained_on: Mapping[str, Any] = MappingProxyType({})
 
     @property
@@ -97,7 +99,6 @@ class DiffusionModel(Model):
     """A task head on the shared process.
 
     squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
-    every_step: an answer is the mean of the estimates of all steps, not the last one.
     opposite: hypotheses 2k and 2k+1 have opposite noise (antithetic pairs).
     inference: options of the head that stay free after training.
     """

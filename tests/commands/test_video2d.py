@@ -108,10 +108,11 @@ def test_scoring_uses_the_clips_of_training_and_reports_its_options(runs, capsys
 
 
 def test_steps_sets_and_rules_are_free_at_evaluation(runs, capsys):
-    free = ("sampler.steps=2", "task.hypotheses=2", "model.every_step=true", "task.flip=true")
+    free = ("sampler.steps=2", "task.hypotheses=2", "task.every_step=true", "task.flip=true")
     rules = "eval.aggregates=[mean,median,max_score,coord_mean,medoid]"
     report = scores(capsys, FULL, f"checkpoint={runs}/full/checkpoints/best", *free, rules)
     assert (report["steps"], report["K"], report["flip"]) == (2, 2, True)
+    assert report["every_step"]
     for rule in report["aggregates"]:
         assert report["metrics"][f"custom_video/spread/{rule}"] >= 0
     answers = {report["metrics"][f"custom_video/spread/{rule}"] for rule in ("mean", "medoid")}

@@ -72,6 +72,7 @@ def test_a_key_turns_its_switch(override, seen):
         ("preset=sgdd_noise", lambda m: (m.head.init, m.sampler.start) == ("noise", None)),
         ("preset=sgdd_hr", lambda m: m.head.coarse.codec.stride == 2),
         ("preset=sgdd_light", lambda m: m.head.coarse.codec.stride == 8),
+        ("task.every_step=true", lambda m: m.every_step),
         ("task.aggregate=median", lambda m: m.aggregate.func.__name__ == "median"),
     ],
 )

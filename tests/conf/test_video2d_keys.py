@@ -53,7 +53,7 @@ def test_every_choice_of_the_head_is_one_key(keys):
 
 
 def test_choices_of_the_process_are_keys_too():
-    given = ["model.process.train_t=500", "task.head.signal_scale=2.0", "model.every_step=true"]
+    given = ["model.process.train_t=500", "task.head.signal_scale=2.0", "task.every_step=true"]
     model = posediff.build(
         "video2d", "custom_video", [*OVERRIDES, "dataset.skeleton=jhmdb15", *given]
     )

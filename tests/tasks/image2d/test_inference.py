@@ -18,6 +18,7 @@ from helpers.image2d import (
 
 from posediff.diffusion import (
     DDIMSampler,
+    DiffusionModel,
     FlipTest,
     Noise,
     Process,
@@ -133,6 +134,35 @@ def test_repeating_hands_the_heatmaps_back():
     assert torch.equal(seen[2], steps[1].estimate)
     assert steps[0].x_t.shape == (3, J, 2)
     assert steps[1].x_t.shape == (3, J, 32, 24)
+
+
+@pytest.mark.parametrize("wrap", [lambda head: head, FlipTest])
+def test_the_mean_of_all_steps_is_that_of_their_heatmaps(wrap):
+    head, sample = image2d(init="coarse+noise"), people()
+    steps = [h.estimates for h in diffusion(wrap(head), K=2).answers(sample, 2)]
+    averaging = DiffusionModel(
+        wrap(head), Process(cosine(1000), bound=2.0), WARM, hypotheses=2, every_step=True
+    )
+    every = [h.estimates for h in averaging.answers(sample, 2)]
+    assert every[0].shape == (3, 2, J, 32, 24)
+    for n in range(4):
+        assert torch.allclose(every[n], torch.stack(steps[: n + 1]).mean(0), atol=1e-6)
+
+
+def test_a_peak_of_the_mean_over_steps_is_a_peak_that_a_step_saw():
+    """Two steps see a joint in two places: it is not put between them, as coordinates would be."""
+    head, sample = image2d(), people()
+    here, there = sample["keypoints"], sample["keypoints"].flip(1)
+    shown = iter((truth(head, {**sample, "keypoints": there}), 2 * truth(head, sample)))
+    head.sgdd.forward = lambda *_: next(shown)
+    sampler = replace(WARM, steps=2)
+    model = DiffusionModel(head, Process(cosine(1000), bound=2.0), sampler, every_step=True)
+    poses, apart = model.predict(sample), (here - there).norm(dim=-1) > 40
+    off = (poses.keypoints - transform(here, invert(sample["affine"]))).norm(dim=-1)
+    assert apart.sum() > 20
+    assert off[apart].max() < 0.2
+    peaks = truth(head, sample).flatten(2).amax(-1)  # half of the double height
+    assert torch.allclose(poses.scores[apart], peaks[apart], atol=0.02)
 
 
 @pytest.mark.parametrize("sampler", [WARM, RepeatSampler(3, start=250)])
