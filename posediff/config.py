@@ -17,7 +17,7 @@ from posediff.diffusion.model import Rule
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "rules", "backbone")
 # the options of the data set that a model folder records
 DATA_KEYS = (
-    *("name", "keypoints", "annotation", "window", "noise", "views"),
+    *("name", "keypoints", "annotation", "window", "noise", "views", "balance"),
     *("size", "codec", "mean", "std", "offsets"),
 )
 # what the network was built for; an evaluation cannot choose it
