@@ -17,11 +17,12 @@ from posediff.diffusion.model import Rule
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "rules", "backbone")
 # the options of the data set that a model folder records
 DATA_KEYS = (
-    *("name", "keypoints", "annotation", "window", "noise", "views", "balance"),
+    *("name", "keypoints", "annotation", "window", "noise", "views", "parts", "balance"),
     *("size", "codec", "mean", "std", "offsets"),
 )
 # what the network was built for; an evaluation cannot choose it
 FIXED_KEYS = ("window", "size", "codec", "mean", "std", "offsets")
+OWN_KEYS = ("_target_", "name", "skeleton")  # of a data set, whatever it is joined with
 KIND_KEYS = (
     "keypoints",
     "annotation",
@@ -190,7 +191,30 @@ def classes(cfg: Any) -> dict[str, Any]:
 
 def dataset(cfg: Any, split: str) -> Any:
     """One part (train, validation, test) of the configured data set."""
-    return tree.build(plain(cfg.dataset), split=split)
+    node = plain(cfg.dataset)
+    if "parts" in node:
+        node["parts"] = {name: joined_part(cfg, name) for name in node["parts"]}
+    return tree.build(node, split=split)
+
+
+def joined_part(cfg: Any, name: str) -> dict[str, Any]:
+    """The tree of a data set that the configured one joins with others, to be built for a split:
+    its own configuration with the options of the joined one, and `dataset.options` of its name.
+
+    Raises ValueError if there is no such data set.
+    """
+    from hydra.errors import MissingConfigException
+    from omegaconf import OmegaConf
+
+    try:
+        own = compose(f"dataset/{name}", []).dataset
+    except MissingConfigException:
+        raise ValueError(f"dataset.parts: there is no data set {name!r}") from None
+    joined, whole = plain(cfg.dataset), cfg.copy()
+    shared = {k: x for k, x in joined.items() if k in own and k not in OWN_KEYS}
+    OmegaConf.set_struct(whole, False)
+    whole.dataset = OmegaConf.merge(own, shared, (joined["options"] or {}).get(name, {}))
+    return {**plain(whole.dataset), "_partial_": True}
 
 
 def rules(cfg: Any, model: Model) -> dict[str, Rule]:
