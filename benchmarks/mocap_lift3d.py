@@ -125,10 +125,11 @@ def line(keypoints: str, name: str, runs: Sequence[dict[str, float]]) -> str:
     return f"| {' | '.join([keypoints, name, steps, K, *figures, *times])} |"
 
 
-def spread(values: Iterable[float]) -> str:
+def spread(values: Iterable[float], digits: int = 1) -> str:
     """Mean and standard deviation over seeds."""
     x = list(values)
-    return f"{statistics.mean(x):.1f}" + (f" +- {statistics.stdev(x):.1f}" if len(x) > 1 else "")
+    deviation = f" +- {statistics.stdev(x):.{digits}f}" if len(x) > 1 else ""
+    return f"{statistics.mean(x):.{digits}f}{deviation}"
 
 
 if __name__ == "__main__":

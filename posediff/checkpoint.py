@@ -4,13 +4,24 @@
     <run>/checkpoints/last/    the same, and trainer.pt: what a stopped training goes on from
 
 A folder is written beside and renamed, so it is complete or absent. Nothing is unpickled, and a
-config.json may only name classes of posediff (`tree.build_known`).
+config.json may only name classes of posediff (`tree.build_known`). Weights may be stored as
+float16; a model has them in its own type, float32.
+
+Entries that model.safetensors lacks may be in a file of a folder beside it, which several models
+share. config.json then says so:
+
+    "parts": {"head.coarse.backbone": {"file": "../movenet/model.safetensors", "at": "",
+                                       "sha256": "..."}}
+
+where `at` is the path of the part in that file, "" if it is the whole file. The model's own entries
+come first, and entries of the file that the model does not have are ignored.
 """
 
+import hashlib
 import json
 import pickle
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +30,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from posediff import shipped
 from posediff.diffusion import Model
 from posediff.files import write_json
 from posediff.tree import build_known
 
 WEIGHTS = "model.safetensors"
+PARTS = "parts"
 FORMAT = {"format": "posediff-model", "version": 2}
 
 
@@ -79,13 +92,64 @@ def write_config(folder: Path | str, config: Mapping[str, Any]) -> None:
 
 
 def read_weights(folder: Path | str) -> dict[str, Tensor]:
+    """The entries of the folder's own file."""
     path = existing(folder) / WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; a model folder holds it and config.json")
+    return read_tensors(path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The entries of a safetensors file. Raises ValueError if it is damaged."""
     try:
         return load_file(path)
     except SafetensorError as e:
         raise ValueError(f"{path}: damaged or no safetensors file ({e})") from None
+
+
+def shared_weights(folder: Path | str, names: Collection[str]) -> dict[str, Tensor]:
+    """The entries among `names` that the files of the model's shared parts have.
+
+    Raises FileNotFoundError if a file is missing, ValueError if it is not the file that the model
+    was made with, or is outside the folder that contains the model's.
+    """
+    found, parts = dict[str, Tensor](), read_config(folder).get(PARTS, {})
+    if not isinstance(parts, dict):
+        raise ValueError(
+            f"{folder}/config.json: {PARTS} must be an object; publish the model again"
+        )
+    for part, place in parts.items():
+        path = shared_file(existing(folder), part, place)
+        inside = f"{place['at']}." if place["at"] else ""
+        for name, x in read_tensors(path).items():
+            if name.startswith(inside):
+                found[f"{part}.{name.removeprefix(inside)}"] = x
+    return {name: x for name, x in found.items() if name in names}
+
+
+def shared_file(folder: Path, part: str, place: Any) -> Path:
+    """The file of a shared part, once its digest has been compared. Raises as `shared_weights`."""
+    where = f"{folder}/config.json: {PARTS}: {part}"
+    keys = ("at", "file", "sha256")
+    if not isinstance(place, dict) or not all(isinstance(place.get(key), str) for key in keys):
+        raise ValueError(f"{where}: must have the texts {', '.join(keys)}; publish the model again")
+    path: Path = (folder / place["file"]).resolve()
+    around = folder.resolve().parent
+    if not path.is_relative_to(around):
+        raise ValueError(
+            f"{where}: {place['file']} is outside {around}, where shared files must be"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file, and {where} needs it: copy it there")
+    if digest(path) != place["sha256"]:
+        raise ValueError(f"{path}: not the file that {where} was made with: its SHA-256 is another")
+    return path
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_trainer(folder: Path | str) -> dict[str, Any]:
@@ -120,7 +184,8 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path 
 
 
 def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
-    """The model of a folder, in evaluation mode, on the CPU.
+    """The model of a folder, or of the name of a model that ships (posediff/shipped.py), in
+    evaluation mode, on the CPU.
 
     Its sampler, K and aggregation rule are those of its training; a call may set others.
     `classes` maps further dotted names, of your own heads, to the classes themselves.
@@ -129,32 +194,44 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
         FileNotFoundError: no such folder, or one of its two files is missing.
         ValueError: damaged files, a class that is not known, weights that do not fit.
     """
+    folder = shipped.find(folder)
     config = read_config(folder)
     model: Model = build_known(config["model"], f"{folder}/config.json", classes)
-    load_weights(model, read_weights(folder), Path(folder) / WEIGHTS)
+    load_from(model, folder)
     model.trained_on = config["dataset"]
     return model.eval()
 
 
 def insert_encoders(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
-    """Replace every model folder that `encoder:` names by the tree of its network, in place.
+    """Replace every model that `encoder:` names by the tree of its network, in place.
 
     Yields the path of the part in the model, and the folder with its weights.
     """
     for key, node in tree.items():
         here = f"{at}.{key}".lstrip(".")
         if key == "encoder" and isinstance(node, str):
-            tree[key] = read_config(node)["model"]["head"]
-            yield here, Path(node)
+            folder = shipped.find(node)
+            tree[key] = read_config(folder)["model"]["head"]
+            yield here, folder
         elif isinstance(node, dict):
             yield from insert_encoders(node, here)
 
 
 def load_part(model: nn.Module, at: str, folder: Path, source: str = "head") -> None:
     """Give the part of `model` at `at` the weights that the model in `folder` has at `source`."""
-    every, prefix = read_weights(folder), f"{source}."
+    load_from(model.get_submodule(at), folder, source)
+
+
+def load_from(module: nn.Module, folder: Path, source: str = "") -> None:
+    """Give a module the weights that the model in `folder` has at `source`, "" for all of them.
+
+    Raises as `load_weights` and `shared_weights`.
+    """
+    prefix, own = f"{source}." if source else "", read_weights(folder)
+    wanted = {prefix + name for name in module.state_dict()}
+    every = own | shared_weights(folder, wanted - own.keys())
     weights = {k.removeprefix(prefix): x for k, x in every.items() if k.startswith(prefix)}
-    load_weights(model.get_submodule(at), weights, folder / WEIGHTS)
+    load_weights(module, weights, folder / WEIGHTS)
 
 
 def newest(

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from posediff import checkpoint, tree
+from posediff import checkpoint, shipped, start, tree
 from posediff.command import CONF, expected_errors, one_line
 from posediff.diffusion import Model, Regression
 from posediff.diffusion.model import Rule
@@ -134,7 +134,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         own = [o for o in given if group_of(o) in ("task", "experiment", "preset")]
         how = " ".join(own) or f"task={cfg.task.name}"
         folder = find(cfg, cfg.task.method, "checkpoint", how)
-    folder = Path(folder)
+    folder = shipped.find(folder)
     saved = checkpoint.read_config(folder)
     if saved["task"] != cfg.task.name:
         raise ValueError(f"{folder}: a model of task {saved['task']}, not of {cfg.task.name}")
@@ -167,6 +167,7 @@ def _as_trained(primary: str, saved: Mapping[str, Any], given: Sequence[str], fo
                     "it out, or train a model for another"
                 )
             cfg.dataset[key] = made_for
+    start.use(cfg, saved, keys)
     return cfg
 
 

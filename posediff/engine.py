@@ -92,13 +92,19 @@ def fit(
     config: Mapping[str, Any],
     resume: bool = False,
     better: Literal["lower", "higher"] = "lower",
+    aligned: Callable[[float], float] = lambda done: 0.0,
 ) -> Figures:
     """Train, and keep the best averaged weights by `monitor` on held-out data.
 
     Writes log.jsonl and checkpoints/{last,best} in `folder`; returns the figures of the best epoch.
-    `rate` maps the part of training done, 0 .. 1, to a factor of the optimiser's learning rate.
+    `rate` maps the part of training done, 0 .. 1, to a factor of the optimiser's learning rate, and
+    `aligned` to the share of a batch that is self-aligned, see `DiffusionModel.loss`.
     """
     one_of("eval.better", better, ("lower", "higher"))
+    if aligned(1.0) > 0 and model.sampler is None:
+        raise ValueError(
+            "trainer.self_aligned.share must be 0 for a method without diffusion: it has no states"
+        )
     average = AveragedModel(model, multi_avg_fn=averaging(recipe.ema))
     first, best = 0, Figures()
     if resume:
@@ -106,7 +112,9 @@ def fit(
     base = [group["lr"] for group in optimizer.param_groups]
     for epoch in range(first, recipe.epochs):
         started = time.monotonic()
-        loss = train_one_epoch(model, average, data, optimizer, base, rate, recipe, folder, epoch)
+        loss = train_one_epoch(
+            model, average, data, optimizer, base, rate, aligned, recipe, folder, epoch
+        )
         figures = {"loss": loss, **score(cast(Model, average.module))}
         seconds = time.monotonic() - started
         log(folder, {"epoch": epoch + 1, **figures, "seconds": seconds})
@@ -139,6 +147,7 @@ def train_one_epoch(
     optimizer: torch.optim.Optimizer,
     base: Sequence[float],
     rate: Callable[[float], float],
+    aligned: Callable[[float], float],
     recipe: Recipe,
     folder: Path,
     epoch: int,
@@ -153,12 +162,13 @@ def train_one_epoch(
     loading = loader(data, list(rows), recipe.workers)
     for i, sample in enumerate(progress(loading, steps, f"epoch {epoch + 1}", notes)):
         step = first + i
+        done = step / (steps * recipe.epochs)
         torch.manual_seed((recipe.seed << 20) + step)
         for group, lr in zip(optimizer.param_groups, base, strict=True):
-            group["lr"] = lr * rate(step / (steps * recipe.epochs))
+            group["lr"] = lr * rate(done)
         bf16 = recipe.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss: Tensor = model(to(sample, device))
+            loss: Tensor = model(to(sample, device), aligned(done))
         value = loss.item()
         if not math.isfinite(value):
             raise ValueError(f"the loss is {value} at step {step}: lower trainer.optimizer.lr")
@@ -309,3 +319,18 @@ def cosine(done: float, warmup: float = 0.0) -> float:
     if done < warmup:
         return done / warmup
     return (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2
+
+
+def self_aligned(given: Mapping[str, float] | None) -> Callable[[float], float]:
+    """The share of a batch that is self-aligned, of the part of training done: `share` from the
+    part `from` on; None is never.
+
+    Raises ValueError for a value outside 0 .. 1.
+    """
+    if given is None:
+        return lambda done: 0.0
+    for key in ("share", "from"):
+        if not isinstance(given[key], int | float) or not 0 <= given[key] <= 1:
+            raise ValueError(f"trainer.self_aligned.{key} must be in 0 .. 1, got {given[key]!r}")
+    share, begin = given["share"], given["from"]
+    return lambda done: share if done >= begin else 0.0

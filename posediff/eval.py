@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import __version__, checkpoint, config, engine, recalibration, report, tree
+from posediff import __version__, checkpoint, config, engine, recalibration, report, start, tree
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.files import write_json
@@ -21,12 +21,13 @@ def main(cfg: Any) -> None:
     fits(cfg, saved, folder)
     data = config.dataset(cfg, cfg.eval.split)
     rules = config.rules(cfg, model)
+    begun = matched(cfg, model, folder)
     scaling = recalibrated(cfg, model, folder)
     metric = metric_of(cfg, data.truth(whole=cfg.eval.split != "validation"), scaling)
     size = engine.samples_of(cfg.eval.batch_size, model)
-    start = time.perf_counter()
+    clock = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - clock
     report.show(figures)
     path = write_json(run / "metrics.json", {"metrics": figures}, indent=1)  # if the rest fails
     about = {
@@ -39,6 +40,8 @@ def main(cfg: Any) -> None:
         **data.summary(),
         **metric.summary(),
         "steps": model.steps,
+        "timesteps": model.timesteps,
+        **({start.KEY: begun} if begun else {}),
         "K": model.hypotheses,
         "aggregates": list(rules),
         **({"recalibration": scaling} if scaling else {}),
@@ -71,6 +74,40 @@ def fits(cfg: Any, saved: dict[str, Any], folder: Path) -> None:
         trained_on, seen = saved["dataset"].get(key), cfg.dataset.get(key)
         if trained_on != seen:
             print(f"warning: trained on {what}'{trained_on}', scored on '{seen}'")
+
+
+def matched(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
+    """The start and end that the model folder keeps, if they are used; found on validation data if
+    `eval.match_start`."""
+    found = start.used(cfg, checkpoint.read_config(folder))
+    if cfg.eval.match_start:
+        if keys := start.asked(map(config.key_of, config.overrides_given())):
+            raise ValueError(f"eval.match_start chooses {keys[0]}: leave out one of the two")
+        instead_of = found["instead_of"] if found else start.configured(cfg)
+        found = {**best_range(cfg, model), "instead_of": instead_of}
+        start.keep(folder, found)
+        print(f"inference begins and ends at timesteps {model.timesteps}")
+    elif found and found["steps"] != model.steps:
+        print(
+            f"warning: start and end were found with {found['steps']} steps, scored with "
+            f"{model.steps}: eval.match_start=512 does it again"
+        )
+    return found
+
+
+def best_range(cfg: Any, model: Model) -> dict[str, Any]:
+    """The best start and end on validation data, given to the model, and how they were found."""
+    data = config.dataset(cfg, "validation")
+    held_out = engine.Subset(data, cfg.eval.match_start)
+    truth, size = data.truth(whole=False), engine.samples_of(cfg.eval.batch_size, model)
+
+    def score(model: Model) -> float:
+        metric, rules = metric_of(cfg, truth), {cfg.task.aggregate: model.aggregate}
+        figures = engine.evaluate(model, held_out, metric, rules, size, cfg.seed, label="start")
+        return figures[cfg.eval.monitor]
+
+    found = start.fit(model, held_out, score, cfg.eval.better)
+    return {**found, "monitor": cfg.eval.monitor}
 
 
 def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:

@@ -12,7 +12,9 @@ frames puts F behind B. All functions here return a new nest and leave their inp
     visible                 (B, [F,] J)      2D: 1 if labelled; 3D: 1 if its 2D is known
 
   people in images and video
-    image                   (B, 3, H, W)     crop, (RGB 0..255 - mean) / std of the backbone
+    image                   (B, 3, H, W)     crop, (RGB 0..255 - mean) / std of the backbone; or,
+                                             from a cache, the backbone's maps of it: a dict of
+                                             (B, C, h, w)
     frames                  (B, F, 3, H, W)  the same of a clip's frames, instead of image
     frames_valid            (B, F)           0 if another frame replaces a missing one
     offsets                 (B, F)           frames from the key frame
@@ -58,6 +60,11 @@ def take(tree: Any, rows: Index) -> Any:
         return tree[rows]
     indices = rows.tolist() if isinstance(rows, Tensor) else rows
     return [take(tree, i) for i in indices]
+
+
+def pixels_of(sample: Sample) -> str:
+    """The key of what a backbone reads: image, or frames of a clip."""
+    return "frames" if "frames" in sample else "image"
 
 
 def parts(tree: Sample, size: int) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import checkpoint, config, engine, tree
+from posediff import checkpoint, config, engine, feature_cache, shipped, tree
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.nn import weights
@@ -31,11 +31,15 @@ def main(cfg: Any) -> None:
     size = engine.samples_of(cfg.eval.batch_size, model)
     if not cfg.resume:
         initialise(cfg, model)
+    if cfg.backbone.frozen:
+        freeze(cfg, model)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(
         f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
         f"{len(held_out):,} held out, {count:,} weights to learn\n{folder}"
     )
+    if cfg.trainer.cache.views is not None:
+        data, held_out = cached(cfg, model, data, held_out, folder)
 
     def score(candidate: Model) -> engine.Figures:
         metric = tree.build(config.plain(cfg.eval.metric), truth=truth)
@@ -55,6 +59,7 @@ def main(cfg: Any) -> None:
         config.model_config(cfg, model_tree),
         cfg.resume,
         cfg.eval.better,
+        engine.self_aligned(trainer["self_aligned"]),
     )
     calibrate(cfg, folder / "checkpoints/best", held_out, size)
     monitor = cfg.eval.monitor
@@ -68,7 +73,36 @@ def initialise(cfg: Any, model: Model) -> None:
         print(weights.load(backbone, cfg.backbone.weights))
     if cfg.task.begin is not None:
         for source, at in cfg.task.begin_parts.items():
-            checkpoint.load_part(model, at, Path(cfg.task.begin), source)
+            checkpoint.load_part(model, at, shipped.find(cfg.task.begin), source)
+
+
+def freeze(cfg: Any, model: Model) -> None:
+    """Freeze the pretrained part. Raises ValueError if there is none, or its weights are random."""
+    backbone = model.head.pretrained
+    if backbone is None:
+        raise ValueError(f"backbone.frozen: {cfg.task.method} has no backbone, leave it out")
+    if cfg.backbone.weights is None and cfg.task.begin is None:
+        raise ValueError(
+            "backbone.frozen=true would keep random weights: set backbone.weights or task.begin"
+        )
+    backbone.freeze()
+
+
+def cached(
+    cfg: Any, model: Model, data: engine.Samples, held_out: engine.Samples, folder: Path
+) -> tuple[engine.Samples, engine.Samples]:
+    """Both parts of the data with the maps of the frozen backbone in place of their images."""
+    if cfg.resume:
+        last = folder / "checkpoints/last"
+        checkpoint.load_weights(model, checkpoint.read_weights(last), last)
+
+    def part(samples: engine.Samples, split: str, views: int) -> engine.Samples:
+        options = {"dataset": config.plain(cfg.dataset), "split": split}
+        name, backbone = f"{cfg.dataset.name}-{split}", model.head.pretrained
+        place, workers = Path(cfg.trainer.cache.folder), cfg.trainer.recipe.workers
+        return feature_cache.cached(samples, backbone, place, name, options, views, workers)
+
+    return part(data, "train", cfg.trainer.cache.views), part(held_out, "validation", 1)
 
 
 def groups(cfg: Any, model: Model) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 KNOWN = {
     "posediff.diffusion.DDIMSampler",
     "posediff.diffusion.DiffusionModel",
+    "posediff.diffusion.FlowSampler",
     "posediff.diffusion.Process",
     "posediff.diffusion.Regression",
     "posediff.diffusion.RepeatSampler",
@@ -26,6 +27,7 @@ KNOWN = {
     "posediff.diffusion.schedule.linear",
     "posediff.nn.efficientnet.EfficientNetLite0",
     "posediff.nn.hrnet.HRNet",
+    "posediff.nn.movenet.Thunder",
     "posediff.nn.small.Small",
     "posediff.nn.vit.ViT",
     "posediff.pose.combined.codec",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "posediff/weights"
 
 
 def composed(path, cwd):
@@ -30,9 +31,10 @@ def composed(path, cwd):
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"  # a copy, so that building leaves nothing in the checkout
-    tracked = ("posediff", "conf", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
+    tracked = ("posediff", "conf", "pyproject.toml", "setup.cfg", "README.md")
+    licences = ("LICENSE", "THIRD_PARTY.md")
     source.mkdir()
-    for name in tracked:
+    for name in (*tracked, *licences):
         subprocess.run(["cp", "-r", str(ROOT / name), str(source)], check=True)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(folder)]
     run = subprocess.run([*build, str(source)], capture_output=True, text=True)
@@ -48,13 +50,24 @@ def test_the_wheel_composes_outside_the_checkout(wheel, tmp_path):
     assert skeleton == "h36m17"
 
 
-def test_the_wheel_holds_the_package_its_configuration_and_nothing_else(wheel):
+def test_the_wheel_holds_the_package_its_configuration_its_weights_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     python = {p.relative_to(ROOT).as_posix() for p in (ROOT / "posediff").rglob("*.py")}
     yaml = {f"posediff/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "conf").rglob("*.yaml")}
     held = {name for name in names if ".dist-info/" not in name}
-    assert held == python | yaml | {"posediff/py.typed"}
-    assert any(name.endswith("licenses/LICENSE") for name in names)
+    weights = {p.relative_to(ROOT).as_posix() for p in WEIGHTS.rglob("*") if p.is_file()}
+    assert "posediff/weights/movenet_thunder/model.safetensors" in weights
+    assert held == python | yaml | weights | {"posediff/py.typed"}
+    for licence in ("LICENSE", "THIRD_PARTY.md"):
+        assert any(name.endswith(f"licenses/{licence}") for name in names)
+
+
+def test_the_weights_are_small_enough_to_ship_and_every_folder_has_a_card():
+    files = [p for p in WEIGHTS.rglob("*") if p.is_file()]
+    assert 0 < sum(p.stat().st_size for p in files) <= 40e6
+    for folder in {p.parent for p in files}:
+        assert folder.parent == WEIGHTS
+        assert {"model.safetensors", "README.md"} <= {p.name for p in folder.iterdir()}
 
 
 def test_an_empty_folder_finds_the_editable_install_or_the_bare_checkout(tmp_path):

@@ -19,5 +19,6 @@ from posediff.diffusion.prior import draw_component as draw_component
 from posediff.diffusion.process import Output as Output
 from posediff.diffusion.process import Process as Process
 from posediff.diffusion.sampler import DDIMSampler as DDIMSampler
+from posediff.diffusion.sampler import FlowSampler as FlowSampler
 from posediff.diffusion.sampler import RepeatSampler as RepeatSampler
 from posediff.diffusion.schedule import NoiseSchedule as NoiseSchedule

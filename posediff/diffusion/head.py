@@ -126,6 +126,10 @@ class TaskHead(Head):
         value = self.denoise(x_t, t, context).value
         return functional.mse_loss(value, goal, reduction="none").flatten(1).mean(1)
 
+    def calibrate(self, drawn: Iterable[tuple[Tensor, Sample]]) -> None:
+        """Measure errors on held-out samples, after training: estimates (B, K, ...) and the sample
+        of their rows, as from `single_frames`. Nothing, by default."""
+
     def mirrored(self) -> "TaskHead":
         return FlipTest(self)
 

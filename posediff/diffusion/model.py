@@ -14,20 +14,23 @@ from torch import Tensor, nn
 from posediff.diffusion.aggregate import Hypotheses, Poses, mean
 from posediff.diffusion.head import Context, Head, RegressionHead, Sample, TaskHead
 from posediff.diffusion.noise import Noise
+from posediff.diffusion.prior import Prior
 from posediff.diffusion.process import Process
 from posediff.diffusion.sampler import Sampler, Step
 
 Rule = Callable[[Hypotheses], Poses]
+CALIBRATION_DRAWS = 20  # K of the hypotheses that `calibrate` shows to a head
 
 
 class Model(nn.Module, ABC):
     """`aggregate` and `hypotheses` (K) are the defaults of inference. `trained_on` are the options
-    of the data set that a loaded model was trained on.
+    of the data set that a loaded model was trained on. `sampler` makes the steps of a diffusion.
     """
 
     head: Head
     aggregate: Rule
     hypotheses: int
+    sampler: Sampler | None = None
     trained_on: Mapping[str, Any] = MappingProxyType({})
 
     @property
@@ -35,9 +38,24 @@ class Model(nn.Module, ABC):
         """Number of network calls per answer, by default."""
         return 1
 
+    @property
+    def timesteps(self) -> tuple[int, ...]:
+        """Those of the steps of a diffusion, by default."""
+        return ()
+
+    def starts(self, sample: Sample) -> list[Sampler]:
+        """The sampler, and it with other starts, as far as the head can start there. None, if there
+        are no steps."""
+        return []
+
+    def ends(self, sample: Sample) -> list[Sampler]:
+        """The sampler, and it with other ends. None, if there are no steps."""
+        return []
+
     @abstractmethod
-    def loss(self, sample: Sample) -> Tensor:
-        """The training loss of a batch, a scalar."""
+    def loss(self, sample: Sample, *, aligned: float = 0.0) -> Tensor:
+        """The training loss of a batch, a scalar. `aligned` is the share of its rows that are
+        trained on states made of the model's own answers; only a diffusion has states."""
 
     @abstractmethod
     def answers(
@@ -63,8 +81,8 @@ class Model(nn.Module, ABC):
         by default."""
         return iter(())
 
-    def forward(self, sample: Sample) -> Tensor:  # so that DDP wraps the loss
-        return self.loss(sample)
+    def forward(self, sample: Sample, aligned: float = 0.0) -> Tensor:  # so that DDP wraps the loss
+        return self.loss(sample, aligned=aligned)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         """Measure errors on held-out samples, after training. Nothing, by default."""
@@ -80,10 +98,12 @@ class DiffusionModel(Model):
 
     squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
     every_step: an answer is the mean of the estimates of all steps, not the last one.
+    opposite: hypotheses 2k and 2k+1 have opposite noise (antithetic pairs).
     inference: options of the head that stay free after training.
     """
 
     head: TaskHead
+    sampler: Sampler
 
     def __init__(
         self,
@@ -93,6 +113,7 @@ class DiffusionModel(Model):
         aggregate: Rule = mean,
         hypotheses: int = 1,
         every_step: bool = False,
+        opposite: bool = False,
         squared: bool = False,
         inference: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -101,38 +122,75 @@ class DiffusionModel(Model):
             head.set_inference(**inference)
         self.head, self.process, self.sampler = head, process, sampler
         self.aggregate, self.hypotheses = aggregate, hypotheses
-        self.every_step, self.squared = every_step, squared
+        self.every_step, self.opposite, self.squared = every_step, opposite, squared
 
     @property
     def steps(self) -> int:
         return self.sampler.steps
 
-    def loss(self, sample: Sample, noise: Noise | None = None) -> Tensor:
+    @property
+    def timesteps(self) -> tuple[int, ...]:
+        return tuple(self.sampler.grid(len(self.process.schedule))[:-1])
+
+    @torch.no_grad()
+    def starts(self, sample: Sample) -> list[Sampler]:
+        """A start that is drawn needs a sigma near 1, so it stays as it is."""
+        prior = self.head.prior(self.head.encode(sample), Noise(0, sample["id"]))
+        known = prior.init is not None
+        return [self.sampler, *self.sampler.starts(len(self.process.schedule) if known else 0)]
+
+    def ends(self, sample: Sample) -> list[Sampler]:
+        return [self.sampler, *self.sampler.ends(len(self.process.schedule))]
+
+    def loss(self, sample: Sample, noise: Noise | None = None, *, aligned: float = 0.0) -> Tensor:
+        """Self-aligned rows (Ji et al., DDP, ICCV 2023): x_t is diffused from the model's own
+        answer, as every state of inference after the first is; the goal stays the truth."""
         noise = noise or Noise.plain()
         context, x_0 = self.head.encode(sample), self.head.target(sample)
         prior = self.head.prior(context, noise)
         t = self.process.draw(len(x_0), noise)
         e = prior.noise(noise)
-        x_t = self.process.diffuse(x_0, e, t, prior)
-        goal = x_0 if self.process.predicts == "x_0" else e
+        clean = x_0
+        if aligned > 0:
+            own = self._first_answer(context, prior, noise)
+            rows = noise.uniform((len(x_0),)).to(x_0.device) < aligned
+            clean = torch.where(rows.view(-1, *[1] * (x_0.ndim - 1)), own, x_0)
+        x_t = self.process.diffuse(clean, e, t, prior)
+        goal = self.process.goal(x_0, clean, e, t)
         loss = self.head.loss(x_t, t, goal, context, sample).mean()
         return loss.square() / 2 if self.squared else loss
+
+    @torch.no_grad()
+    def _first_answer(self, context: Context, prior: Prior, noise: Noise) -> Tensor:
+        """The x_0 of the first step of inference, (B, ...), by the head in evaluation mode. Later
+        steps hardly move it, and each would cost another call."""
+        training = self.head.training
+        self.head.eval()
+        first = next(self._steps(self.sampler, context, prior, noise))
+        self.head.train(training)
+        return first.x_0
+
+    def _steps(
+        self, sampler: Sampler, context: Context, prior: Prior, noise: Noise
+    ) -> Iterator[Step]:
+        schedule = self.process.schedule
+        t = sampler.grid(len(schedule))[0]
+        x = prior.start(schedule.alpha[t], schedule.sigma[t], noise)
+        yield from sampler(
+            self.process, lambda x, t: self.head.denoise(x, t, context), x, prior, noise
+        )
 
     @torch.no_grad()
     def trajectory(
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
     ) -> Iterator[Step]:
         """Every reverse step of all hypotheses, (B K) ...; encodes once."""
-        noise, schedule = Noise(seed, sample["id"], hypotheses), self.process.schedule
+        noise = Noise(seed, sample["id"], hypotheses, self.opposite)
         sampler = self.sampler
         if steps is not None:
             sampler = replace(sampler, steps=steps)
         context = repeated(self.head.encode(sample), hypotheses)
-        prior, t = self.head.prior(context, noise), sampler.grid(len(schedule))[0]
-        x = prior.start(schedule.alpha[t], schedule.sigma[t], noise)
-        yield from sampler(
-            self.process, lambda x, t: self.head.denoise(x, t, context), x, prior, noise
-        )
+        yield from self._steps(sampler, context, self.head.prior(context, noise), noise)
 
     def answers(
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
@@ -142,6 +200,10 @@ class DiffusionModel(Model):
             total = total + step.estimate if self.every_step else step.estimate
             answer = total / n if self.every_step else total
             yield self._hypotheses(rearrange(answer, "(b k) ... -> b k ...", k=hypotheses), sample)
+
+    def calibrate(self, samples: Iterable[Sample]) -> None:
+        drawn = (self.sample(sample, CALIBRATION_DRAWS) for sample in samples)
+        self.head.calibrate((h.estimates, h.sample) for h in drawn)
 
     @torch.no_grad()
     def stages(self, sample: Sample, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
@@ -159,7 +221,7 @@ class Regression(Model):
         super().__init__()
         self.head, self.aggregate, self.hypotheses = head, mean, 1
 
-    def loss(self, sample: Sample) -> Tensor:
+    def loss(self, sample: Sample, *, aligned: float = 0.0) -> Tensor:
         return self.head.loss(self.head(sample), sample).mean()
 
     @torch.no_grad()

@@ -48,6 +48,14 @@ class Process(nn.Module):
         alpha, sigma = self.schedule.at(t, x_0)
         return prior.loc + alpha * (x_0 - prior.loc) + sigma * noise
 
+    def goal(self, x_0: Tensor, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """The prediction that is right at the x_t that was diffused from `clean`, if x_0 is the
+        truth: x_0, or the noise that leads from x_0 to x_t."""
+        if self.predicts == "x_0":
+            return x_0
+        alpha, sigma = self.schedule.at(t, x_0)
+        return noise + alpha / sigma * (clean - x_0)
+
     def estimate(
         self, value: Tensor, x_t: Tensor, t: Tensor, prior: Prior
     ) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,9 @@ of the truth y.
     energy score    mean_k |Y_k - Y| - mean_{k<l} |Y_k - Y_l| / 2,   Y all joints as one vector
     recalibration   y_k <- m + c (y_k - m),   c the median of ratio_0.5 on validation data
 
+    spread_rank     rank correlation of the spread of a joint and its error
+    spread_covers   share of joints whose error is at most their spread
+
 so that coverage@0.5 is a half after it. The energy score is least for the true posterior. Coverage
 is defined at K = 50; the error of a mean of 50 lowers it by up to 3 points even of a perfect model.
 """
@@ -53,6 +56,26 @@ def spread(hypotheses: Tensor) -> Tensor:
     """RMS distance from the mean, for every joint. (N, K, J, D) -> (N, J)."""
     mean = hypotheses.mean(1, keepdim=True)
     return (hypotheses - mean).square().sum(-1).mean(1).sqrt()
+
+
+def against_error(spread: Tensor, error: Tensor) -> dict[str, float]:
+    """The spreads (N,) of joints beside their errors (N,), in one unit: their mean, Spearman's rank
+    correlation of the two (NaN if all spreads are equal), and the share of joints whose error is at
+    most the spread. Joints without either are left out.
+    """
+    from scipy.stats import rankdata
+
+    valid = spread.isfinite() & error.isfinite()
+    own, errors = spread[valid].double(), error[valid].double()
+    if not len(own):
+        return {}
+    ranks = np.stack([rankdata(own), rankdata(errors)])
+    equal = bool((ranks == ranks[:, :1]).all(1).any())
+    return {
+        "spread": float(own.mean()),
+        "spread_rank": np.nan if equal else float(np.corrcoef(ranks)[0, 1]),
+        "spread_covers": float((errors <= own).double().mean()),
+    }
 
 
 def columns(hypotheses: Tensor, truth: Tensor, factor: float | None = None) -> dict[str, Tensor]:

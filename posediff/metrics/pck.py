@@ -12,7 +12,8 @@
 
 Labelled joints count, pooled over all people (in LSP all are labelled). Figures leave out people
 whose reference is not labelled; their number is a figure of its own. An answer that is not finite
-is a missing one, and wrong in every joint. Shares are in percent.
+is a missing one, and wrong in every joint. Shares are in percent, but for those of spreads
+(posediff/metrics/calibration.py).
 """
 
 from collections.abc import Collection, Mapping
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
 from posediff.diffusion.choices import one_of
+from posediff.metrics import calibration
 from posediff.metrics.table_metric import TableMetric
 from posediff.pose.skeleton import Skeleton
 from posediff.truth import Truth
@@ -120,6 +122,10 @@ class _PCK(TableMetric):
     def _rows(self, names: Collection[str]) -> list[int]:
         return [j for j, joint in enumerate(self.skeleton.joints) if joint in names]
 
+    def _spreads(self, table: Mapping[str, Tensor], labelled: Tensor) -> dict[str, float]:
+        pixels = errors(table["keypoints"], table["truth"], 1.0)
+        return calibration.against_error(table["spread"][labelled], pixels[labelled])
+
     def _by_part(self, key: str, shares: Tensor) -> dict[str, Tensor]:
         return {f"{key}:{part}": shares[rows].nanmean() for part, rows in self.parts.items()}
 
@@ -151,7 +157,7 @@ class TorsoPCK(_PCK):
             "pcp": pcp(pred, truth, labelled, self.skeleton).nanmean(),
             "pckh@0.5": pooled_pck(by_head, labelled, 0.5),
             "epe": pixels[labelled & pixels.isfinite()].mean(),
-            "spread": table["spread"][labelled].nanmean(),
+            **self._spreads(table, labelled),
             "people": len(pred),
             "people_without_answer": (~pred.isfinite().all(-1).all(-1)).sum(),
             "people_without_torso": torso.isnan().sum(),
@@ -208,7 +214,7 @@ class PersonPCK(_PCK):
                 figures[f"{key}:joints"] = joints.nanmean()
                 figures[f"{key}:groups"] = torch.stack([*groups.values()]).nanmean()
                 figures |= groups
-        figures["spread"] = table["spread"][labelled].nanmean()
+        figures |= self._spreads(table, labelled)
         return figures | {"people": len(pred), "joints": labelled.sum()}
 
     def _torso(self, pred: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
@@ -250,7 +256,7 @@ class PCKh(_PCK):
             figures[f"pckh@{t}"] = pooled_pck(error[:, some], labelled[:, some], used, strict)
             figures |= self._by_part(f"pckh@{t}", pck(error, labelled, used, strict))
         return figures | {
-            "spread": table["spread"][labelled].nanmean(),
+            **self._spreads(table, labelled),
             "people": len(labelled),
             "people_without_head_box": diagonal.isnan().sum(),
         }

@@ -17,7 +17,7 @@ poses on the root, reads metres, and returns millimetres and percent.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -151,7 +151,9 @@ class PoseError3D(Metric):
         columns = self._errors(pred[whole], truth[whole])
         if "p2_batch_mean" in self.quirks:
             columns["p_mpjpe"] = columns["p_mpjpe"].mean().expand(len(columns["p_mpjpe"]))
-        columns |= self._spread(poses, whole)
+        scores, spread = poses.scores.cpu()[whole], poses.spread.cpu()[whole]
+        columns["spread"] = 1000 * spread[..., self.limbs]
+        columns["occluded"] = scores[..., self.limbs] < OCCLUDED
         columns["unseen"] = (sample["visible"].cpu()[whole] == 0).sum(-1)
         if name == next(iter(self.batches), name):
             # .mT: figures depend on the layout in memory, in the last digit
@@ -175,7 +177,7 @@ class PoseError3D(Metric):
                 figures |= _means(f"{metric}/{name}", table[metric], *rows)
             next_to, errors = _velocities(table, "mpjve_across_clips" in self.quirks)
             figures |= _means(f"mpjve/{name}", errors, *(row[1:][next_to] for row in rows))
-            figures |= _spreads(name, table)
+            figures |= _spreads(name, table, self.limbs)
             figures |= calibration.figures(table)
             figures[f"frames/{name}"] = len(table["frame"])
             figures[f"joints_unseen/{name}"] = table["unseen"].sum()
@@ -212,18 +214,6 @@ class PoseError3D(Metric):
         halves = [b["half"] for b in batches if "half" in b]
         return calibration.factor(np.concatenate(halves) if halves else np.empty(0))
 
-    def _spread(self, poses: Poses, whole: Tensor) -> dict[str, Tensor]:
-        """Spread of every frame, in mm: the mean, and the sums over occluded and other joints."""
-        spread = 1000 * poses.spread.cpu()[whole][..., self.limbs]
-        occluded = poses.scores.cpu()[whole][..., self.limbs] < OCCLUDED
-        return {
-            "spread": spread.mean(-1),
-            "spread:occluded": (spread * occluded).sum(-1),
-            "occluded": occluded.sum(-1),
-            "spread:visible": (spread * ~occluded).sum(-1),
-            "visible": (~occluded).sum(-1),
-        }
-
     def _errors(self, pred: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Errors of every frame, in mm or percent."""
         counted = distance(pred, truth)[..., self.counted]
@@ -249,14 +239,19 @@ def _origin(meta: Mapping[str, Any]) -> Columns:
     }
 
 
-def _spreads(name: str, table: Columns) -> dict[str, float]:
-    """Mean over all joints and, if some are occluded, over those and over the others."""
-    if not len(table["spread"]):
-        return {}
-    figures = {f"spread/{name}": table["spread"].mean(dtype=np.float64)}
-    for kind in ("occluded", "visible") if table["occluded"].any() else ():
-        total = table[f"spread:{kind}"].sum(dtype=np.float64)
-        figures[f"spread/{name}:{kind}"] = total / max(table[kind].sum(), 1)
+def _spreads(name: str, table: Columns, limbs: Sequence[int]) -> dict[str, float]:
+    """Spreads against errors, over all joints and, if some are occluded, over those and over the
+    others, whose mean errors are `joint_error`."""
+    error = torch.from_numpy(table["offset"][:, limbs]).norm(dim=-1)
+    spread, occluded = (torch.from_numpy(table[key]) for key in ("spread", "occluded"))
+    kinds = {"": torch.ones_like(occluded) > 0}
+    if occluded.any():
+        kinds |= {":occluded": occluded > 0, ":visible": occluded == 0}
+    figures = dict[str, float]()
+    for kind, rows in kinds.items():
+        found = calibration.against_error(spread[rows], error[rows])
+        found |= {"joint_error": float(error[rows].double().mean())} if len(kinds) > 1 else {}
+        figures |= {f"{key}/{name}{kind}": x for key, x in found.items() if x == x}
     return figures
 
 

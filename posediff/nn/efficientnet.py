@@ -1,10 +1,8 @@
 """EfficientNet-Lite0 (Tan and Le, 2019, arXiv 1905.11946; without squeeze-excite and with ReLU6)
 up to its last block, and a small feature pyramid on its maps of stride 4, 8, 16 and 32.
-
-Padding is TensorFlow's `same`: ceil(n / stride) outputs, an odd row or column is padded at the
-bottom or right.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from posediff.nn.backbone import RGB, Backbone, Pyramid
+from posediff.nn.layers import SameConv
 
 STAGES = (  # blocks, kernel, stride, expansion, channels
     (1, 3, 1, 1, 16),
@@ -55,20 +54,8 @@ class EfficientNetLite0(Backbone):
                 maps.append(x)
         return maps
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.pyramid(self.maps(image))
-
-
-class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's `same`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        (kernel, _), (stride, _) = self.kernel_size, self.stride
-        h, w = ((-(-n // stride) - 1) * stride + kernel - n for n in x.shape[-2:])
-        if h == w and h % 2 == 0:
-            return functional.conv2d(x, self.weight, self.bias, stride, h // 2, 1, self.groups)
-        x = functional.pad(x, (w // 2, w - w // 2, h // 2, h - h // 2))
-        return functional.conv2d(x, self.weight, self.bias, stride, groups=self.groups)
+    def join(self, maps: Sequence[Tensor]) -> Tensor:
+        return self.pyramid(maps)
 
 
 conv = partial(SameConv, bias=False)

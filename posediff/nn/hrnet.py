@@ -40,13 +40,15 @@ class HRNet(Backbone):
         self.stage4 = nn.Sequential(Exchange(c), Exchange(c), Exchange(c, outputs=1))
         self.final_layer = nn.Conv2d(width, joints, 1) if joints else nn.Identity()
 
-    def forward(self, image: Tensor) -> Tensor:
+    def maps(self, image: Tensor) -> list[Tensor]:
         x = self.bn1(self.conv1(image)).relu_()
         x = self.layer1(self.bn2(self.conv2(x)).relu_())
         xs = self.stage2(self.transition1([x]))
         xs = self.stage3(self.transition2(xs))
-        (x,) = self.stage4(self.transition3(xs))
-        return self.final_layer(x)
+        return self.stage4(self.transition3(xs))
+
+    def join(self, maps: Sequence[Tensor]) -> Tensor:
+        return self.final_layer(*maps)
 
 
 def conv(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:

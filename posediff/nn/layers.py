@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 def heatmap_layer(channels: int, maps: int, kernel: int = 1) -> nn.Conv2d:
@@ -28,3 +29,16 @@ def interpolation(channels_in: int, channels_out: int) -> tuple[nn.Module, ...]:
     twice = nn.Upsample(scale_factor=2.0, mode="bilinear")
     conv = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
     return twice, conv, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)
+
+
+class SameConv(nn.Conv2d):
+    """A convolution padded as TensorFlow's `same`: ceil(n / stride) outputs, an odd row or column
+    is padded at the bottom or right."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        h, w = ((-(-n // stride) - 1) * stride + kernel - n for n in x.shape[-2:])
+        if h == w and h % 2 == 0:
+            return functional.conv2d(x, self.weight, self.bias, stride, h // 2, 1, self.groups)
+        x = functional.pad(x, (w // 2, w - w // 2, h // 2, h - h // 2))
+        return functional.conv2d(x, self.weight, self.bias, stride, groups=self.groups)

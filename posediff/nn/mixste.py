@@ -20,7 +20,7 @@ from posediff.nn.transformer import EPS, TransformerBlock
 
 
 class MixSTE(nn.Module):
-    """x (B, F, J, channels_in) -> y (B, F, J, 3), features (B, F, J, width).
+    """x (B, F, J, channels_in) -> y (B, F, J, channels_out), features (B, F, J, width).
 
     `features` are the input of the output layer. The learned positions fix the length of a window.
     timed: t (B,) is embedded and added to all tokens. drop_path: of the last block, in training; it
@@ -37,6 +37,7 @@ class MixSTE(nn.Module):
         channels_in: int = 2,
         timed: bool = False,
         drop_path: float = 0.1,
+        channels_out: int = 3,
     ) -> None:
         super().__init__()
         self.width = width
@@ -56,7 +57,7 @@ class MixSTE(nn.Module):
             for _ in range(2)
         )
         self.Spatial_norm, self.Temporal_norm = nn.LayerNorm(width, EPS), nn.LayerNorm(width, EPS)
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3))
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, channels_out))
 
     def forward(self, x: Tensor, t: Tensor | None = None) -> tuple[Tensor, Tensor]:
         B, F, J = x.shape[:3]

@@ -4,6 +4,7 @@ Residual blocks at stride 4, 8, 16 and 32, at which the receptive field covers a
 pyramid back to stride 4. Group normalisation, so that outputs do not depend on the batch.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ WIDTHS = (32, 48, 64, 96)  # at stride 4, 8, 16, 32
 class Small(Backbone):
     """`features` channels out; 0.76 M parameters with 64, 0.1 GMAC at 128 x 96."""
 
+    optional = ("pyramid",)
+
     def __init__(self, features: int = 64) -> None:
         super().__init__()
         self.channels = features
@@ -26,11 +29,15 @@ class Small(Backbone):
         )
         self.pyramid = Pyramid(WIDTHS, features)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """Feature maps of stride 4, 8, 16, 32."""
         x, maps = self.stem(image), []
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
+        return maps
+
+    def join(self, maps: Sequence[Tensor]) -> Tensor:
         return self.pyramid(maps)
 
 

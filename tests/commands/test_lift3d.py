@@ -49,8 +49,14 @@ def test_the_encoder_learns_its_residual_and_goes_into_the_model_that_uses_it(li
             assert torch.equal(whole[name.replace("head.", "head.encoder.")], value)
 
 
-def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(lifters, monkeypatch):
-    command("train", *LIFT, "name=whole")
+ALIGNED = ("trainer.self_aligned.share=0.5", "trainer.self_aligned.from=0.5")
+
+
+@pytest.mark.parametrize(("name", "options"), [("whole", ()), ("aligned", ALIGNED)])
+def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(
+    lifters, monkeypatch, name, options
+):
+    command("train", *LIFT, *options, f"name={name}")
     real, epochs = engine.train_one_epoch, []
 
     def stop_in_the_second(*arguments):
@@ -61,16 +67,37 @@ def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(lifters, monkeyp
 
     monkeypatch.setattr(engine, "train_one_epoch", stop_in_the_second)
     with pytest.raises(SystemExit):
-        command("train", *LIFT, "name=broken")
+        command("train", *LIFT, *options, f"name={name}-broken")
     monkeypatch.setattr(engine, "train_one_epoch", real)
-    command("train", *LIFT, "name=broken", "resume=true")
+    command("train", *LIFT, *options, f"name={name}-broken", "resume=true")
     for kind in ("best", "last"):
         a, b = (
             load_file(lifters / run / "checkpoints" / kind / "model.safetensors")
-            for run in ("whole", "broken")
+            for run in (name, f"{name}-broken")
         )
         assert a.keys() == b.keys()
         assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_self_aligned_training_starts_at_the_given_part(lifters):
+    plain, aligned = (losses(lifters / run) for run in ("whole", "aligned"))
+    assert len(plain) == len(aligned) == 6
+    assert aligned[:3] == plain[:3]
+    assert aligned[3] != plain[3]
+
+
+@pytest.mark.parametrize(
+    ("method", "override", "message"),
+    [
+        (LIFT, "trainer.self_aligned.share=1.5", r"trainer.self_aligned.share must be in 0 .. 1"),
+        (LIFT, "trainer.self_aligned.from=late", r"from must be in 0 .. 1, got 'late'"),
+        (ENCODER, "trainer.self_aligned.share=0.5", r"must be 0 for a method without diffusion"),
+    ],
+)
+def test_self_aligned_training_that_cannot_be_is_refused(
+    lifters, capsys, method, override, message
+):
+    assert message in error_of(capsys, "train", *method, override, "name=refused")
 
 
 def test_training_again_under_a_used_name_is_refused(capsys):
@@ -79,9 +106,14 @@ def test_training_again_under_a_used_name_is_refused(capsys):
 
 def test_one_batch_again_and_again_is_learned(lifters):
     command("train", *ENCODER, "debug=overfit", "name=overfit", "trainer.optimizer.lr=1e-2")
-    log = [json.loads(line) for line in (lifters / "overfit/log.jsonl").read_text().splitlines()]
-    losses = [line["loss"] for line in log if "step" in line]
-    assert losses[-1] < losses[0] / 3
+    found = losses(lifters / "overfit")
+    assert found[-1] < found[0] / 3
+
+
+def losses(run):
+    """The loss of every step of a run."""
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in log if "step" in line]
 
 
 # --- scoring

@@ -88,7 +88,9 @@ def test_training_at_one_timestep_draws_no_other():
         posediff.build("image2d", overrides=["model.process.train_t=1000"])
 
 
-@pytest.mark.parametrize("name", ["small", "efficientnet_lite0", "hrnet_w32", "vit_s"])
+@pytest.mark.parametrize(
+    "name", ["small", "efficientnet_lite0", "hrnet_w32", "vit_s", "movenet_thunder"]
+)
 def test_crops_are_normalised_as_the_backbone_wants(name):
     cfg = config.compose("train", ["task=image2d", f"backbone={name}"])
     model = posediff.build("image2d", overrides=[f"backbone={name}", "dataset.size=[192,256]"])

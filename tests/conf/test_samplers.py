@@ -3,7 +3,7 @@
 import pytest
 
 from posediff import config, tree
-from posediff.diffusion import DDIMSampler, RepeatSampler
+from posediff.diffusion import DDIMSampler, FlowSampler, RepeatSampler
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,7 @@ from posediff.diffusion import DDIMSampler, RepeatSampler
     [
         ("ddim", DDIMSampler(steps=4, order=1)),
         ("dpm_solver", DDIMSampler(steps=4, order=2)),
+        ("flow", FlowSampler(steps=4)),
         ("repeat", RepeatSampler(steps=4)),
     ],
 )

@@ -13,6 +13,7 @@ from posediff.diffusion import (
     Decoded,
     DiffusionModel,
     FlipTest,
+    FlowSampler,
     Noise,
     Output,
     Prior,
@@ -85,6 +86,19 @@ def test_a_sample_draws_the_same_alone_in_company_and_with_more_hypotheses():
     assert not torch.equal(alone[0], alone[1])
     assert not torch.equal(alone, Noise(4, ["b"], 2).normal((2, 4)))
     assert not torch.equal(alone, Noise(2**32 + 3, ["b"], 2).normal((2, 4)))
+
+
+def test_opposite_hypotheses_have_normal_numbers_that_cancel_and_the_same_uniform_ones():
+    noise = Noise(3, ["a", "b"], 4, opposite=True)
+    uniform, normal = noise.uniform((8, 2)), noise.normal((8, 2))
+    assert torch.equal(uniform[::2], uniform[1::2])
+    assert torch.equal(normal[::2], -normal[1::2])
+    assert not torch.equal(normal[0], normal[2])
+    plain = Noise(3, ["a", "b"], 4)
+    assert torch.equal(plain.uniform((8, 2))[::2], uniform[::2])
+    odd = Noise(3, ["a", "b"], 3, opposite=True)
+    assert torch.equal(odd.uniform((6, 2)), uniform[[0, 1, 2, 4, 5, 6]])
+    assert torch.equal(odd.normal((6, 2)), normal[[0, 1, 2, 4, 5, 6]])
 
 
 # --- prior
@@ -172,6 +186,7 @@ def test_a_clipped_estimate_stays_near_loc_and_its_noise_follows():
         (lambda: Process(cosine(50), train_t=50), r"train_t must be in 0 \.\. 49, got 50"),
         (lambda: DDIMSampler(spacing="trailling"), r"sampler\.spacing must be one of trailing, "),
         (lambda: RepeatSampler(spacing="even"), r"sampler\.spacing must be one of trailing, "),
+        (lambda: DDIMSampler(end=-1), r"sampler\.end must be 0 or more, got -1"),
         (lambda: DDIMSampler(order=3), r"sampler\.order must be 1 or 2, got 3"),
         (
             lambda: Prior(PRIOR.loc, PRIOR.scale, PRIOR.loc, "x_1"),
@@ -197,8 +212,25 @@ def test_the_grids_have_the_stated_timesteps():
     for steps in range(1, 51):
         for spacing in ("trailing", "leading"):
             assert len(DDIMSampler(steps, spacing=spacing).grid(50)) == steps + 1
-    with pytest.raises(ValueError, match="timesteps"):
-        DDIMSampler(60).grid(50)
+    assert DDIMSampler(4, start=500, end=100).grid(1000) == [499, 399, 299, 199, -1]
+    assert DDIMSampler(4, start=500, end=100, spacing="leading").grid(1000)[:4] == [
+        400, 300, 200, 100
+    ]  # fmt: skip
+    assert DDIMSampler(1, start=500, end=400).grid(1000) == [499, -1]
+    for sampler in (DDIMSampler(60), DDIMSampler(4, start=20, end=17)):
+        with pytest.raises(ValueError, match="timesteps"):
+            sampler.grid(50)
+
+
+def test_other_starts_and_ends_have_room_for_the_steps():
+    sampler = DDIMSampler(4, start=30)
+    assert [s.start for s in sampler.starts(40)] == [5, 10, 15, 20, 25, 30, 35, 40]
+    assert [s.start for s in replace(sampler, end=10).starts(40)] == [15, 20, 25, 30, 35, 40]
+    assert [s.end for s in sampler.ends(40)] == [0, 7, 15, 22]
+    assert [s.end for s in DDIMSampler(8).ends(12)] == [0, 3]
+    for steps in range(1, 9):
+        every = [*DDIMSampler(steps).starts(40), *DDIMSampler(steps).ends(40)]
+        assert all(len(sampler.grid(40)) == steps + 1 for sampler in every)
 
 
 CASES = list(itertools.product(SCHEDULES, ["x_0", "noise"], [0.0, 0.5, 1.0], [1, 2], [1, 3, 7]))
@@ -211,10 +243,10 @@ def test_a_perfect_network_gives_the_truth_back(name, predicts, eta, order, step
     prior = Prior(PRIOR.loc.double(), PRIOR.scale.double())
     noise = Noise(0, ["a"])
     x = prior.start(process.schedule.alpha[-2], process.schedule.sigma[-2], noise)
-    sampler = DDIMSampler(steps, eta=eta, order=order)
-    found = everything(process, truth, prior, x, sampler, noise)
-    assert len(found) == steps
-    assert torch.allclose(found[-1].estimate, truth, atol=1e-5)
+    for sampler in (DDIMSampler(steps, eta=eta, order=order), FlowSampler(steps)):
+        found = everything(process, truth, prior, x, sampler, noise)
+        assert len(found) == steps
+        assert torch.allclose(found[-1].estimate, truth, atol=1e-5)
 
 
 def test_order_two_is_nearer_to_the_exact_flow_of_a_gaussian():
@@ -236,6 +268,37 @@ def test_order_two_is_nearer_to_the_exact_flow_of_a_gaussian():
         error[order] = float((last.estimate - exact).abs())
     assert error[1] < 0.05
     assert error[2] < error[1] / 3
+
+
+def test_the_flow_keeps_a_gaussian_that_ddim_shrinks():
+    process, prior = (
+        Process(cosine(50)),
+        Prior(torch.ones(9, 1).double(), 2 * torch.ones(9, 1).double()),
+    )
+    alpha = process.schedule.alpha
+
+    def denoise(x, t):
+        return Output(1 + process.schedule.at(t, x)[0] * (x - 1))  # of x_0 distributed as the prior
+
+    x = torch.linspace(-3, 5, 9)[:, None].double()
+    for steps in (1, 2, 5, 10):
+        flow = list(FlowSampler(steps)(process, denoise, x, prior, Noise(0, ["a"])))
+        for step in flow:
+            assert torch.allclose(step.x_t, x, atol=1e-10)
+            assert torch.allclose(step.estimate, 1 + alpha[step.t] * (x - 1), atol=1e-10)
+        *_, ddim = DDIMSampler(steps)(process, denoise, x, prior, Noise(0, ["a"]))
+        shrunk = ((ddim.estimate - 1) / (x - 1))[[0, -1]]
+        moves = [math.acos(alpha[t]) for t in [*flow_times(flow), -1]]
+        factor = math.prod(math.cos(a - b) for a, b in itertools.pairwise(moves)) * alpha[49]
+        assert torch.allclose(
+            shrunk,
+            torch.full_like(shrunk, factor / alpha[49] if steps > 1 else float(alpha[49])),
+            rtol=2e-2,
+        )
+
+
+def flow_times(steps):
+    return [step.t for step in steps]
 
 
 def test_repeating_hands_the_evidence_back():

@@ -10,6 +10,7 @@ from posediff import config, tree
 LIFT = ("dataset=synthetic", "dataset.clips=2", "dataset.length=20")
 WINDOW = (*LIFT, "dataset.window=9")
 GRAPH = ("task=lift3d", "task.head.width=16", "task.head.depth=1")
+TRUNK = ("task.head.trunk.width=16", "task.head.trunk.depth=1")
 ALONE = ("model.head.width=16", "model.head.depth=1")
 MIXSTE = (*ALONE, "model.head.heads=2")
 PICTURES = ("dataset=synthetic_pictures", "dataset.pictures=3", "dataset.size=[48,64]")
@@ -28,6 +29,14 @@ HEADS = {
     "paper_video": (*GRAPH, "preset=paper_video", *WINDOW),
     "paper_centre": (
         *(*GRAPH, "preset=paper_video", "task.head.temporal=false", "task.head.answers=centre"),
+        *WINDOW,
+    ),
+    "posterior": (*GRAPH, "preset=posterior", *TRUNK, *LIFT),
+    "posterior_video": (
+        *GRAPH,
+        "preset=posterior_video",
+        *TRUNK,
+        "task.head.trunk.heads=2",
         *WINDOW,
     ),
     "official_frame": (*GRAPH, "preset=official_frame", *LIFT),

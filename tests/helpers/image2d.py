@@ -37,8 +37,8 @@ class Tiny(Backbone):
             c = 32
         self.net = nn.Sequential(*layers)
 
-    def forward(self, image):
-        return self.net(image)
+    def maps(self, image):
+        return [self.net(image)]
 
 
 def untrained(

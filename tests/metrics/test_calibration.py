@@ -114,6 +114,27 @@ def test_recalibrating_keeps_the_mean_and_scales_the_rest():
     torch.testing.assert_close(calibration.spread(moved), 1.7 * calibration.spread(hypotheses))
 
 
+def test_spreads_are_ranked_against_errors_and_cover_some():
+    spread = torch.tensor([1.0, 2.0, 3.0, 4.0, torch.nan, 1.0])
+    error = torch.tensor([0.5, 2.0, 5.0, 9.0, 1.0, torch.inf])
+    found = calibration.against_error(spread, error)
+    assert found == {"spread": 2.5, "spread_rank": pytest.approx(1.0), "spread_covers": 0.5}
+    assert calibration.against_error(-spread, error)["spread_rank"] == pytest.approx(-1.0)
+    equal = calibration.against_error(torch.ones(4), torch.arange(4.0))
+    assert np.isnan(equal["spread_rank"])
+    assert equal["spread_covers"] == 0.5
+    assert calibration.against_error(spread[4:], error[4:]) == {}
+
+
+def test_the_spread_of_a_calibrated_gaussian_ranks_and_covers_as_it_should():
+    g = torch.Generator().manual_seed(0)
+    deviation = torch.rand(20_000, generator=g) + 0.1
+    error = deviation * torch.randn((3, 20_000), generator=g).norm(dim=0)
+    found = calibration.against_error(deviation * 3**0.5, error)
+    assert found["spread_covers"] == pytest.approx(0.608, abs=0.01)  # chi of 3 below sqrt 3
+    assert 0.5 < found["spread_rank"] < 0.9
+
+
 def test_the_verdict_names_the_direction_of_the_error():
     for scale, word in ((0.5, "over-confident"), (2.0, "under-confident"), (1.0, "calibrated")):
         line = calibration.verdict(measured(*gaussians(scale, n=300)))

@@ -76,7 +76,8 @@ def test_the_keys_follow_the_grammar():
     means = ("", ":frames", ":sit", ":walk", ":wave")
     expected = {f"{metric}/mean{mean}" for metric in metrics for mean in means}
     expected |= {"energy_score"}
-    expected |= {f"{k}/mean" for k in ("spread", "frames", "joints_unseen", "joints_left_out")}
+    expected |= {f"{k}/mean" for k in ("frames", "joints_unseen", "joints_left_out")}
+    expected |= {f"{k}/mean" for k in ("spread", "spread_rank", "spread_covers")}
     figures = score(frames())
     assert set(figures) == expected
     assert all(type(x) is float for x in figures.values())

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from posediff.nn.efficientnet import TAPS, EfficientNetLite0, SameConv, imagenet_file
+from posediff.nn.efficientnet import TAPS, EfficientNetLite0, imagenet_file
+from posediff.nn.layers import SameConv
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def test_features_and_heatmaps_are_those_of_the_official_code(golden, recipe):
     z, network = golden("vitpose_forward.npz"), recipe.fill(ViT("base", joints=17)).eval()
     image = torch.from_numpy(recipe.inputs("input_vitb_256x192", (1, 3, 256, 192)))
     with torch.inference_mode():
-        tokens = network.tokens(image)
+        (tokens,) = network.maps(image)
         heatmap = network.final_layer(network.deconv_layers(tokens))
     torch.testing.assert_close(tokens[:, ::8], z["official_vitb_backbone"], atol=1e-5, rtol=0)
     torch.testing.assert_close(heatmap, z["official_vitb_classic_heatmap"], atol=1e-5, rtol=0)

@@ -63,6 +63,23 @@ def test_gradients_reach_every_weight_that_is_to_learn(name):
     assert all("encoder" in k for k in frozen)
 
 
+@diffusion
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_training_on_own_answers_is_finite_and_reaches_every_weight(name, precision):
+    made, batch = model(name).train(), case(name).sample
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        torch.manual_seed(0)
+        usual = made.loss(batch)
+        torch.manual_seed(0)
+        aligned = made.loss(batch, aligned=1.0)
+    assert aligned.isfinite()
+    assert aligned != usual
+    aligned.backward()
+    learning = {k: p for k, p in made.named_parameters() if p.requires_grad}
+    assert [k for k, p in learning.items() if p.grad is None or not p.grad.isfinite().all()] == []
+    assert made.head.training
+
+
 @every
 def test_the_truth_enters_no_answer(name):
     made, batch = model(name), case(name).sample

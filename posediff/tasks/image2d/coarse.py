@@ -57,7 +57,7 @@ class Coarse(RegressionHead):
     def features(self, sample: Sample) -> Tensor:
         """x_fea at the stride of the heatmaps, (B, C, h, w)."""
         image, (W, H) = sample["image"], self.codec.size
-        if image.shape[-2:] != (H, W):
+        if isinstance(image, Tensor) and image.shape[-2:] != (H, W):
             raise ValueError(f"a crop of {W} x {H} is wanted, got {tuple(image.shape)}: set size")
         x: Tensor = self.backbone(image)
         if self.codec.stride > 4:

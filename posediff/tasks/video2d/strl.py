@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn, zeros
 
 from posediff.diffusion.choices import one_of
-from posediff.nn.backbone import Backbone
+from posediff.nn.backbone import Backbone, Input, frame_rows
 from posediff.nn.layers import deconvolution, interpolation
 from posediff.nn.transformer import TransformerBlock
 from posediff.nn.vit import initialise
@@ -113,12 +113,12 @@ class ClipFeatures(nn.Module):
         self.up = nn.ModuleList(nn.Sequential(*finer(channels, channels)) for _ in SCALES[1:])
         self.scales = scales
 
-    def forward(self, frames: Tensor) -> list[Tensor]:
+    def forward(self, frames: Input) -> list[Tensor]:
         (W, H), F = self.size, self.strl.frames
-        if frames.shape[1:] != (F, 3, H, W):
+        if isinstance(frames, Tensor) and frames.shape[1:] != (F, 3, H, W):
             wanted, got = f"{F} frames of {W} x {H}", tuple(frames.shape[1:])
             raise ValueError(f"{wanted} are wanted, got {got}: set dataset.offsets and size")
-        features = self.backbone(rearrange(frames, "b f c h w -> (b f) c h w"))
+        features = self.backbone(frame_rows(frames))
         Z = [self.strl(rearrange(features, "(b f) c h w -> b f c h w", f=F))]
         for up in self.up[: self.scales - 1]:
             Z.append(up(Z[-1]))

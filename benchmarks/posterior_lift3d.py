@@ -1,0 +1,144 @@
+"""The tables of lift3d's preset posterior on motion capture: trains and scores every row.
+
+    python benchmarks/posterior_lift3d.py [--seeds 0] [--keypoints gt noisy] [--windows 1 27]
+        [--jobs 2] [--overrides dataset.views=turned]
+
+All models of a table see equally many frames, 512,000: the encoder alone and the posterior by
+themselves, the paper's denoiser and its encoder half of them each. Every network has width 64;
+models are selected, and deviations scaled, on the training actor dg, and the test actor mm is
+scored once, at the end. Runs are kept under --runs; what is there already is not trained again.
+"as drawn" is the same model with all factors of its deviations 1.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+import torch
+from mocap_lift3d import call, of_scoring, seconds, spread, train
+
+from posediff import checkpoint
+
+DATA = ("dataset=mocap", "trainer=minutes", "trainer.validation_samples=512")
+FRAMES = ("trainer.recipe.batch_size=128", "trainer.recipe.epoch_samples=51200")
+WINDOWS = (
+    *("dataset.window=27", "trainer.recipe.batch_size=8", "trainer.recipe.epoch_samples=1896"),
+    *("trainer.validation_samples=64", "trainer.optimizer.lr=3e-3"),
+)
+HALF, WHOLE = "trainer.recipe.epochs=5", "trainer.recipe.epochs=10"
+ALONE = ("model.head.width=64", "model.head.depth=3")
+ENCODERS = {
+    1: ("experiment=lift3d_encoder", *ALONE),
+    27: ("experiment=lift3d_video_encoder", *ALONE, "model.head.heads=4"),
+}
+PAPER = ("task=lift3d", "task.head.width=64", "task.head.depth=2", "task.hypotheses=1")
+PAPERS = {1: (*PAPER, "preset=paper"), 27: (*PAPER, "preset=paper_video")}
+TRUNK = ("task.head.trunk.width=64", "task.head.trunk.depth=3")
+POSTERIORS = {
+    1: (*PAPER, "preset=posterior", *TRUNK),
+    27: (*PAPER, "preset=posterior_video", *TRUNK, "task.head.trunk.heads=4"),
+}
+ONE_STEP = ("sampler.steps=1", "task.hypotheses=1")
+FIGURES = {
+    "MPJPE": ("mpjpe/mean", 1),
+    "P-MPJPE": ("p_mpjpe/mean", 1),
+    "energy score": ("energy_score", 0),
+    "coverage at .5": ("coverage@0.5", 2),
+    "at .9": ("coverage@0.9", 2),
+    "calibration error": ("calibration_error", 3),
+    "rank correlation": ("spread_rank/mean", 2),
+    "error, occluded": ("joint_error/mean:occluded", 1),
+    "visible": ("joint_error/mean:visible", 1),
+    "spread, occluded": ("spread/mean:occluded", 1),
+    "visible ": ("spread/mean:visible", 1),
+}
+Table = dict[str, dict[str, float]]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--keypoints", nargs="+", default=["gt", "noisy"])
+    parser.add_argument("--windows", type=int, nargs="+", default=[1, 27], choices=[1, 27])
+    parser.add_argument("--runs", type=Path, default=Path("runs/posterior_table"))
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--overrides", nargs="*", default=[], help="of every command")
+    args = parser.parse_args(arguments)
+    kinds = [(window, keypoints) for window in args.windows for keypoints in args.keypoints]
+    jobs = [(*kind, seed) for seed in args.seeds for kind in kinds]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        done = list(pool.map(lambda job: rows(args.runs, *job, args.overrides), jobs))
+    for window, keypoints in kinds:
+        tables = [
+            table for job, table in zip(jobs, done, strict=True) if job[:2] == (window, keypoints)
+        ]
+        print(f"\nWindow {window}, 2D {keypoints}, seeds {args.seeds}, {date.today()}\n")
+        print(f"| row | steps | K | {' | '.join(FIGURES)} | training s | scoring s |")
+        print("|---" * (len(FIGURES) + 5) + "|")
+        for name in tables[0]:
+            print(line(name, [table[name] for table in tables]))
+
+
+def rows(runs: Path, window: int, keypoints: str, seed: int, given: Sequence[str]) -> Table:
+    """Train the models of one window, 2D source and seed, and score them on the test actor."""
+    size = FRAMES if window == 1 else WINDOWS
+    source = (*DATA, *size, f"dataset.keypoints={keypoints}", f"seed={seed}", *given)
+    tag = f"{window}-{keypoints}-s{seed}"
+    posterior = train(runs, f"posterior-{tag}", *POSTERIORS[window], WHOLE, *source)
+    alone = train(runs, f"encoder-{tag}", *ENCODERS[window], WHOLE, *source)
+    half = train(runs, f"half-{tag}", *ENCODERS[window], HALF, *source)
+    use = f"task.head.encoder={half}"
+    paper = train(runs, f"paper-{tag}", *PAPERS[window], HALF, use, *source)
+    raw = as_drawn(posterior)
+
+    def scored(folder: Path, name: str, *overrides: str) -> dict[str, float]:
+        spent = seconds(folder if folder != raw else posterior)
+        spent += seconds(half) if folder == paper else 0
+        at = of_scoring((f"dataset.keypoints={keypoints}", f"seed={seed}", *overrides))
+        return score(runs, f"eval-{name}-{tag}", folder, *at) | {"training": spent}
+
+    return {
+        "encoder alone": scored(alone, "encoder"),
+        "paper": scored(paper, "paper-1-1", *ONE_STEP),
+        "paper ": scored(paper, "paper-5-20", "task.hypotheses=20"),
+        "posterior": scored(posterior, "posterior-1-1", *ONE_STEP),
+        "posterior ": scored(posterior, "posterior-5-5", "task.hypotheses=5"),
+        "posterior  ": scored(posterior, "posterior-5-20", "task.hypotheses=20"),
+        "posterior, as drawn": scored(raw, "raw-5-20", "task.hypotheses=20"),
+    }
+
+
+def as_drawn(folder: Path) -> Path:
+    """The same model with deviations that are not scaled, in a folder beside it."""
+    weights, config = checkpoint.read_weights(folder), checkpoint.read_config(folder)
+    weights["head.factors"] = torch.ones_like(weights["head.factors"])
+    raw = folder.with_name("as_drawn")
+    checkpoint.save(raw, weights, config)
+    return raw
+
+
+def score(runs: Path, name: str, folder: Path, *overrides: str) -> dict[str, float]:
+    path = runs / "lift3d/mocap" / name / "metrics.json"
+    if not path.exists():
+        given = ("task=lift3d", "dataset=mocap", f"checkpoint={folder}", f"name={name}")
+        call("posediff.eval", runs, *given, *overrides)
+    report = json.loads(path.read_text())
+    figures = {k: report["metrics"].get(key, float("nan")) for k, (key, _) in FIGURES.items()}
+    return figures | {"steps": report["steps"], "K": report["K"], "scoring": report["seconds"]}
+
+
+def line(name: str, runs: Sequence[dict[str, float]]) -> str:
+    figures = [
+        spread((run[key] for run in runs), digits) if runs[0][key] == runs[0][key] else "-"
+        for key, (_, digits) in FIGURES.items()
+    ]
+    counts = [f"{runs[0][key]:.0f}" for key in ("steps", "K")]
+    times = [f"{sum(run[key] for run in runs) / len(runs):.0f}" for key in ("training", "scoring")]
+    return f"| {' | '.join([name.strip(), *counts, *figures, *times])} |"
+
+
+if __name__ == "__main__":
+    main()

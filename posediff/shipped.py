@@ -1,0 +1,49 @@
+"""Models by name: those that ship with posediff, found without a network.
+
+    $POSEDIFF_WEIGHTS/<name>/    searched first, if that variable is set
+    posediff/weights/<name>/     in the installed package
+
+A name is a string of one word. Anything else is the path of a folder, and so is ./word.
+"""
+
+import os
+from pathlib import Path
+
+PACKAGED = Path(__file__).parent / "weights"
+CONFIG = "config.json"  # what makes a folder a model
+
+
+def roots() -> list[Path]:
+    """The folders that contain models, in the order of the search.
+
+    Raises FileNotFoundError if POSEDIFF_WEIGHTS names no folder.
+    """
+    own = os.environ.get("POSEDIFF_WEIGHTS")
+    if not own:
+        return [PACKAGED]
+    if not Path(own).is_dir():
+        raise FileNotFoundError(f"POSEDIFF_WEIGHTS={own}: no such folder; correct or unset it")
+    return [Path(own), PACKAGED]
+
+
+def names() -> list[str]:
+    """The names of the models that exist, sorted."""
+    return sorted({path.parent.name for root in roots() for path in root.glob(f"*/{CONFIG}")})
+
+
+def find(model: Path | str) -> Path:
+    """The folder of a model by its name, or by its path.
+
+    Raises FileNotFoundError for a word that is neither a name nor a folder.
+    """
+    path = Path(model)
+    if not isinstance(model, str) or model != path.name:
+        return path
+    for root in roots():
+        if (root / model / CONFIG).is_file():
+            return root / model
+    if path.is_dir():
+        return path
+    raise FileNotFoundError(
+        f"{model}: no model of that name, only {', '.join(names()) or 'none'}, and no such folder"
+    )
