@@ -22,7 +22,8 @@ DATA_KEYS = (
 )
 # what the network was built for; an evaluation cannot choose it
 FIXED_KEYS = ("window", "size", "codec", "mean", "std", "offsets")
-OWN_KEYS = ("_target_", "name", "skeleton")  # of a data set, whatever it is joined with
+# of a data set, whatever it is joined with
+OWN_KEYS = ("_target_", "name", "skeleton", "balance")
 KIND_KEYS = (
     "keypoints",
     "annotation",
@@ -192,10 +193,15 @@ def classes(cfg: Any) -> dict[str, Any]:
 
 def dataset(cfg: Any, split: str) -> Any:
     """One part (train, validation, test) of the configured data set."""
-    node = plain(cfg.dataset)
-    if "parts" in node:
-        node["parts"] = {name: joined_part(cfg, name) for name in node["parts"]}
-    return tree.build(node, split=split)
+    return tree.build(dataset_tree(cfg), split=split)
+
+
+def dataset_tree(cfg: Any) -> dict[str, Any]:
+    """cfg.dataset as plain data, with the trees of the data sets that it joins."""
+    found: dict[str, Any] = plain(cfg.dataset)
+    if "parts" in found:
+        found["parts"] = {name: joined_part(cfg, name) for name in found["parts"]}
+    return found
 
 
 def joined_part(cfg: Any, name: str) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def test_options_of_a_single_part_win():
     [
         ("lift3d", "joined_lifting", "mocap", "dataset.window=9", "window", 9),
         ("lift3d", "joined_lifting", "synthetic", "dataset.keypoints=gt", "keypoints", "gt"),
+        ("lift3d", "joined_lifting", "mocap", "dataset.views=free", "views", "free"),
+        ("lift3d", "joined_lifting", "mocap", "dataset.balance={mocap:1}", "balance", None),
         ("video2d", "joined_video", "jhmdb_video", "dataset.border=repeat", "border", "repeat"),
     ],
 )
