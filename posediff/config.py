@@ -17,11 +17,13 @@ from posediff.diffusion.model import Rule
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "rules", "backbone")
 # the options of the data set that a model folder records
 DATA_KEYS = (
-    *("name", "keypoints", "annotation", "window", "noise", "views"),
+    *("name", "keypoints", "annotation", "window", "noise", "views", "parts", "balance"),
     *("size", "codec", "mean", "std", "offsets"),
 )
 # what the network was built for; an evaluation cannot choose it
 FIXED_KEYS = ("window", "size", "codec", "mean", "std", "offsets")
+# of a data set, whatever it is joined with
+OWN_KEYS = ("_target_", "name", "skeleton", "balance")
 KIND_KEYS = (
     "keypoints",
     "annotation",
@@ -194,7 +196,35 @@ def classes(cfg: Any) -> dict[str, Any]:
 
 def dataset(cfg: Any, split: str) -> Any:
     """One part (train, validation, test) of the configured data set."""
-    return tree.build(plain(cfg.dataset), split=split)
+    return tree.build(dataset_tree(cfg), split=split)
+
+
+def dataset_tree(cfg: Any) -> dict[str, Any]:
+    """cfg.dataset as plain data, with the trees of the data sets that it joins."""
+    found: dict[str, Any] = plain(cfg.dataset)
+    if "parts" in found:
+        found["parts"] = {name: joined_part(cfg, name) for name in found["parts"]}
+    return found
+
+
+def joined_part(cfg: Any, name: str) -> dict[str, Any]:
+    """The tree of a data set that the configured one joins with others, to be built for a split:
+    its own configuration with the options of the joined one, and `dataset.options` of its name.
+
+    Raises ValueError if there is no such data set.
+    """
+    from hydra.errors import MissingConfigException
+    from omegaconf import OmegaConf
+
+    try:
+        own = compose(f"dataset/{name}", []).dataset
+    except MissingConfigException:
+        raise ValueError(f"dataset.parts: there is no data set {name!r}") from None
+    joined, whole = plain(cfg.dataset), cfg.copy()
+    shared = {k: x for k, x in joined.items() if k in own and k not in OWN_KEYS}
+    OmegaConf.set_struct(whole, False)
+    whole.dataset = OmegaConf.merge(own, shared, (joined["options"] or {}).get(name, {}))
+    return {**plain(whole.dataset), "_partial_": True}
 
 
 def rules(cfg: Any, model: Model) -> dict[str, Rule]:

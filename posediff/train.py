@@ -97,7 +97,7 @@ def cached(
         checkpoint.load_weights(model, checkpoint.read_weights(last), last)
 
     def part(samples: engine.Samples, split: str, views: int) -> engine.Samples:
-        options = {"dataset": config.plain(cfg.dataset), "split": split}
+        options = {"dataset": config.dataset_tree(cfg), "split": split}
         name, backbone = f"{cfg.dataset.name}-{split}", model.head.pretrained
         place, workers = Path(cfg.trainer.cache.folder), cfg.trainer.recipe.workers
         return feature_cache.cached(samples, backbone, place, name, options, views, workers)

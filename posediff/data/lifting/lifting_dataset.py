@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from posediff.data import random
+from posediff.data.balance import Balance
 from posediff.data.lifting import drawn_views
 from posediff.data.lifting.detector import DetectorNoise, chosen, point_mixture
 from posediff.data.lifting.views import Clip, Source, View, check, view_of
@@ -71,6 +72,7 @@ class LiftingDataset(Dataset[dict[str, Any]]):
                  frame, for models that predict the middle one alone
     views        fixed, the cameras of the clips; turned or free, drawn for every training sample
                  (posediff/data/lifting/drawn_views.py)
+    balance      shares of the sources of clips among the training samples; None: as they are
     count_overlap   repeated frames and padding of windows are valid each time, an error of
                  released evaluations
     name, label  of the data set, and of its 2D, in results; about: more entries of `summary`
@@ -94,6 +96,7 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         answers: Literal["all", "centre"] = "all",
         count_overlap: bool = False,
         views: Literal["fixed", "turned", "free"] = "fixed",
+        balance: Mapping[str, float] | None = None,
         name: str = "",
         about: Mapping[str, Any] | None = None,
     ) -> None:
@@ -130,6 +133,8 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         valid = [
             len(clip.world) if clip.valid is None else int(clip.valid.sum()) for clip, _ in pairs
         ]
+        sources = [pairs[view][0].source for view in self.windows.sequence.tolist()]
+        self.balance = Balance(balance, sources) if balance and training else None
         self.left_out = sum(valid) - int(self.rows.counts.sum())
 
         cameras = zip(*(clip.cameras[c] for clip, c in pairs), strict=True)
@@ -154,15 +159,19 @@ class LiftingDataset(Dataset[dict[str, Any]]):
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
         """The batched sample of these frames or windows."""
+        epoch = np.full(len(indices), self.epoch if self.training else 0)
+        if self.balance is not None:
+            indices, epoch = self.balance.at(indices, self.epoch)
         F, index = self.windows.window, torch.as_tensor(indices)
-        view, epoch = self.windows.sequence[index], self.epoch if self.training else 0
+        view = self.windows.sequence[index]
         view_keys, u = self.keys[view.numpy()], None
         if self.training and F > 1:
             number = self.windows.number[index].numpy()
             u = _uniform(START, random.keys(self.seed, view_keys, number, epoch))[:, 0]
         rows, valid = self.windows.rows(index, u)
         frame = self.rows.frame[rows]
-        keys = random.keys(self.seed, view_keys.repeat(F), frame.flatten().numpy(), epoch)
+        of_frame = frame.flatten().numpy()
+        keys = random.keys(self.seed, view_keys.repeat(F), of_frame, epoch.repeat(F))
         sample = self._frames(rows.flatten(), view.repeat_interleave(F), keys)
         if F > 1:
             sample = fold(sample, F)

@@ -8,7 +8,7 @@ The folder, made by scripts/prepare_mocap.py:
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast
 
@@ -36,6 +36,7 @@ def mocap(
     test: Sequence[str] | None = None,
     skeleton: str = "mocap17",
     views: Literal["fixed", "turned", "free"] = "fixed",
+    balance: Mapping[str, float] | None = None,
     **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
     """The samples of a split.
@@ -45,7 +46,8 @@ def mocap(
     train        the rest of these, or only the clips of `sources` among them
 
     keypoints: gt, noisy (by `noise`) or a file of mixtures.
-    sources, test: names of files, of clips' sources such as HDM05, or of subjects.
+    sources, test: names of files, of clips' sources such as HDM05, or of subjects. balance: shares
+    of the training samples by such names, which cover each clip once.
 
     Raises FileNotFoundError if a file is missing, ValueError if it is damaged or no clip is chosen.
     """
@@ -60,8 +62,9 @@ def mocap(
             world=(clip.joints / 1000).astype("float32"),
             cameras=list(cameras.values()),
             camera_names=list(cameras),
+            source=_shared(clip, names, balance or {}),
         )
-        for clip in _select(read_files(root), split, validation, sources, test)
+        for clip, names in _select(read_files(root), split, validation, sources, test)
     ]
     if not clips:
         raise ValueError(f"{root}: no clip of split {split}: mark some (prepare_mocap.py --split)")
@@ -74,6 +77,7 @@ def mocap(
         label=keypoints,
         training=split == "train",
         views=views,
+        balance=balance,
         **options,
     )
 
@@ -130,14 +134,14 @@ def _select(
     validation: str | None,
     sources: Sequence[str] | None,
     test: Sequence[str] | None,
-) -> list[Recording]:
+) -> list[Named]:
     one_of("split", split, ("train", "validation", "test"))
     _check("dataset.test: no", test or (), clips)
     scored = set(test or ())
     if split == "test" and test is None:
-        return [clip for clip, _ in clips if clip.split == "test"]
+        return [(clip, names) for clip, names in clips if clip.split == "test"]
     if split == "test":
-        return [clip for clip, names in clips if names & scored]
+        return [(clip, names) for clip, names in clips if names & scored]
     clips = [(clip, names) for clip, names in clips if clip.split == "train" and not names & scored]
     if validation is not None:
         subjects = [(clip, {clip.subject}) for clip, _ in clips]
@@ -145,11 +149,20 @@ def _select(
     elif split == "validation":
         raise ValueError("no subject is held out for validation: set dataset.validation to one")
     if split == "validation":
-        return [clip for clip, _ in clips if clip.subject == validation]
+        return [(clip, names) for clip, names in clips if clip.subject == validation]
 
     clips = [(clip, names) for clip, names in clips if clip.subject != validation]
     _check("dataset.sources: no training", sources or (), clips)
-    return [clip for clip, names in clips if sources is None or names & set(sources)]
+    return [(clip, names) for clip, names in clips if sources is None or names & set(sources)]
+
+
+def _shared(clip: Recording, names: set[str], balance: Iterable[str]) -> str:
+    """The one of the names in `balance` that a clip has; its source if there is none."""
+    found = [name for name in balance if name in names]
+    if len(found) > 1:
+        clashing = " and ".join(found)
+        raise ValueError(f"dataset.balance: clip {clip.name} of {clip.subject} is of {clashing}")
+    return found[0] if found else clip.source
 
 
 def _check(fault: str, names: Sequence[str], clips: Sequence[Named]) -> None:

@@ -30,6 +30,7 @@ class Clip:
     annotated: list[NDArray[np.float32]] | None = None  # per camera, true 2D that is no projection
     valid: NDArray[np.bool_] | None = None  # (F,) the frames that count; None: all
     mixtures: list[NDArray[np.float32]] | None = None  # per camera (F, J, M, 5) as in their files
+    source: str = ""  # its name in shares of training samples
 
     def actions(self) -> Sequence[str]:
         """The action of every frame."""

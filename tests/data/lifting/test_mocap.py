@@ -1,6 +1,7 @@
 """dataset=mocap: the clips of the splits, and the errors of a folder that cannot be read."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -91,6 +92,53 @@ def test_only_training_samples_change_with_the_epoch(folder):
         first = dataset[0]["keypoints_2d"]
         dataset.set_epoch(1)
         assert torch.equal(first, dataset[0]["keypoints_2d"]) is not changes
+
+
+def people(dataset, epoch=0):
+    """The people of an epoch's samples, and its batch."""
+    dataset.set_epoch(epoch)
+    batch = dataset.__getitems__(list(range(len(dataset))))
+    return Counter(batch["meta"]["subject"]), batch
+
+
+@pytest.mark.parametrize("window", [1, 10])
+def test_an_epoch_of_training_has_the_shares_of_files_origins_or_people(folder, window):
+    plain, _ = people(mocap(folder, window=window))
+    half = len(mocap(folder, window=window)) // 2
+    assert plain == {"ann": half, "eve": half}
+    for light, heavy in (("ann", "CMU"), ("first", "second"), ("own", "eve")):
+        balance = {light: 0.25, heavy: 0.75}
+        count, _ = people(mocap(folder, window=window, balance=balance), epoch=3)
+        assert count == {"ann": half / 2, "eve": half * 3 / 2}
+    held_out, _ = people(mocap(folder, "validation", balance={"ann": 1, "CMU": 1}))
+    assert set(held_out) == {"dg"}
+
+
+def test_copies_of_a_frame_in_an_epoch_have_draws_of_their_own(folder):
+    balance = {"ann": 0.25, "eve": 0.75}
+    dataset = mocap(folder, keypoints="noisy", mirror=True, views="free", balance=balance)
+    _, batch = people(dataset)
+    place = [i for i, name in enumerate(batch["id"]) if name == "eve/d/cam0/000004"]
+    assert len(place) == 2
+    seen = batch["keypoints"][place]
+    assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(dataset[place[1]]["keypoints"], seen[1])
+    noise = batch["keypoints_2d"][place] - batch["target_2d"][place]
+    assert not torch.equal(noise[0], noise[1])
+
+
+@pytest.mark.parametrize(
+    ("balance", "message"),
+    [
+        ({"ann": 1, "xy": 1, "eve": 1}, "no training samples of xy, only of ann, eve"),
+        ({"ann": 1, "dg": 1, "eve": 1}, "no training samples of dg, only of ann, eve"),
+        ({"ann": 1}, "no share of CMU: add it"),
+        ({"ann": 1, "eve": 1, "CMU": 1}, "clip d of eve is of eve and CMU"),
+    ],
+)
+def test_a_wrong_balance_is_one_line(folder, balance, message):
+    with pytest.raises(ValueError, match=f"dataset.balance: {message}"):
+        mocap(folder, balance=balance)
 
 
 @pytest.mark.parametrize("name", ["cameras.json", "*.npz"])
