@@ -45,5 +45,5 @@ def find(model: Path | str) -> Path:
     if path.is_dir():
         return path
     raise FileNotFoundError(
-        f"{model}: no model of that name, only {', '.join(names()) or 'none'}, and no such folder"
+        f"{model}: no such folder and no model of that name; models: {', '.join(names()) or 'none'}"
     )

@@ -67,7 +67,7 @@ def test_an_unknown_name_is_one_line_with_the_names_that_exist(shelf, capsys):
     (shelf / "movenet").mkdir()  # weights without a model are no model
     with pytest.raises(FileNotFoundError) as error:
         posediff.load("lift2d")
-    line = "lift2d: no model of that name, only frame, video, and no such folder"
+    line = "lift2d: no such folder and no model of that name; models: frame, video"
     assert str(error.value) == line
     np.save("a.npy", np.zeros((1, 17, 2)))
     for name in ("eval", "predict"):

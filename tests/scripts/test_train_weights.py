@@ -25,7 +25,7 @@ def trained(shared, folder):
     run = subprocess.run(
         ["sh", "scripts/train_weights.sh", *TINY.split()],
         cwd=ROOT,
-        env={**os.environ, **{key: str(x) for key, x in more.items()}},
+        env={**os.environ, **{key: str(x) for key, x in more.items()}, "HYDRA_FULL_ERROR": "0"},
         capture_output=True,
         text=True,
     )
