@@ -15,6 +15,9 @@ are added, and each trains its own part:
     |x_0 - its estimate|^2                       F, in units of the state
                                                  (* is without gradient)
 
+The even part of F moves the mean of draws away from mu, mostly by what it learnt of the training
+people by heart. At inference it is left out (`centred`), so that opposite draws have the mean mu.
+
 A joint of score 0 is missing: the trunk reads no position, and its 2D is N(0, MISSING_SCALE^2) on
 the screen. In training joints are dropped at random, so that this is learnt.
 
@@ -28,6 +31,7 @@ al. 2022).
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -151,6 +155,12 @@ class Posterior(TaskHead):
             window=trunk.window if temporal else None,
         )
         self.register_buffer("factors", torch.ones(len(SCORES) + 1, 3))
+        self.set_inference()
+
+    def set_inference(self, centred: bool = True, **options: Any) -> None:
+        """centred: only the odd part of F is used, (F(w) - F(-w)) / 2, at twice its cost."""
+        super().set_inference(**options)
+        self.centred = centred
 
     def encode(self, sample: Sample) -> Context:
         scores = self.seen(sample["scores"])
@@ -207,9 +217,15 @@ class Posterior(TaskHead):
         scale = torch.cat([context["deviation"], context["s"].detach()], -1)
         w = (x_t - loc) / scale
         alpha, sigma = self.schedule.at(t, x_t)
-        shown = w.clamp(-FARTHEST, FARTHEST)
-        change = framewise(self.denoiser, shown, t, context["features"])
+        change = self.correction(w.clamp(-FARTHEST, FARTHEST), t, context["features"])
         return Output(loc + scale * (alpha * w + alpha * sigma * change))
+
+    def correction(self, w: Tensor, t: Tensor, features: Tensor) -> Tensor:
+        """F, in training as it is."""
+        found = framewise(self.denoiser, w, t, features)
+        if self.training or not self.centred:
+            return found
+        return (found - framewise(self.denoiser, -w, t, features)) / 2
 
     def target(self, sample: Sample) -> Tensor:
         return units.clean_state(sample, "target_2d", self.bones)

@@ -52,14 +52,35 @@ def test_without_a_correction_pairs_are_opposite_and_draws_have_the_deviation(sa
     assert torch.allclose(found[1:], torch.ones(16, 3, dtype=found.dtype), atol=0.15)
 
 
-def test_the_mean_of_few_draws_is_nearly_the_mean(sample):
+def test_the_mean_of_opposite_draws_is_the_mean_if_the_correction_is_centred():
+    data = synthetic("validation", "gt", clips=3, length=20)  # one component, so one start
+    sample = data.__getitems__([3, 40, 77, 150, 200])
     made = posterior(stirred=True)
     mean, s = (made.head.encode(sample)[key] for key in ("mu", "s"))
-    error = made.predict(sample, 20).hypotheses.mean(1) - made.head.bones.rooted(mean)
+
+    def error(K):
+        offset = made.predict(sample, K).hypotheses.mean(1) - mean
+        return float((offset / s)[:, 1:].detach().square().mean().sqrt())
+
+    assert error(2) < 1e-4
+    assert error(3) > 0.05
+    made.head.set_inference(centred=False)
+    assert error(2) > 1e-3
+    made.head.set_inference(centred=True)
     made.opposite = False
-    alone = made.predict(sample, 20).hypotheses.mean(1) - made.head.bones.rooted(mean)
-    assert error.square().mean() < alone.square().mean() / 2
-    assert error.abs().mean() < 0.1 * s.mean()
+    assert error(2) > 0.1
+
+
+def test_training_learns_the_whole_correction(sample):
+    made = posterior(stirred=True)
+    w, t = torch.randn(5, 17, 5), torch.full((5,), 20)
+    features = made.head.encode(sample)["features"]
+    odd = made.head.correction(w, t, features)
+    assert torch.allclose(made.head.correction(-w, t, features), -odd, atol=1e-6)
+    made.head.training = True
+    whole = made.head.correction(w, t, features)
+    assert torch.allclose((whole - made.head.correction(-w, t, features)) / 2, odd, atol=1e-6)
+    assert not torch.allclose(whole, odd, atol=1e-3)
 
 
 def test_each_loss_trains_its_own_part(sample):
