@@ -179,7 +179,8 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
     evaluation mode, on the CPU.
 
     Its sampler, K and aggregation rule are those of its training; a call may set others.
-    `classes` maps further dotted names, of your own heads, to the classes themselves.
+    `classes` maps further dotted names, of your own heads, to the classes themselves. "people" is
+    the network that posediff/inference/person_boxes.py reads boxes from, not a `Model`.
 
     Raises:
         FileNotFoundError: no such folder, or one of its two files is missing.

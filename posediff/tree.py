@@ -27,6 +27,7 @@ KNOWN = {
     "posediff.diffusion.schedule.linear",
     "posediff.nn.efficientnet.EfficientNetLite0",
     "posediff.nn.hrnet.HRNet",
+    "posediff.nn.movenet.MultiPose",
     "posediff.nn.movenet.Thunder",
     "posediff.nn.small.Small",
     "posediff.nn.vit.ViT",

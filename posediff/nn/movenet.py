@@ -114,6 +114,13 @@ class MoveNet(Backbone):
         return len(self.blocks) - int(name.split(".")[1]) if name.startswith("blocks.") else 0
 
 
+class MultiPose(MoveNet):
+    """MultiPose Lightning, which finds people."""
+
+    def __init__(self) -> None:
+        super().__init__(MULTIPOSE, PEOPLE)
+
+
 class Thunder(MoveNet):
     """The backbone of Thunder without its heads; the maps of all strides are joined by new layers:
 

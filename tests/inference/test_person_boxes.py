@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from posediff import load
 from posediff.data.pictures import picture_files
 from posediff.inference.person_boxes import detect, detector_input, person_boxes
-from posediff.nn import weights
-from posediff.nn.movenet import MULTIPOSE, PEOPLE, MoveNet
 
 
 def maps(people, height=20, width=30):
@@ -77,8 +76,7 @@ def overlaps(a, b):
 def test_people_in_photos_are_found(shared):
     """Measured on the 28 photos: 28 of 31 people above 96 x 96 pixels and 26 of 55 others, in 88
     boxes."""
-    network = MoveNet(MULTIPOSE, PEOPLE).eval()
-    weights.load(network, shared / "weights/movenet_multipose.safetensors")
+    network = load("people")
     root = shared / "data/coco_mini"
     labels = json.loads((root / "person_keypoints_train2017.json").read_text())
     seen, count = {True: [], False: []}, 0
