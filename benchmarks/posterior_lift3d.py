@@ -97,7 +97,7 @@ def rows(runs: Path, window: int, keypoints: str, seed: int, given: Sequence[str
     def scored(folder: Path, name: str, *overrides: str) -> dict[str, float]:
         spent = seconds(folder if folder != raw else posterior)
         spent += seconds(half) if folder == paper else 0
-        at = of_scoring((f"dataset.keypoints={keypoints}", f"seed={seed}", *overrides))
+        at = of_scoring((f"dataset.keypoints={keypoints}", f"seed={seed}", *given, *overrides))
         return score(runs, f"eval-{name}-{tag}", folder, *at) | {"training": spent}
 
     return {

@@ -78,11 +78,18 @@ def against_error(spread: Tensor, error: Tensor) -> dict[str, float]:
     }
 
 
-def columns(hypotheses: Tensor, truth: Tensor, factor: float | None = None) -> dict[str, Tensor]:
+def columns(
+    hypotheses: Tensor, truth: Tensor, factor: float | None = None, labelled: Tensor | None = None
+) -> dict[str, Tensor]:
     """Columns (N, ...) that `figures` and `factor` read. (N, K, J, D), (N, J, D) -> by their keys.
 
+    labelled (N, J) bool: the joints that count; None: all. Coverage is NaN for a pose without any.
     Coverage needs K >= 10, recalibrated figures need K > 1; else their columns are missing.
     """
+    counted = torch.ones_like(truth[..., 0]) if labelled is None else labelled.to(truth)
+    if labelled is not None:
+        truth = truth.where(labelled[..., None], 0)
+        hypotheses = hypotheses.where(labelled[:, None, :, None], 0)
     drawn = hypotheses[:, :DRAWS]
     K, versions, found = drawn.shape[1], {"": drawn}, {}
     if factor is not None and K > 1:
@@ -92,7 +99,8 @@ def columns(hypotheses: Tensor, truth: Tensor, factor: float | None = None) -> d
         found[f"energy_score{name}"] = energy_score(x, truth)
         if K >= FEWEST:
             ratio = ratios(x, truth)
-            found[f"coverage{name}"] = (ratio <= 1).double().mean(1)
+            covered = (ratio <= 1).double() * counted[..., None]
+            found[f"coverage{name}"] = covered.sum(1) / counted.double().sum(1)[:, None]
             found.setdefault("half", ratio[..., LEVELS.index(0.5)])
     return found
 
@@ -103,9 +111,9 @@ def figures(table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     for name in ("", "/recalibrated"):
         for key in (f"energy_score{name}", "spread/recalibrated"):
             if len(table.get(key, ())):
-                found[key] = table[key].mean(dtype=np.float64)
+                found[key] = np.nanmean(table[key], dtype=np.float64)
         if len(table.get(f"coverage{name}", ())):
-            coverage = table[f"coverage{name}"].mean(0, dtype=np.float64)
+            coverage = np.asarray(np.nanmean(table[f"coverage{name}"], 0, dtype=np.float64))
             error = np.abs(coverage - LEVELS).mean()
             keys = [f"coverage@{p}{name}" for p in LEVELS]
             found |= dict(zip(keys, coverage, strict=True)) | {f"calibration_error{name}": error}

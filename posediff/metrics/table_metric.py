@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from posediff.diffusion.aggregate import Poses
+from posediff.metrics import calibration
 from posediff.metrics.metric import Metric, check_skeleton
 from posediff.pose.oks import Suppression, suppress
 from posediff.pose.skeleton import skeleton as named_skeleton
@@ -31,10 +32,15 @@ class TableMetric(Metric):
     ) -> None:
         """Add a batch by the rule `name`; columns are tensors (B, ...) or lists of B.
 
-        Raises ValueError if the poses have another skeleton.
+        Of several hypotheses it also adds their calibration, if the sample has labels. Raises
+        ValueError if the poses have another skeleton.
         """
         check_skeleton(poses, self.skeleton.name)
         columns |= {"id": sample["id"], "keypoints": poses.keypoints, "spread": poses.spread}
+        if poses.hypotheses.shape[1] > 1 and "keypoints_annotation" in sample:
+            labelled = sample["visible_annotation"] > 0
+            truth = sample["keypoints_annotation"]
+            columns |= calibration.columns(poses.hypotheses, truth, labelled=labelled)
         batch = {
             key: x.detach().cpu().double() if isinstance(x, Tensor) else list(x)
             for key, x in columns.items()
@@ -54,6 +60,10 @@ class TableMetric(Metric):
             for key, x in self._figures(self.table(name)).items():
                 metric, colon, part = key.partition(":")
                 found[f"{self.prefix}{metric}/{name}{colon}{part}"] = float(x)
+        for name in [*self.batches][:1]:  # calibration does not depend on the rule
+            columns = ("energy_score", "coverage")
+            drawn = {k: x.numpy() for k, x in self.table(name).items() if k in columns}
+            found |= calibration.figures(drawn)
         return {key: x for key, x in found.items() if x == x}
 
     @abstractmethod

@@ -135,6 +135,23 @@ def test_the_spread_of_a_calibrated_gaussian_ranks_and_covers_as_it_should():
     assert 0.5 < found["spread_rank"] < 0.9
 
 
+def test_only_labelled_joints_count():
+    drawn, truth = gaussians(D=2, n=60, J=5)
+    labelled = torch.rand(60, 5, generator=torch.Generator().manual_seed(1)) < 0.6
+    labelled[0] = False
+    found = columns(drawn, truth.where(labelled[..., None], 1e6), labelled=labelled)
+    for i in range(1, 60):
+        if labelled[i].any():
+            own = columns(drawn[[i]][:, :, labelled[i]], truth[[i]][:, labelled[i]])
+            for key in ("energy_score", "coverage"):
+                torch.testing.assert_close(found[key][[i]], own[key])
+    assert found["coverage"][0].isnan().all()
+    whole = figures({k: x.numpy() for k, x in found.items()})
+    some = columns(drawn, truth, labelled=torch.ones_like(labelled))
+    assert 0 < whole["calibration_error"] < 0.1
+    torch.testing.assert_close(some["coverage"], columns(drawn, truth)["coverage"])
+
+
 def test_the_verdict_names_the_direction_of_the_error():
     for scale, word in ((0.5, "over-confident"), (2.0, "under-confident"), (1.0, "calibrated")):
         line = calibration.verdict(measured(*gaussians(scale, n=300)))

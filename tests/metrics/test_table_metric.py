@@ -47,5 +47,31 @@ def test_keys_of_figures_have_a_prefix_and_a_rule_and_nan_is_left_out():
     }  # fmt: skip
 
 
+def test_several_hypotheses_of_labelled_people_have_a_calibration_of_their_own():
+    metric, g = Means("coco17", "set/"), torch.Generator().manual_seed(0)
+    truth = 50 * torch.randn(200, 17, 2, generator=g)
+    drawn = truth[:, None] + torch.randn(200, 50, 17, 2, generator=g)
+    points = truth + torch.randn(200, 17, 2, generator=g)
+    drawn = drawn + (points - truth)[:, None]
+    sample = {
+        "id": [str(i) for i in range(200)],
+        "image": [""] * 200,
+        "x": truth[:, 0, 0],
+        "keypoints_annotation": truth,
+        "visible_annotation": torch.ones(200, 17),
+    }
+    for name in ("mean", "median"):
+        poses = Poses(points, truth[..., 0], drawn, truth[..., 0], "coco17")
+        metric.update(name, poses, sample)
+    found = metric.compute()
+    assert found["calibration_error"] < 0.03
+    assert abs(found["coverage@0.5"] - 0.5) < 0.03
+    assert found["energy_score"] > 0
+    alone = Poses(points, truth[..., 0], drawn[:, :1], truth[..., 0], "coco17")
+    single = Means("coco17")
+    single.update("mean", alone, sample)
+    assert not {key for key in single.compute() if "score" in key or "cover" in key}
+
+
 def test_rows_are_found_by_their_image():
     assert rows_by_image(["b", 1, "b"]) == {"b": [0, 2], 1: [1]}
