@@ -34,12 +34,14 @@ ENCODERS = {
     1: ("experiment=lift3d_encoder", *ALONE),
     27: ("experiment=lift3d_video_encoder", *ALONE, "model.head.heads=4"),
 }
-PAPER = ("task=lift3d", "task.head.width=64", "task.head.depth=2", "task.hypotheses=1")
+SMALL = ("task=lift3d", "task.head.width=64", "task.head.depth=2")
+PAPER = (*SMALL, "task.hypotheses=1")
 PAPERS = {1: (*PAPER, "preset=paper"), 27: (*PAPER, "preset=paper_video")}
+PAIR = (*SMALL, "task.hypotheses=2")
 TRUNK = ("task.head.trunk.width=64", "task.head.trunk.depth=3")
 POSTERIORS = {
-    1: (*PAPER, "preset=posterior", *TRUNK),
-    27: (*PAPER, "preset=posterior_video", *TRUNK, "task.head.trunk.heads=4"),
+    1: (*PAIR, "preset=posterior", *TRUNK),
+    27: (*PAIR, "preset=posterior_video", *TRUNK, "task.head.trunk.heads=4"),
 }
 ONE_STEP = ("sampler.steps=1", "task.hypotheses=1")
 FIGURES = {
