@@ -20,16 +20,16 @@ import torch
 
 from posediff import checkpoint, config, engine
 from posediff.command import command
-from posediff.data.lifting.detector import DetectorNoise
+from posediff.data.lifting.detector import TYPICAL, DetectorNoise
 from posediff.eval import fits
 from posediff.files import replacing
 from posediff.pose.skeleton import skeleton
-from posediff.prepare.detector_errors import TYPICAL, Answers, measure
+from posediff.prepare.detector_errors import Answers, measure
 from posediff.prepare.provenance import command_line, known_roots
 from posediff.sample import to
 
 STEPS = 10
-USED = ("swap", "sigma_outlier", "scores", "sigmas", "outliers", "limb")  # with a table
+USED = ("swap", "sigma_outlier", "scores", "sigmas", "outliers", "limb", "unit")  # with a table
 LABELS = ("keypoints_annotation", "visible_annotation")
 
 
@@ -85,8 +85,8 @@ def text(noise: DetectorNoise, facts: Mapping[str, Any]) -> str:
     target = f"{DetectorNoise.__module__}.{DetectorNoise.__qualname__}"
     return "\n".join(
         [
-            "# Of keypoints=noisy, measured by scripts/fit_noise.py: pixels at an image width of",
-            f"# 1000, for a person of {TYPICAL:.0f} pixels.",
+            "# Of keypoints=noisy, measured by scripts/fit_noise.py. Lengths are pixels for a",
+            f"# person of {TYPICAL:.0f} pixels.",
             *(f"#   {key}: {value}" for key, value in facts.items()),
             f"_target_: {target}",
             *(f"{key}: {vars(noise)[key]}" for key in USED),

@@ -1,12 +1,8 @@
 """The numbers of DetectorNoise from the answers of a 2D model on labelled people.
 
-Errors are measured in units of the person and given in pixels at an image width of 1000, for a
-person as large as those that lifters are trained on:
-
-    error = TYPICAL (detection - truth) / extent
-
-where the extent is the longer side of the box around the labelled joints. Of the labelled joints of
-people that have FEWEST of them:
+Errors are in units of the person, error = TYPICAL (detection - truth) / extent, where the extent is
+the longer side of the box around the labelled joints; so the noise has unit person. Of the labelled
+joints of people that have FEWEST of them:
 
     swap       Share of exchanged pairs among those whose true points are APART deviations or more
                from each other, and whose detections are both less than half that distance from
@@ -26,10 +22,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from posediff.data.lifting.detector import DetectorNoise
+from posediff.data.lifting.detector import TYPICAL, DetectorNoise, extents
 from posediff.pose.skeleton import Skeleton
 
-TYPICAL = 300.0  # pixels: the median extent of the training people of mocap17 in its four pictures
 FEWEST = 9  # labelled joints of a person that is measured
 APART = 6.0
 ROUNDS = 500  # of EM, at most
@@ -87,6 +82,7 @@ def measure(
         sigmas=[_rounded(x) for x in mixed.sigmas.tolist()],
         outliers=[_rounded(x) for x in mixed.outliers.tolist()],
         limb=_rounded(limb),
+        unit="person",
     )
     about = {
         "people": len(people.scores),
@@ -105,9 +101,7 @@ def sized(answers: Answers) -> Answers:
     not finite as absent."""
     finite = answers.detections.isfinite().all(-1) & answers.scores.isfinite()
     labelled = (answers.labels > 0) & finite
-    low = torch.where(labelled[..., None], answers.truth, torch.inf).amin(1)
-    high = torch.where(labelled[..., None], answers.truth, -torch.inf).amax(1)
-    extent = (high - low).amax(1)
+    extent = extents(answers.truth, labelled)
     used = (labelled.sum(1) >= FEWEST) & (extent > 0)
     zoom = (TYPICAL / extent[used])[:, None, None].double()
     return Answers(

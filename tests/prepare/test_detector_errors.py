@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from posediff.data import random
-from posediff.data.lifting.detector import DetectorNoise
+from posediff.data.lifting.detector import TYPICAL, DetectorNoise
 from posediff.pose.skeleton import skeleton
 from posediff.prepare.detector_errors import (
-    TYPICAL,
     Answers,
     along,
     measure,

@@ -1,6 +1,11 @@
 """A simulated 2D detector: its errors, its scores, and the posterior of the true point.
 
-Pixels at an image width of 1000, times w / 1000 at a width w. A joint is occluded with probability
+Lengths are pixels at an image width of 1000, times w / 1000 at a width w (unit image); or at a
+person of TYPICAL pixels, times e / TYPICAL at an extent e, the longer side of the box around all
+joints, in the posterior around the detections (unit person). A 2D model that reads crops is of the
+second kind: its errors grow with the person.
+
+A joint is occluded with probability
 `occluded`, else an outlier with probability `outlier`; the detection is the true point + N(0, s^2)
 per axis, s = sigma_occluded, sigma_outlier or sigma. With d the length of that error,
 
@@ -32,7 +37,7 @@ arms and legs: z_outer = limb z_inner + sqrt(1 - limb^2) z. The mixture is that 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -40,9 +45,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posediff.data.random import normal, uniform
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.prior import component
 from posediff.pose.mixture import COMPONENTS, Mixture
 from posediff.pose.skeleton import Skeleton
+
+TYPICAL = 300.0  # pixels: the median extent of the training people of mocap17 in its four pictures
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,10 @@ class DetectorNoise:
     sigmas: Sequence[float] = ()
     outliers: Sequence[float] = ()
     limb: float = 0.0
+    unit: Literal["image", "person"] = "image"
 
     def __post_init__(self) -> None:
+        one_of("noise.unit", self.unit, ("image", "person"))
         shares = {name: getattr(self, name) for name in ("occluded", "outlier", "swap")}
         sigmas = {f"sigma{x}": getattr(self, f"sigma{x}") for x in ("", "_outlier", "_occluded")}
         shares |= {f"outliers[{i}]": x for i, x in enumerate(self.outliers)}
@@ -93,13 +103,20 @@ class DetectorNoise:
         if self.limb:
             z = along_limbs(z, self.limb, skeleton)
         error, scores = (self._measured if self.scores else self._chosen)(kind, luck, z)
-        detections = points + error * (width / 1000)[:, None, None]
+        everywhere = torch.ones_like(scores)
+        detections = points + error * self._length(points, everywhere, width)[:, None, None]
 
         joints, partner = torch.arange(J), torch.tensor(skeleton.flip)
         pair = torch.minimum(joints, partner)  # one number per pair
         source = torch.where(swap[:, pair] < self.swap, partner, joints)
         detections = detections.gather(1, source[..., None].expand(B, J, 2))
         return detections, scores.gather(1, source)
+
+    def _length(self, points: Tensor, scores: Tensor, width: Tensor) -> Tensor:
+        """Pixels (B,) of one unit of length, above 0; joints of score 0 are in no box."""
+        if self.unit == "image":
+            return width / 1000
+        return extents(points, scores > 0).clamp(min=1) / TYPICAL
 
     def _chosen(self, kind: Tensor, luck: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Errors (B, J, 2) and scores (B, J) by the formulas, of numbers (B, J) in [0, 1)."""
@@ -156,12 +173,19 @@ class DetectorNoise:
         weight, points, sigma = zip(*components, strict=True)
         loc = torch.stack(points, -2)
         scale = torch.stack([torch.as_tensor(s).expand_as(scores) for s in sigma], -1)
-        scale = (scale * (width / 1000)[:, None, None]).to(detections)
+        scale = (scale * self._length(detections, scores, width)[:, None, None]).to(detections)
 
         weights = torch.stack(weight, -1).to(detections)
         weights, order = weights.sort(stable=True, dim=-1, descending=True)
         order, scale = order[..., None].expand_as(loc), scale[..., None].expand_as(loc)
         return {"weights": weights, "loc": loc.gather(2, order), "scale": scale.gather(2, order)}
+
+
+def extents(points: Tensor, counted: Tensor) -> Tensor:
+    """The longer sides (B,) of the boxes around the points (B, J, 2) that count (B, J); 0 without
+    any."""
+    low, high = (points.masked_fill(~counted[..., None], x) for x in (torch.inf, -torch.inf))
+    return (high.amax(1) - low.amin(1)).amax(-1).clamp(min=0)
 
 
 def along_limbs(z: Tensor, correlation: float, skeleton: Skeleton) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from posediff.data import random
-from posediff.data.lifting.detector import DetectorNoise, chosen, point_mixture
+from posediff.data.lifting.detector import TYPICAL, DetectorNoise, chosen, point_mixture
 from posediff.pose.mixture import FLOOR
 from posediff.pose.skeleton import skeleton
 
@@ -83,6 +83,30 @@ def test_pixels_are_those_of_an_image_1000_wide():
     assert torch.equal(two["weights"], one["weights"])
     for name in ("loc", "scale"):
         torch.testing.assert_close(two[name], 2 * one[name])
+
+
+def test_errors_of_unit_person_grow_with_the_person_and_not_with_the_image():
+    noise, keys = DetectorNoise(swap=0, unit="person"), random.keys(5, np.arange(B))
+    points, detections, scores, widths = drawn(DetectorNoise(swap=0))
+    extent = (points.amax(1) - points.amin(1)).amax(1)
+    seen, same = noise.draw(points, widths, keys, BODY)
+    factor = extent / TYPICAL * 1000 / widths  # of errors at one pixel per unit
+    torch.testing.assert_close(
+        seen - points, (detections - points) * factor[:, None, None], rtol=0, atol=1e-3
+    )
+    torch.testing.assert_close(same, scores)
+    wide, _ = noise.draw(points, 3 * widths, keys, BODY)
+    torch.testing.assert_close(wide, seen)
+
+    scores[:, 3] = 0  # in no box
+    seen[:, 3] = 1e5
+    scale = noise.posterior(seen, scores, widths, BODY)["scale"]
+    others = [j for j in range(J) if j != 3]
+    box = (seen[:, others].amax(1) - seen[:, others].amin(1)).amax(1)
+    plain = DetectorNoise(swap=0).posterior(seen, scores, torch.full((B,), 1000.0), BODY)["scale"]
+    torch.testing.assert_close(scale, plain * (box / TYPICAL)[:, None, None, None])
+    nothing = noise.posterior(seen, torch.zeros(B, J), widths, BODY)["scale"]
+    assert (nothing[..., 0, :] > 0).all()
 
 
 def test_the_posterior_is_the_table_of_the_model():
