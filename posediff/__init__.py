@@ -3,6 +3,8 @@
 model = posediff.load("runs/lift3d/synthetic/<name>/checkpoints/best")
 poses = posediff.lift(model, points)    # (F, 17, 2) pixels: COCO's joints in successive frames
 poses.keypoints, poses.hypotheses, poses.spread
+for frame in posediff.estimate("photo.jpg"):    # people of photos and videos, in 2D and 3D
+    frame.people
 """
 
 from posediff.checkpoint import load as load
@@ -13,6 +15,9 @@ from posediff.diffusion import Model as Model
 from posediff.diffusion import Poses as Poses
 from posediff.inference.lift import lift as lift
 from posediff.inference.lifting_input import lifting_sample as lifting_sample
+from posediff.people.estimate import estimate as estimate
+from posediff.people.frame import Frame as Frame
+from posediff.people.frame import Person as Person
 from posediff.pose.skeleton import Skeleton as Skeleton
 from posediff.pose.skeleton import skeleton as skeleton
 

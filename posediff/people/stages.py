@@ -1,0 +1,175 @@
+"""From boxes to people: poses in 2D, then in 3D, and both as a `Frame`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from posediff.checkpoint import load
+from posediff.data.pictures.picture_files import RGB
+from posediff.diffusion import Model, Poses
+from posediff.inference.lift import enough, lifted
+from posediff.inference.lifting_input import Tracks
+from posediff.inference.photo_input import people_sample
+from posediff.inference.request import data_settings
+from posediff.people.found_boxes import FoundBoxes
+from posediff.people.frame import Floats, Frame, Person
+from posediff.pose.affine import corners
+from posediff.pose.skeleton import skeleton
+from posediff.sample import parts, to
+
+BATCH = 32  # crops at once
+ROLES = ("image2d", "video2d", "lift3d")  # what a model does
+
+
+class Draws(NamedTuple):
+    """How many hypotheses and steps, as in training if None, and the seed."""
+
+    hypotheses: int | None = None
+    steps: int | None = None
+    seed: int = 0
+
+    def of(self, model: Model) -> "Draws":
+        """The same for a model without steps, which has one answer."""
+        return self if model.sampler is not None else Draws(None, None, self.seed)
+
+    def predict(self, model: Model, sample: Mapping[str, Any]) -> Poses:
+        device = next(model.parameters()).device
+        some = [model.predict(to(part, device), *self.of(model)) for part in parts(sample, BATCH)]
+        return Poses.cat([poses.cpu() for poses in some])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture with its people in 2D."""
+
+    name: str
+    size: tuple[int, int]  # width and height
+    found: FoundBoxes  # N
+    poses: Poses | None  # of N people; None if there are none
+    seconds: Mapping[str, float]
+    image: RGB | None = None
+    index: int | None = None  # of the frame in its video
+    time: float | None = None  # seconds
+    tracks: Sequence[int] | None = None  # (N,)
+
+    def ids(self) -> list[str]:
+        return [f"{self.name}/{n}" for n in range(len(self.found.boxes))]
+
+
+def models_of(models: Any, wanted: Sequence[str], device: str) -> dict[str, Model]:
+    """The models of the `wanted` roles, in evaluation mode on the device: those given, else the
+    shipped ones of that name.
+
+    models: a mapping from role, or a sequence, of names, folders or loaded models, or None.
+    Raises FileNotFoundError if there is no such model, ValueError for an unknown role, or two
+    models of one.
+    """
+    if models is None or isinstance(models, Mapping):
+        given = dict(models or {})
+    elif isinstance(models, Sequence) and not isinstance(models, str):
+        given = {}
+        for model in map(_loaded, models):
+            if role(model) in given:
+                raise ValueError(f"models: two of {role(model)}; give one of each")
+            given[role(model)] = model
+    else:
+        raise ValueError(f'models: give {{"image2d": ..., "lift3d": ...}} or a list, not {models}')
+    if unknown := given.keys() - {*ROLES}:
+        raise ValueError(f"models: {', '.join(map(str, unknown))} is none of {', '.join(ROLES)}")
+    found = {}
+    for name in wanted:
+        found[name] = _loaded(given.get(name, name)).eval().to(device)
+        if role(found[name]) != name:
+            raise ValueError(f"models: the model given as {name} is one of {role(found[name])}")
+    return found
+
+
+def _loaded(model: Any) -> Model:
+    return model if isinstance(model, Model) else load(model)
+
+
+def role(model: Model) -> str:
+    """What a model does, by the data that it was trained on."""
+    if "offsets" in model.trained_on:
+        return "video2d"
+    return "image2d" if "codec" in model.trained_on else "lift3d"
+
+
+def poses_2d(model: Model, image: RGB, name: str, found: FoundBoxes, draws: Draws) -> Poses | None:
+    """The poses of the people in a picture, in its pixels; None without people."""
+    if not len(found.boxes):
+        return None
+    settings = data_settings(model, "size", "codec", "mean", "std")
+    return draws.predict(model, people_sample(image, name, found.boxes.tolist(), **settings))
+
+
+class Rows(NamedTuple):
+    """N people in one frame each, to be lifted together."""
+
+    poses: Poses
+    names: Sequence[str]
+    tracks: Tensor  # (N,) people of two numbers are never seen as one
+    frames: Tensor  # (N,)
+
+
+def poses_3d(model: Model, rows: Rows, draws: Draws) -> list[Poses | None]:
+    """The 3D pose of every row, None if too few joints are known."""
+    seen = rows.poses
+    known = enough(seen.keypoints, seen.scores, seen.skeleton, skeleton(model.head.skeleton))
+    answers: list[Poses | None] = [None] * len(seen)
+    here = known.nonzero()[:, 0]
+    if len(here):
+        names = [rows.names[i] for i in here.tolist()]
+        given = Tracks(
+            seen.keypoints[here], seen.scores[here], names, rows.tracks[here], rows.frames[here]
+        )
+        K, steps, seed = draws.of(model)
+        made = lifted(model, given, seen.skeleton, hypotheses=K, steps=steps, seed=seed).poses
+        for i, pose in zip(here.tolist(), made, strict=True):
+            answers[i] = pose
+    return answers
+
+
+def framed(seen: Seen, lifted: Sequence[Poses | None], image: RGB | None) -> Frame:
+    """The picture and its people. lifted (N,): their 3D poses."""
+    boxes, people = corners(seen.found.boxes), []
+    for n, pose in enumerate(seen.poses or ()):
+        track = None if seen.tracks is None else seen.tracks[n]
+        score = float(seen.found.scores[n])
+        people.append(_in_3d(_in_2d(boxes[n], score, pose, track), lifted[n]))
+    return Frame(
+        seen.name, seen.size, tuple(people), image, seen.index, seen.time, dict(seen.seconds)
+    )
+
+
+def _in_2d(box: Tensor, score: float, pose: Poses, track: int | None) -> Person:
+    return Person(
+        floats(box),
+        score,
+        floats(pose.keypoints),
+        floats(pose.scores),
+        floats(pose.spread),
+        floats(pose.hypotheses),
+        pose.skeleton,
+        track,
+    )
+
+
+def _in_3d(person: Person, pose: Poses | None) -> Person:
+    if pose is None:
+        return person
+    return replace(
+        person,
+        keypoints_3d=floats(pose.keypoints),
+        spread_3d=floats(pose.spread),
+        hypotheses_3d=floats(pose.hypotheses),
+        scores_3d=floats(pose.scores),
+        skeleton_3d=pose.skeleton,
+    )
+
+
+def floats(x: Tensor) -> Floats:
+    """A copy as float32 of numpy."""
+    return x.detach().float().cpu().numpy().copy()
