@@ -5,8 +5,8 @@
             person.keypoints_3d, person.spread_3d, person.keypoints_2d, person.box
 
 Boxes come from a detector, 2D poses of the crops from image2d, and each 2D pose is lifted in an
-image of its own (posediff/inference/lift.py): people of one picture, and people of two pictures,
-are never one person in successive frames.
+image of its own (posediff/inference/lift.py): people of one photo, and people of two photos, are
+never one person in successive frames. Only a video has tracks (posediff/people/footage.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,11 +16,13 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from posediff.diffusion import Model, Poses
+from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
+from posediff.inference.video_input import Video, open_video
+from posediff.people.footage import footage
 from posediff.people.found_boxes import Finder, finder
 from posediff.people.frame import Frame
-from posediff.people.sources import Given, Source, pictures_of
+from posediff.people.sources import Given, Source, is_film, pictures_of
 from posediff.people.stages import Draws, Rows, Seen, framed, models_of, poses_2d, poses_3d
 
 To = Literal["2d", "3d"]
@@ -40,25 +42,31 @@ def estimate(
     """The people of every picture, one `Frame` after another.
 
     source: a photo's path, a folder of photos, an array (height, width, 3) of RGB in uint8, or a
-    list of paths and arrays. to: "2d" leaves the 3D parts None. models: names of shipped models,
-    folders or loaded models, as {"image2d": ..., "lift3d": ...} or a list; those that are not given
-    are the shipped ones of these names. boxes: of people, x, y, width, height in pixels: an array
-    (N, 4) for every picture, a mapping from the name of a picture (of an array: its number in the
-    list) or a JSON file of one, or a callable from the pixels; without boxes `detect` names the
-    detector, or is "whole", one person who fills the picture. hypotheses, steps: as in training,
-    unless given; a model that has one answer gives that one. The answers depend on the seed, the
-    names of the pictures and the indices of the boxes.
+    list of paths and arrays; or a video's path, whose people have tracks.
+    to: "2d" leaves the 3D parts None.
+    models: names of shipped models, folders or loaded models, as {"image2d": ..., "lift3d": ...} or
+    a list. Those that are not given are the shipped ones of these names. In a video "video2d" takes
+    the place of image2d, if it is given.
+    boxes: of people, x, y, width, height in pixels: an array (N, 4) for every picture; a mapping,
+    or a JSON file of one, from the name of a picture (the number of an array in its list, the
+    number of a frame in six digits); or a callable from the pixels. {"box": ..., "track_id": 3}
+    keeps a track of yours.
+    detect: without boxes, the detector, or "whole": one person who fills the picture.
+    hypotheses, steps: as in training, unless given; a model with one answer gives that one.
+    The answers depend on the seed, the names of the pictures and the indices of the boxes.
 
-    Raises FileNotFoundError or ValueError at once if the call cannot be used. A picture that cannot
-    be used does not stop the others; a ValueError names it at the end.
+    Raises FileNotFoundError or ValueError at once if the call cannot be used. A photo that cannot
+    be used does not stop the others; a ValueError names it at the end. A video stops at the first
+    frame that cannot be used, with a ValueError.
     """
     one_of("to", to, get_args(To))
-    pictures = pictures_of(source)
+    draws, film = Draws(hypotheses, steps, seed), is_film(source)
+    given = open_video(str(source)) if film else pictures_of(source)
     find = finder(boxes, detect, device)
-    used = models_of(models, ("image2d", "lift3d")[: 1 + (to == "3d")], device)
-    return _photos(
-        pictures, find, used["image2d"], used.get("lift3d"), Draws(hypotheses, steps, seed)
-    )
+    used = models_of(models, to == "3d", film, device)
+    if isinstance(given, Video):
+        return footage(given, find, used, draws)
+    return _photos(given, find, used["image2d"], used.get("lift3d"), draws)
 
 
 def _photos(
@@ -68,11 +76,11 @@ def _photos(
     bad = list[str]()
     for picture in pictures:
         try:
-            seen = _seen(picture, find, image2d, draws)
+            frame = _lifted(_seen(picture, find, image2d, draws), lift3d, draws)
         except (OSError, ValueError) as error:
             bad.append(str(error))
             continue
-        yield _lifted(seen, lift3d, draws)
+        yield frame
     if bad:
         count = f"{len(bad)} of {len(pictures)} pictures could not be used"
         raise ValueError(f"{count}: {'; '.join(bad)}")
@@ -92,9 +100,9 @@ def _lifted(seen: Seen, model: Model | None, draws: Draws) -> Frame:
     """The frame of a picture alone; every person is a track of their own."""
     count = len(seen.found.boxes)
     if model is None or seen.poses is None:
-        return framed(seen, [None] * count, seen.image)
+        return framed(seen, [None] * count)
     start, tracks = perf_counter(), torch.arange(count)
     rows = Rows(seen.poses, seen.ids(), tracks, torch.zeros_like(tracks))
-    answers: list[Poses | None] = poses_3d(model, rows, draws)
-    frame = framed(seen, answers, seen.image)
-    return replace(frame, seconds={**seen.seconds, "3d": perf_counter() - start})
+    answers = poses_3d(model, rows, draws)
+    seconds = {**seen.seconds, "3d": perf_counter() - start}
+    return framed(replace(seen, seconds=seconds), answers)

@@ -58,31 +58,38 @@ class Seen:
         return [f"{self.name}/{n}" for n in range(len(self.found.boxes))]
 
 
-def models_of(models: Any, wanted: Sequence[str], device: str) -> dict[str, Model]:
-    """The models of the `wanted` roles, in evaluation mode on the device: those given, else the
-    shipped ones of that name.
+def models_of(models: Any, lift: bool, film: bool, device: str) -> dict[str, Model]:
+    """The models of an estimation by role, in evaluation mode on the device: those given, else the
+    shipped ones of that name. Of a film the 2D model is video2d, if it is given.
 
     models: a mapping from role, or a sequence, of names, folders or loaded models, or None.
     Raises FileNotFoundError if there is no such model, ValueError for an unknown role, or two
     models of one.
     """
-    if models is None or isinstance(models, Mapping):
-        given = dict(models or {})
-    elif isinstance(models, Sequence) and not isinstance(models, str):
-        given = {}
-        for model in map(_loaded, models):
-            if role(model) in given:
-                raise ValueError(f"models: two of {role(model)}; give one of each")
-            given[role(model)] = model
-    else:
-        raise ValueError(f'models: give {{"image2d": ..., "lift3d": ...}} or a list, not {models}')
-    if unknown := given.keys() - {*ROLES}:
-        raise ValueError(f"models: {', '.join(map(str, unknown))} is none of {', '.join(ROLES)}")
+    given = _by_role(models)
+    eye = "video2d" if film and "video2d" in given else "image2d"
     found = {}
-    for name in wanted:
+    for name in (eye, "lift3d") if lift else (eye,):
         found[name] = _loaded(given.get(name, name)).eval().to(device)
         if role(found[name]) != name:
             raise ValueError(f"models: the model given as {name} is one of {role(found[name])}")
+    return found
+
+
+def _by_role(models: Any) -> dict[str, Any]:
+    if models is None or isinstance(models, Mapping):
+        given = dict(models or {})
+        if unknown := given.keys() - {*ROLES}:
+            names = ", ".join(map(str, unknown))
+            raise ValueError(f"models: {names} is none of {', '.join(ROLES)}")
+        return given
+    if not isinstance(models, Sequence) or isinstance(models, str):
+        raise ValueError(f'models: give {{"image2d": ..., "lift3d": ...}} or a list, not {models}')
+    found = dict[str, Any]()
+    for model in map(_loaded, models):
+        if role(model) in found:
+            raise ValueError(f"models: two of {role(model)}; give one of each")
+        found[role(model)] = model
     return found
 
 
@@ -132,7 +139,7 @@ def poses_3d(model: Model, rows: Rows, draws: Draws) -> list[Poses | None]:
     return answers
 
 
-def framed(seen: Seen, lifted: Sequence[Poses | None], image: RGB | None) -> Frame:
+def framed(seen: Seen, lifted: Sequence[Poses | None]) -> Frame:
     """The picture and its people. lifted (N,): their 3D poses."""
     boxes, people = corners(seen.found.boxes), []
     for n, pose in enumerate(seen.poses or ()):
@@ -140,7 +147,7 @@ def framed(seen: Seen, lifted: Sequence[Poses | None], image: RGB | None) -> Fra
         score = float(seen.found.scores[n])
         people.append(_in_3d(_in_2d(boxes[n], score, pose, track), lifted[n]))
     return Frame(
-        seen.name, seen.size, tuple(people), image, seen.index, seen.time, dict(seen.seconds)
+        seen.name, seen.size, tuple(people), seen.image, seen.index, seen.time, dict(seen.seconds)
     )
 
 

@@ -6,7 +6,7 @@ undone:
 
     similarity = (OKS + IoU) / 2     OKS with n times the area, since doubt grows with n
 
-The velocity is that of the joints known in both frames, or of the middle of the box, averaged over
+The velocities of the middle of the box, and of the joints known in both frames, are averaged over
 time. A person who is not seen for LOST frames is forgotten; a new one gets the next number.
 """
 
@@ -35,19 +35,20 @@ class Track:
     box: Tensor  # (4,) x1, y1, x2, y2 pixels
     points: Tensor  # (J, 2) pixels
     known: Tensor  # (J,) bool
-    velocity: Tensor | None = None  # (2,) pixels a frame; None: seen once
+    velocity: Tensor | None = None  # (2, 2) pixels a frame, of box and joints; None: seen once
 
     def moved(self, frame: int) -> Tensor:
-        """The way (2,) from where it was last seen to where it is expected."""
+        """The ways (2, 2) of box and joints from where they were seen to where they are
+        expected."""
         if self.velocity is None:
-            return torch.zeros(2)
+            return torch.zeros(2, 2)
         return (frame - self.frame) * self.velocity
 
     def see(self, frame: int, box: Tensor, points: Tensor, known: Tensor) -> None:
         both = known & self.known
-        middle = (box[:2] + box[2:] - self.box[:2] - self.box[2:]) / 2
-        step = (points - self.points)[both].mean(0) if both.any() else middle
-        newest = step / (frame - self.frame)
+        middle = (box - self.box).view(2, 2).mean(0)
+        joints = (points - self.points)[both].mean(0) if both.any() else middle
+        newest = torch.stack([middle, joints]) / (frame - self.frame)
         if self.velocity is not None:
             newest = torch.lerp(self.velocity, newest, SHARE)
         self.velocity = newest
@@ -110,8 +111,8 @@ class Tracker:
         """Similarity of the T expected people to N found ones, (T, N)."""
         tracks, T = self.tracks, len(self.tracks)
         moved = torch.stack([track.moved(frame) for track in tracks])
-        expected = torch.stack([track.box for track in tracks]) + moved.repeat(1, 2)
-        joints = torch.stack([track.points for track in tracks]) + moved[:, None]
+        expected = torch.stack([track.box for track in tracks]) + moved[:, 0].repeat(1, 2)
+        joints = torch.stack([track.points for track in tracks]) + moved[:, 1:]
         both = torch.stack([track.known for track in tracks])[:, None] & known
         waited = torch.tensor([frame - track.frame for track in tracks])[:, None]
         area = (expected[:, 2:] - expected[:, :2]).prod(-1, keepdim=True) * waited
