@@ -25,11 +25,10 @@ def used(*names):
     return found
 
 
-def film(path, count, kinds=99):
-    """A film of so many different frames that follow each other again and again."""
+def film(path, count):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), RATE, SIZE)
     for n in range(count):
-        image = np.random.default_rng(n % kinds).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+        image = np.random.default_rng(n).integers(0, 256, (10, 12, 3), dtype=np.uint8)
         writer.write(cv2.resize(image, SIZE, interpolation=cv2.INTER_CUBIC))
     writer.release()
     return path
@@ -79,17 +78,18 @@ def test_windows_are_lifted_per_track_with_gaps_bridged(tmp_path):
             assert np.array_equal(person.hypotheses_3d, pose.hypotheses.numpy())
 
 
-def test_a_centred_lifter_sees_the_frames_on_both_sides(tmp_path, monkeypatch):
-    """A frame at the end of a chunk is answered as if all frames were read at once."""
-    path, models = film(tmp_path / "clip.avi", 40, kinds=2), used("coarse", "paper_centre")
-    options = {"models": models, "boxes": np.array(TWO[:1]), "hypotheses": 1, "steps": 1}
-    parts = [frame.people[0] for frame in posediff.estimate(path, **options)]
-    monkeypatch.setattr("posediff.people.footage.CHUNK", 9)
-    whole = [frame.people[0] for frame in posediff.estimate(path, **options)]
-    assert len(parts) == len(whole) == 40
-    far = max(np.abs(person.keypoints_3d).max() for person in whole)
-    for one, other in zip(parts, whole, strict=True):
-        np.testing.assert_allclose(one.keypoints_3d, other.keypoints_3d, rtol=0, atol=1e-4 * far)
+def test_a_centred_lifter_is_given_the_frames_on_both_sides(tmp_path, monkeypatch):
+    """Half a window of 9 before and after the four windows that are answered for."""
+    path, models, given = film(tmp_path / "clip.avi", 80), used("coarse", "paper_centre"), []
+
+    def record(model, rows, draws):
+        given.append((int(rows.frames[0]), int(rows.frames[-1])))
+        return [None] * len(rows.frames)
+
+    monkeypatch.setattr("posediff.people.footage.poses_3d", record)
+    frames = posediff.estimate(path, models=models, boxes=np.array(TWO[:1]))
+    assert [frame.index for frame in frames] == list(range(80))
+    assert given == [(0, 39), (32, 75), (68, 79)]
 
 
 def test_a_video_model_sees_the_frames_around(tmp_path):
