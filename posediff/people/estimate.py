@@ -6,7 +6,7 @@
 
 Boxes come from a detector, 2D poses of the crops from image2d, and each 2D pose is lifted in an
 image of its own (posediff/inference/lift.py): people of one photo, and people of two photos, are
-never one person in successive frames. Only a video has tracks (posediff/people/footage.py).
+never one person in successive frames. Only a video has tracks (posediff/people/video_people.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,11 @@ import torch
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.inference.video_input import Video, open_video
-from posediff.people.footage import footage
+from posediff.people.video_people import video_people
 from posediff.people.found_boxes import Finder, finder
 from posediff.people.frame import Frame
 from posediff.people.sources import Given, Source, is_film, pictures_of
-from posediff.people.stages import Draws, Rows, Seen, framed, models_of, poses_2d, poses_3d
+from posediff.people.stages import Carry, Draws, Rows, Seen, framed, models_of, poses_2d, poses_3d
 
 To = Literal["2d", "3d"]
 
@@ -38,6 +38,7 @@ def estimate(
     steps: int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    carry: Carry = "posterior",
 ) -> Iterator[Frame]:
     """The people of every picture, one `Frame` after another.
 
@@ -53,6 +54,8 @@ def estimate(
     keeps a track of yours.
     detect: without boxes, the detector, or "whole": one person who fills the picture.
     hypotheses, steps: as in training, unless given; a model with one answer gives that one.
+    carry: "posterior" lifts every 2D hypothesis, so that hypothesis k of the 3D was lifted from
+    hypothesis k of the 2D; "point" lifts the 2D pose, as is done if it has one hypothesis.
     The answers depend on the seed, the names of the pictures and the indices of the boxes.
 
     Raises FileNotFoundError or ValueError at once if the call cannot be used. A photo that cannot
@@ -60,12 +63,13 @@ def estimate(
     frame that cannot be used, with a ValueError.
     """
     one_of("to", to, get_args(To))
-    draws, film = Draws(hypotheses, steps, seed), is_film(source)
+    one_of("carry", carry, get_args(Carry))
+    draws, film = Draws(hypotheses, steps, seed, carry), is_film(source)
     given = open_video(str(source)) if film else pictures_of(source)
     find = finder(boxes, detect, device)
     used = models_of(models, to == "3d", film, device)
     if isinstance(given, Video):
-        return footage(given, find, used, draws)
+        return video_people(given, find, used, draws)
     return _photos(given, find, used["image2d"], used.get("lift3d"), draws)
 
 

@@ -179,3 +179,58 @@ def test_the_detector_finds_people_of_a_photo(used, shared):
             assert 0.25 < person.box_score <= 1
             assert (person.box[2:] > person.box[:2]).all()
             assert torch.tensor(person.keypoints_2d).isfinite().all()
+
+
+def test_a_hypothesis_in_3d_was_lifted_from_that_in_2d(models):
+    """As posediff.lift does with every hypothesis alone; K = 2 is a prefix of K = 3."""
+    eye, lifter = (posediff.load(models / name) for name in ("sgdd", "posterior"))
+    options = {"models": [eye, lifter], "boxes": TWO, "steps": 1}
+    (frame,) = posediff.estimate(photo(), hypotheses=3, **options)
+    for n, person in enumerate(frame.people):
+        assert person.hypotheses_2d.shape == (3, 17, 2)
+        for k, points in enumerate(person.hypotheses_2d):
+            alone = posediff.lift(
+                lifter,
+                torch.tensor(points)[None],
+                scores=torch.tensor(person.scores)[None],
+                layout=person.skeleton_2d,
+                ids=[f"0/{n}/{k}"],
+                hypotheses=1,
+                steps=1,
+            )
+            expected = alone.keypoints[0].numpy()
+            np.testing.assert_allclose(person.hypotheses_3d[k], expected, rtol=2e-3, atol=0.05)
+        mean = person.hypotheses_3d.mean(0)
+        np.testing.assert_allclose(person.keypoints_3d, mean, rtol=1e-4, atol=1e-3)
+        far = np.sqrt(np.square(person.hypotheses_3d - mean).sum(-1).mean(0))
+        np.testing.assert_allclose(person.spread_3d, far, rtol=1e-3, atol=1e-3)
+    (fewer,) = posediff.estimate(photo(), hypotheses=2, **options)
+    for a, b in zip(frame.people, fewer.people, strict=True):
+        np.testing.assert_allclose(a.hypotheses_2d[:2], b.hypotheses_2d, rtol=1e-3, atol=0.05)
+
+
+def test_the_point_alone_is_lifted_if_asked_for(models):
+    """Then the answer is that of `lift` for the 2D pose, whatever its hypotheses."""
+    eye, lifter = (posediff.load(models / name) for name in ("sgdd", "posterior"))
+    options = {"models": [eye, lifter], "boxes": TWO[:1], "hypotheses": 3, "steps": 1}
+    (frame,) = posediff.estimate(photo(), carry="point", **options)
+    (person,) = frame.people
+    poses = posediff.lift(
+        lifter,
+        torch.tensor(person.keypoints_2d)[None],
+        scores=torch.tensor(person.scores)[None],
+        layout=person.skeleton_2d,
+        ids=["0/0"],
+        hypotheses=3,
+        steps=1,
+    )
+    assert np.array_equal(person.hypotheses_3d, poses.hypotheses[0].numpy())
+    with pytest.raises(ValueError, match="carry must be one of posterior, point"):
+        posediff.estimate(photo(), carry="all", **options)
+
+
+def test_every_hypothesis_has_windows_of_its_own(models):
+    names = {"image2d": models / "sgdd", "lift3d": models / "posterior_video"}
+    options = {"models": names, "boxes": TWO, "hypotheses": 2, "steps": 1}
+    (frame,) = posediff.estimate(photo(), **options)
+    assert [person.hypotheses_3d.shape for person in frame.people] == [(2, 17, 3)] * 2

@@ -86,7 +86,7 @@ def test_a_centred_lifter_is_given_the_frames_on_both_sides(tmp_path, monkeypatc
         given.append((int(rows.frames[0]), int(rows.frames[-1])))
         return [None] * len(rows.frames)
 
-    monkeypatch.setattr("posediff.people.footage.poses_3d", record)
+    monkeypatch.setattr("posediff.people.video_people.poses_3d", record)
     frames = posediff.estimate(path, models=models, boxes=np.array(TWO[:1]))
     assert [frame.index for frame in frames] == list(range(80))
     assert given == [(0, 39), (32, 75), (68, 79)]

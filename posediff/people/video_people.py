@@ -30,7 +30,7 @@ CHUNK = 4  # windows that are lifted at once
 Poser = Callable[[int, RGB, FoundBoxes], Poses | None]  # of a frame's index, pixels and boxes
 
 
-def footage(
+def video_people(
     video: Video, find: Finder, models: Mapping[str, Model], draws: Draws
 ) -> Iterator[Frame]:
     """The frames of a video and their people. models: image2d or video2d, and perhaps lift3d.
