@@ -19,11 +19,11 @@ import torch
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.inference.video_input import Video, open_video
-from posediff.people.video_people import video_people
 from posediff.people.found_boxes import Finder, finder
 from posediff.people.frame import Frame
 from posediff.people.sources import Given, Source, is_film, pictures_of
 from posediff.people.stages import Carry, Draws, Rows, Seen, framed, models_of, poses_2d, poses_3d
+from posediff.people.video_people import video_people
 
 To = Literal["2d", "3d"]
 
