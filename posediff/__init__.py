@@ -15,5 +15,6 @@ from posediff.inference.lift import lift as lift
 from posediff.inference.lifting_input import lifting_sample as lifting_sample
 from posediff.pose.skeleton import Skeleton as Skeleton
 from posediff.pose.skeleton import skeleton as skeleton
+from posediff.visual.viewer import view as view
 
 __version__ = "0.1.0"

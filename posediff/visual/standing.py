@@ -1,5 +1,5 @@
-"""Places of people on one floor. A pose is relative to its root joint, so people stand side by side,
-from left to right as in the picture; a track keeps its place as long as it lasts."""
+"""Places of people on one floor. A pose is relative to its root joint, so people stand side by
+side, from left to right as in the picture; a track keeps its place as long as it lasts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 ROW = 8  # people side by side; more stand behind them
 APART = 0.35  # metres between neighbours
 BETWEEN = (0.9, 2.5)  # metres, least and most from one root to the next
-MARGIN = 0.5  # metres of floor around all
+MARGIN = 0.6  # metres of floor around all
 
 Described = dict[str, Any]  # a frame or a person as the viewer writes it
 

@@ -1,6 +1,6 @@
-"""One HTML file that shows frames: each picture with its 2D poses, and beside it the poses in 3D, to
-turn, to play and to compare. It holds all that it needs and asks for no network; names and numbers
-of frames are data in it, never code.
+"""One HTML file that shows frames: each picture with its 2D poses, and beside it the poses in 3D,
+to turn, to play and to compare. It holds all that it needs and asks for no network; names and
+numbers of frames are data in it, never code.
 
 Size: 1 MB of program, then at most 600 frames of at most 20 hypotheses, and pictures as JPEG of at
 most 960 pixels (photos) or 480 pixels (of videos) a side: about 30 MB for one person in 600 frames.
@@ -38,9 +38,8 @@ PHOTO, VIDEO = 960, 480  # pixels, the longest side of a picture
 QUALITY = 82  # of JPEG, 0..100
 RATE = 25.0  # frames a second, of a video that does not say its own
 UNITS = (
-    "Axes are the camera's: x right, y down, z away from it. A cell of the grid is 0.5 m. Poses are "
-    "relative to their root joint: people stand side by side, their distances are not estimated, "
-    "and the grid is at the lowest joint, across the camera's y axis."
+    "Axes of the camera: x right, y down, z away. Cells of the grid: 0.5 m. People stand side by "
+    "side at one height; how far they are from each other is not estimated."
 )
 
 
@@ -50,7 +49,8 @@ def view(
     """Write frames as one HTML file that any browser with WebGL shows. Returns its path.
 
     truth: for each frame the true poses (P, J3, 3) of its people in their order, in metres relative
-    to the root, NaN where unknown; or None. Raises ValueError if its length or a shape does not fit.
+    to the root, NaN where unknown; or None. Raises ValueError if its length or a shape does not
+    fit.
     """
     kept, stride = _thinned(_described(frames, truth))
     stand(kept)
@@ -171,8 +171,8 @@ def _spread(hypotheses: Floats, pose: Floats, spread: Floats, unit: float) -> li
     """A symmetric matrix of every joint, its upper triangle row by row: it takes the unit ball to
     the ellipsoid of one standard deviation along every axis.
 
-    Its square is the second moment of the hypotheses (K, J, D) about the pose (J, D), scaled so that
-    the trace is spread^2, since the spread may be corrected. For K < 2 all axes are equal.
+    Its square is the second moment of the hypotheses (K, J, D) about the pose (J, D), scaled so
+    that the trace is spread^2, since the spread may be corrected. For K < 2 all axes are equal.
     """
     J, D = pose.shape
     moments = np.tile(np.eye(D), (J, 1, 1))
@@ -191,7 +191,8 @@ def _whole(values: Any, unit: float) -> list[int | None]:
     """Numbers in whole parts of `unit`, flat; None if not finite."""
     flat = np.asarray(values, np.float64).ravel() * unit
     if np.isfinite(flat).all():
-        return np.rint(flat).astype(int).tolist()
+        whole: list[int | None] = np.rint(flat).astype(int).tolist()
+        return whole
     return [round(x) if np.isfinite(x) else None for x in flat.tolist()]
 
 

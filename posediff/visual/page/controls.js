@@ -96,7 +96,7 @@ function legend() {
     [line(left, 1.5, 0.5), "a hypothesis"],
     [circle(`fill="${left}" fill-opacity="0.2" stroke="${left}" stroke-opacity="0.6"`),
       "spread: one deviation"],
-    [circle(`fill="#fff" stroke="${left}"`), "2D score below 0.3"],
+    [circle(`fill="#fff" stroke="${left}"`), "score below 0.3"],
   ];
   if (data.has_truth) rows.push([line(data.truth_colour, 3), "true pose"]);
   for (const [drawing, words] of rows) {

@@ -1,7 +1,7 @@
 // The picture with its 2D poses, on a canvas. Coordinates of poses are tenths of a pixel.
 
 const TENTHS = 10;
-const HOLLOW = 0.3; // a joint with a lower score is drawn hollow
+const HOLLOW = 30; // hundredths; a joint with a lower score is drawn hollow
 
 export class Picture {
   constructor(section, data) {

@@ -8,6 +8,7 @@ const CELL = 0.5; // metres, of the grid
 const BONE = 0.014; // metres, radii
 const JOINT = 0.021;
 const TRUE_BONE = 0.009;
+const DOUBTFUL = 30; // hundredths; a joint lifted from a lower score is drawn small
 const UP = new THREE.Vector3(0, 1, 0);
 const LOOKS = { front: [0.25, 0.22, 1], side: [1, 0.15, 0.02], above: [0, 1, 0.02] };
 
@@ -37,7 +38,7 @@ export class Scene {
     const solid = new THREE.MeshLambertMaterial();
     const truth = new THREE.MeshLambertMaterial({ color: truthColour });
     const glass = new THREE.MeshLambertMaterial({
-      transparent: true, opacity: 0.22, depthWrite: false,
+      transparent: true, opacity: 0.3, depthWrite: false,
     });
     const instanced = (shape, material, number) => {
       const mesh = new THREE.InstancedMesh(shape, material, Math.max(number, 1));
@@ -86,7 +87,7 @@ export class Scene {
     const at = points(pose, person.place);
     for (const [j, place] of at.entries()) {
       if (!place) continue;
-      const size = JOINT * (scores[j] < 0.3 ? 0.6 : 1);
+      const size = JOINT * (scores[j] < DOUBTFUL ? 0.6 : 1);
       put(this.joints, new THREE.Matrix4().makeScale(size, size, size).setPosition(place), colours[j]);
       if (show.spread) this.ellipsoid(place, ellipsoids.slice(6 * j, 6 * j + 6), colours[j]);
     }
