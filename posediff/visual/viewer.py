@@ -123,10 +123,10 @@ def _jpeg(frame: Frame) -> str | None:
 
 
 def _person(person: Person, number: int, truth: Floats | None, name: str) -> dict[str, Any]:
-    tracked = person.track is not None
+    label = f"person {number}" if person.track is None else f"track {person.track}"
     return {
-        "key": f"track {person.track}" if tracked else f"person {number}",
-        "label": f"track {person.track}" if tracked else f"person {number}",
+        "label": label,
+        "number": label.split()[-1],
         "track": person.track,
         "box": _whole(person.box, 10),
         "flat": {

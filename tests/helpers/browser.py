@@ -119,7 +119,7 @@ class Browser:
 
 
 @contextmanager
-def browsing(size=(1280, 760)):
+def browsing(size=(900, 700)):
     command = [driver(), "--port=0", "--log-level=SEVERE"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

@@ -64,11 +64,11 @@ function listPeople(frame) {
     const name = document.createElement("span");
     const fact = document.createElement("small");
     box.type = "checkbox";
-    box.checked = !show.hidden.has(person.key);
+    box.checked = !show.hidden.has(person.label);
     box.addEventListener("change", () => {
-      if (box.checked) show.hidden.delete(person.key);
-      else show.hidden.add(person.key);
-      find("everyone").checked = frame.people.every((one) => !show.hidden.has(one.key));
+      if (box.checked) show.hidden.delete(person.label);
+      else show.hidden.add(person.label);
+      find("everyone").checked = frame.people.every((one) => !show.hidden.has(one.label));
       draw();
     });
     name.textContent = person.label;
@@ -80,7 +80,7 @@ function listPeople(frame) {
   });
   find("people").replaceChildren(...lines);
   find("everyone-line").hidden = frame.people.length < 2;
-  find("everyone").checked = frame.people.every((person) => !show.hidden.has(person.key));
+  find("everyone").checked = frame.people.every((person) => !show.hidden.has(person.label));
 }
 
 function legend() {
@@ -119,9 +119,9 @@ function listen() {
   find("truth").parentElement.classList.toggle("off", !data.has_truth);
   find("count").textContent = data.hypotheses;
   find("everyone").addEventListener("change", (event) => {
-    for (const { key } of data.frames.flatMap((frame) => frame.people)) {
-      if (event.target.checked) show.hidden.delete(key);
-      else show.hidden.add(key);
+    for (const { label } of data.frames.flatMap((frame) => frame.people)) {
+      if (event.target.checked) show.hidden.delete(label);
+      else show.hidden.add(label);
     }
     go(at);
   });

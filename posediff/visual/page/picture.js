@@ -26,7 +26,7 @@ export class Picture {
     const pen = this.cleared(frame);
     if (image) pen.drawImage(image, 0, 0, ...frame.size);
     else strokeFrame(pen, frame.size);
-    const people = frame.people.filter((person) => !show.hidden.has(person.key));
+    const people = frame.people.filter((person) => !show.hidden.has(person.label));
     if (show.overlay) for (const person of people) this.person(pen, person, show);
   }
 
@@ -91,12 +91,12 @@ export class Picture {
     pen.strokeStyle = "rgba(255, 255, 255, 0.85)";
     pen.strokeRect(x1, y1, x2 - x1, y2 - y1);
     pen.font = `600 ${12 * this.unit}px system-ui, sans-serif`;
-    const width = pen.measureText(person.label).width + 8 * this.unit;
+    const width = pen.measureText(person.number).width + 8 * this.unit;
     const top = Math.max(y1 - 17 * this.unit, 0);
     pen.fillStyle = "rgba(255, 255, 255, 0.85)";
     pen.fillRect(x1, top, width, 17 * this.unit);
     pen.fillStyle = "#282828";
-    pen.fillText(person.label, x1 + 4 * this.unit, top + 13 * this.unit);
+    pen.fillText(person.number, x1 + 4 * this.unit, top + 13 * this.unit);
   }
 }
 

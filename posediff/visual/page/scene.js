@@ -9,6 +9,7 @@ const BONE = 0.014; // metres, radii
 const JOINT = 0.021;
 const TRUE_BONE = 0.009;
 const DOUBTFUL = 30; // hundredths; a joint lifted from a lower score is drawn small
+const HEIGHT = 1.8; // of people, about
 const UP = new THREE.Vector3(0, 1, 0);
 const LOOKS = { front: [0.25, 0.22, 1], side: [1, 0.15, 0.02], above: [0, 1, 0.02] };
 
@@ -63,7 +64,7 @@ export class Scene {
 
   // show: { hidden, hypotheses, spread, truth }
   draw(frame, show) {
-    const people = frame.people.filter((p) => p.space && !show.hidden.has(p.key));
+    const people = frame.people.filter((p) => p.space && !show.hidden.has(p.label));
     for (const mesh of [this.joints, this.bones, this.truth, this.spread]) mesh.count = 0;
     this.lines = 0;
     for (const tag of this.tags) tag.element.remove();
@@ -151,16 +152,27 @@ export class Scene {
     this.look("front");
   }
 
-  // View from a side; the whole grid and 2 m above it are seen.
+  // View from a side, as near as the whole floor and HEIGHT above it are seen.
   look(name) {
     const [width, depth] = this.size;
-    const wide = { front: width, side: depth, above: width }[name];
-    const [tall, near] = name === "above" ? [depth, 1.8] : [2, { front: depth, side: width }[name] / 2];
-    const slope = Math.tan((this.camera.fov * Math.PI) / 360);
-    const far = Math.max(tall / 2, wide / 2 / Math.max(this.camera.aspect, 0.1)) / slope;
-    this.controls.target.set(0, name === "above" ? 0 : 0.85, 0);
+    const { target } = this.controls;
+    target.set(0, HEIGHT / 2, 0);
     const way = new THREE.Vector3(...LOOKS[name]).normalize();
-    this.camera.position.copy(this.controls.target).addScaledVector(way, far * 1.08 + near);
+    const right = new THREE.Vector3().crossVectors(UP, way).normalize();
+    const up = new THREE.Vector3().crossVectors(way, right);
+    const slope = Math.tan((this.camera.fov * Math.PI) / 360);
+    const sideways = slope * Math.max(this.camera.aspect, 0.1);
+    let far = 0;
+    for (const x of [-width / 2, width / 2]) for (const z of [-depth / 2, depth / 2]) {
+      for (const y of [0, HEIGHT]) {
+        const corner = new THREE.Vector3(x, y, z).sub(target);
+        const span = Math.max(
+          Math.abs(corner.dot(right)) / sideways, Math.abs(corner.dot(up)) / slope,
+        );
+        far = Math.max(far, corner.dot(way) + span);
+      }
+    }
+    this.camera.position.copy(target).addScaledVector(way, far * 1.03);
     this.looked = name;
     this.controls.update();
     this.render();
