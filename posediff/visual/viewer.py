@@ -68,10 +68,10 @@ def _described(
     if truth is None:
         yield from (_frame(frame, None) for frame in frames)
         return
-    for number, (frame, poses) in enumerate(zip_longest(frames, truth, fillvalue="absent")):
+    for frame, poses in zip_longest(frames, truth, fillvalue="absent"):
         if isinstance(frame, str) or isinstance(poses, str):
-            longer = "truth" if isinstance(frame, str) else "frames"
-            raise ValueError(f"truth: {longer} go on after entry {number - 1}; give one per frame")
+            what = "more" if isinstance(frame, str) else "fewer"
+            raise ValueError(f"truth: {what} entries than frames; give one for each frame")
         yield _frame(frame, poses)
 
 

@@ -200,8 +200,8 @@ def test_truth_that_does_not_fit_is_one_line(tmp_path):
     for wrong, said in (
         ([truth[:1]], r"truth of a\.jpg: 1 poses, but 3 people"),
         ([truth[:, :16]], r"truth of a\.jpg: a pose of shape \(16, 3\), but h36m17 has \(17, 3\)"),
-        ([truth, truth], "truth: truth go on after entry 0"),
-        ([], "truth: frames go on after entry -1"),
+        ([truth, truth], "truth: more entries than frames"),
+        ([], "truth: fewer entries than frames"),
     ):
         with pytest.raises(ValueError, match=said):
             view([frame], tmp_path / "a.html", wrong)

@@ -8,19 +8,16 @@ const find = (id) => document.getElementById(id);
 const show = { hidden: new Set(), hypotheses: true, spread: true, truth: true, overlay: true };
 const picture = new Picture(find("picture"), data);
 const scene = openScene();
+const HINT = "drag turns, wheel zooms, right button moves";
 let at = 0; // number of the frame that is shown
 let timer = null;
 
 // Without WebGL the picture alone is shown.
 function openScene() {
-  const note = find("note");
-  note.hidden = false;
   try {
-    const opened = new Scene(find("space"), data);
-    note.textContent = "drag turns, wheel zooms, right button moves";
-    return opened;
+    return new Scene(find("space"), data);
   } catch (error) {
-    note.textContent = `no 3D: this browser has no WebGL (${error.message})`;
+    find("note").textContent = `no 3D: this browser has no WebGL (${error.message})`;
     return null;
   }
 }
@@ -29,7 +26,10 @@ function draw() {
   const frame = data.frames[at];
   if (!frame) return;
   picture.draw(frame, show);
-  if (scene) scene.draw(frame, show);
+  if (!scene) return;
+  scene.draw(frame, show);
+  const solid = frame.people.some((person) => person.space);
+  find("note").textContent = solid ? HINT : "nobody has 3D in this frame";
 }
 
 function go(number) {
