@@ -20,5 +20,6 @@ from posediff.people.frame import Frame as Frame
 from posediff.people.frame import Person as Person
 from posediff.pose.skeleton import Skeleton as Skeleton
 from posediff.pose.skeleton import skeleton as skeleton
+from posediff.visual.viewer import view as view
 
 __version__ = "0.1.0"
