@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from posediff.pose.angles import ANGLES, angle_intervals, joint_angles
+from posediff.people.angles import ANGLES, angle_intervals, joint_angles
 from posediff.pose.camera import quaternion_to_matrix
 from posediff.pose.skeleton import skeleton
 
