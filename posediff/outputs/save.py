@@ -27,6 +27,8 @@ from posediff.outputs.tracks import TrackMotion, TrackMotions
 from posediff.outputs.trc import write_trc
 from posediff.people.frame import Frame
 from posediff.pose.skeleton import skeleton
+from posediff.visual.curves import draw_curves
+from posediff.visual.pose3d import write_picture
 
 Writing = Callable[[Path], AbstractContextManager[Add]]
 
@@ -73,6 +75,15 @@ def _bvh(path: Path, motion: TrackMotion, tracks: TrackMotions) -> None:
     write_bvh(path, motion.points(), skeleton(motion.skeleton), tracks.rate)
 
 
+def _curves(path: Path, motion: TrackMotion, tracks: TrackMotions) -> None:
+    frames = range(motion.first, max(motion.poses) + 1)
+    timed = all(n in tracks.times for n in motion.poses) and len(tracks.times) > 1
+    times = [n / tracks.rate if timed else n for n in frames]
+    title = "Joint angles" + ("" if motion.track is None else f" of track {motion.track}")
+    unit = "s" if timed else "frame"
+    write_picture(path, draw_curves(times, motion.curves(), title, unit))
+
+
 def _trc(path: Path, motion: TrackMotion, tracks: TrackMotions) -> None:
     write_trc(path, motion.points(), skeleton(motion.skeleton), tracks.rate, motion.first)
 
@@ -83,6 +94,7 @@ FORMATS: dict[str, Writing] = {
     "csv": _named(writing_joints, "joints.csv"),
     "npz": _named(writing_arrays, "people.npz"),
     "angles": _named(writing_angles, "angles.csv"),
+    "curves": _by_track(_curves, "angles{}.png"),
     "bvh": _by_track(_bvh, "motion{}.bvh"),
     "trc": _by_track(_trc, "markers{}.trc"),
 }

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posediff.outputs.tables import person_angles
-from posediff.people.angles import Angles
+from posediff.people.angles import ANGLES, Angles
 from posediff.people.frame import Frame
+from posediff.visual.curves import Curve
 
 Array = NDArray[np.float64]
 UP = np.array([1.0, -1.0, -1.0])  # camera axes -> x right in the picture, y up, z to the camera
@@ -38,6 +39,17 @@ class TrackMotion:
         for n, pose in self.poses.items():
             found[n - first] = pose * UP
         return found
+
+    def curves(self) -> dict[str, Curve]:
+        """The angles in the same frames, by name."""
+        first, frames = self.first, max(self.poses) - self.first + 1
+        parts = np.full((len(ANGLES), frames, 5), np.nan)
+        for n, found in self.angles.items():
+            parts[:, n - first] = np.concatenate([found.mean[:, None], found.low, found.high], 1)
+        return {
+            name: Curve(values[:, 0], values[:, 1:3], values[:, 3:])
+            for name, values in zip(ANGLES, parts, strict=True)
+        }
 
 
 class TrackMotions:
