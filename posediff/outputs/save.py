@@ -7,6 +7,8 @@
     angles   angles.csv          joint angles in degrees, with their intervals; of people in 3D
     curves   angles_NNN.png      the same of each track of a video, over time
     bvh      motion_NNN.bvh      rotations of each track of a video, for animation
+    video    poses.mp4           every frame of a video with its people: H.264 with the extra
+                                 `video`, or else MPEG-4 Part 2 and a warning
     trc      markers_NNN.trc     positions of each track of a video, for OpenSim
 
 NNN is the number of the track; people without one have a file without number.
@@ -21,6 +23,7 @@ from posediff.files import adding_files
 from posediff.outputs.arrays import writing_arrays
 from posediff.outputs.bvh import write_bvh
 from posediff.outputs.coco_results import writing_coco
+from posediff.outputs.frame_film import writing_film
 from posediff.outputs.frame_json import Add, writing_json
 from posediff.outputs.tables import writing_angles, writing_joints
 from posediff.outputs.tracks import TrackMotion, TrackMotions
@@ -96,5 +99,6 @@ FORMATS: dict[str, Writing] = {
     "angles": _named(writing_angles, "angles.csv"),
     "curves": _by_track(_curves, "angles{}.png"),
     "bvh": _by_track(_bvh, "motion{}.bvh"),
+    "video": _named(writing_film, "poses.mp4"),
     "trc": _by_track(_trc, "markers{}.trc"),
 }
