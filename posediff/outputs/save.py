@@ -30,7 +30,7 @@ from posediff.outputs.tracks import TrackMotion, TrackMotions
 from posediff.outputs.trc import write_trc
 from posediff.people.frame import Frame
 from posediff.pose.skeleton import skeleton
-from posediff.visual.curves import draw_curves
+from posediff.visual.angle_curves import draw_curves
 from posediff.visual.pose3d import write_picture
 
 Writing = Callable[[Path], AbstractContextManager[Add]]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from posediff.outputs.tables import person_angles
 from posediff.people.angles import ANGLES, Angles
 from posediff.people.frame import Frame
-from posediff.visual.curves import Curve
+from posediff.visual.angle_curves import Curve
 
 Array = NDArray[np.float64]
 UP = np.array([1.0, -1.0, -1.0])  # camera axes -> x right in the picture, y up, z to the camera

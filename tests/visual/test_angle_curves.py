@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from posediff.visual.curves import HEAD, HEIGHT, WIDTH, Curve, _axes, _round, draw_curves
+from posediff.visual.angle_curves import HEAD, HEIGHT, WIDTH, Curve, _axes, _round, draw_curves
 
 
 def curve(mean, half=(5.0, 20.0)):
