@@ -35,7 +35,7 @@ def write_trc(
         ("", "", *axes),
         (),
     ]
-    rows = (1000 * points).reshape(frames, -1)
+    rows = (1000 * points).round(3).reshape(frames, -1) + 0.0  # no -0
     data = (
         (str(n + 1), f"{(first + n) / rate:.6f}", *(f"{value:.3f}" for value in row))
         for n, row in enumerate(rows)
