@@ -15,6 +15,7 @@ from posediff.diffusion import Model as Model
 from posediff.diffusion import Poses as Poses
 from posediff.inference.lift import lift as lift
 from posediff.inference.lifting_input import lifting_sample as lifting_sample
+from posediff.outputs.save import save as save
 from posediff.people.estimate import estimate as estimate
 from posediff.people.frame import Frame as Frame
 from posediff.people.frame import Person as Person
