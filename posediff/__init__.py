@@ -7,6 +7,9 @@ for frame in posediff.estimate("photo.jpg"):    # people of photos and videos, i
     frame.people
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from posediff.checkpoint import load as load
 from posediff.config import build as build
 from posediff.data.lifting.windows import windowed as windowed
@@ -15,12 +18,27 @@ from posediff.diffusion import Model as Model
 from posediff.diffusion import Poses as Poses
 from posediff.inference.lift import lift as lift
 from posediff.inference.lifting_input import lifting_sample as lifting_sample
-from posediff.outputs.save import save as save
-from posediff.people.estimate import estimate as estimate
 from posediff.people.frame import Frame as Frame
 from posediff.people.frame import Person as Person
 from posediff.pose.skeleton import Skeleton as Skeleton
 from posediff.pose.skeleton import skeleton as skeleton
-from posediff.visual.viewer import view as view
+
+if TYPE_CHECKING:
+    from posediff.outputs.save import save as save
+    from posediff.people.estimate import estimate as estimate
+    from posediff.visual.viewer import view as view
 
 __version__ = "0.1.0"
+
+# what a training does not need is imported when it is used first
+_LATER = {
+    "estimate": "posediff.people.estimate",
+    "save": "posediff.outputs.save",
+    "view": "posediff.visual.viewer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
