@@ -74,7 +74,7 @@ class Browser:
         """What a piece of JavaScript returns."""
         return self._ask("/execute/sync", {"script": script, "args": []})
 
-    def until(self, script, seconds=10.0):
+    def until(self, script, seconds=30.0):
         """Wait until a piece of JavaScript returns something true."""
         end = time.monotonic() + seconds
         while not self.run(script):
