@@ -9,6 +9,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from posediff import usage
+
 _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
 CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf")
@@ -30,6 +32,9 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
         composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
 
         def run() -> None:
+            if {"-h", "--help"} & {*sys.argv[1:]}:
+                print(usage.help_of(primary), end="")
+                return
             os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see it
             with one_line_errors():
                 composed()
