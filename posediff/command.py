@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from posediff import usage
+from posediff.verbatim import quoted
 
 _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
@@ -35,6 +36,7 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
             if {"-h", "--help"} & {*sys.argv[1:]}:
                 print(usage.help_of(primary), end="")
                 return
+            sys.argv[1:] = quoted(sys.argv[1:])
             os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see it
             with one_line_errors():
                 composed()
