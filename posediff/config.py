@@ -280,6 +280,13 @@ def plain(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=True)
 
 
+def unresolved(cfg: Any) -> dict[str, Any]:
+    """A configuration as dictionaries and lists, its interpolations as they are written."""
+    from omegaconf import OmegaConf
+
+    return dict(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
+
+
 def device(name: str) -> torch.device:
     """cpu, cuda, cuda:1 ..; auto is the GPU where there is one."""
     if name == "auto":
