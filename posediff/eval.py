@@ -39,7 +39,7 @@ def main(cfg: Any) -> None:
     clock = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
     seconds = time.perf_counter() - clock
-    report.show(figures)
+    report.show(figures, cfg.eval.monitor)
     path = write_json(run / "metrics.json", {"metrics": figures}, indent=1)  # if the rest fails
     about = {
         "checkpoint": str(folder),

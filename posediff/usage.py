@@ -156,6 +156,28 @@ Data
 """
 
 
+REPORT = """\
+posediff report RUN... [--columns NAMES] [--to FILE]
+
+Put trainings and evaluations side by side: their figures, and the settings in which they differ.
+Figures of a training are those of its best epoch. Runs that cannot be read are named and left out.
+
+Examples
+  posediff report runs/lift3d/synthetic
+  posediff report runs/lift3d/mocap/a runs/lift3d/mocap/b --to report.html
+  posediff report runs/image2d/coco/* --columns method,AP/mean,seconds
+  posediff report runs/lift3d/mocap --columns 'mpjpe,coverage@*' --to figures.csv
+  posediff report runs --to report.md
+
+Options
+  RUN              run folders, or folders that contain some
+  --columns NAMES  figures and settings, separated by commas: mpjpe/mean, mpjpe (by every rule),
+                   'pck*', seed (default: the settings that differ, and the figures that select)
+  --to FILE        .md, .csv or .html, with the learning curves as FILE_curves.png beside it
+                   (default: a Markdown table on the screen)
+"""
+
+
 def help_of(name: str) -> str:
     """The text of `posediff <name> --help`."""
     usage = USAGES[name]
