@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from posediff import run_folder
-from posediff.metrics.units import COUNTS, Figure, figures
+from posediff.metrics.figure_names import COUNTS, Figure, figures
 
 # beside the figure that selects, as far as runs have them
 SHOWN: tuple[str, ...] = (

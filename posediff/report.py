@@ -12,8 +12,8 @@ from posediff.comparison import Run, number
 from posediff.engine import Figures
 from posediff.files import replacing
 from posediff.metrics.calibration import LEVELS, reliability, verdict
-from posediff.metrics.units import GROUPS
-from posediff.metrics.units import figures as named_figures
+from posediff.metrics.figure_names import GROUPS
+from posediff.metrics.figure_names import figures as named_figures
 from posediff.visual.learning_curves import draw_learning_curves
 from posediff.visual.pose3d import write_picture
 from posediff.visual.reliability import draw_reliability
@@ -89,7 +89,7 @@ def show(figures: Figures, monitor: str) -> None:
 
 
 def table(figures: Figures, monitor: str) -> str:
-    """The figure that selects, then groups of measures with their units, a column for every rule; the
+    """The figure that selects, then groups of measures with units, a column for every rule; the
     first column also has what depends on no rule. Figures of parts are in metrics.json alone."""
     named = named_figures(figures)
     whole = {key: figure for key, figure in named.items() if ":" not in key}

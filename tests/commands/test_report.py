@@ -9,7 +9,7 @@ import yaml
 from helpers.commands import command, error_of
 
 from posediff import comparison, report
-from posediff.metrics.units import figures
+from posediff.metrics.figure_names import figures
 from posediff.usage import REPORT
 
 PCK = "coco/pck@0.2/mean"
