@@ -62,3 +62,18 @@ def safe_name(name: str) -> str:
     """A name that is safe as a file name: other characters than letters, digits, -, _ and . become
     _."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+@contextmanager
+def adding_files(folder: Path) -> Iterator[Path]:
+    """An empty folder inside `folder` to write files in; they then take their places in `folder`,
+    beside what is there, unless the block raises."""
+    beside = folder / ".part"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        for path in sorted(beside.iterdir()):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -135,16 +135,19 @@ posediff: human pose in 2D and 3D with its uncertainty, by diffusion models
 `python -m posediff.train` the same as `posediff train`.
 
 Examples
+  posediff photo.jpg clip.mp4 --to out
   posediff keypoints.json --layout coco17 --to out
   posediff train experiment=lift3d_encoder dataset=synthetic trainer=demo
   posediff train task=lift3d dataset=synthetic trainer=demo
-  posediff eval task=lift3d dataset=synthetic
   posediff report runs/lift3d/synthetic/*
 
 Options of FILE...
   --to FOLDER         of the results (default: predictions)
-  --model MODEL       a name that ships, a model folder or a run folder (default: the one that
-                      ships, else the newest that you trained)
+  --model MODEL       a name that ships, a model folder or a run folder; given once for
+                      2D and once for 3D for photos and videos (default: those that ship; for
+                      keypoints else the newest that you trained)
+  --boxes FILE        of the people in photos and videos (default: the detector finds them)
+  --2d                leave out the 3D
   --layout NAME       order of the joints in files of keypoints (default: coco17)
   --hypotheses K      drawn answers for every person (default: of the model)
   --steps N           steps of the diffusion: fewer are quicker (default: of the model)

@@ -51,6 +51,7 @@ def test_the_core_imports_torch_einops_and_itself():
         ("tasks", (*ROOMS[:4], "metrics", "visual", *ABOVE, "checkpoint")),
         ("visual", (*ROOMS[:4], "metrics", "nn", "tasks", *ABOVE)),
         ("inference", ("prepare", "synthetic", "tasks", "nn", *ABOVE)),
+        ("outputs", (*ROOMS, "tasks", "nn", *ABOVE)),
         ("prepare", ("inference", "metrics", "visual", *ABOVE)),
     ],
 )

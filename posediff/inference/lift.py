@@ -25,7 +25,7 @@ from posediff.data.lifting.windows import windowed
 from posediff.diffusion import Model, Poses
 from posediff.inference.lifting_input import Tracks, intrinsics, lifting_sample
 from posediff.pose.layout import convert
-from posediff.pose.skeleton import skeleton
+from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.sample import parts, take, to
 
 SIDE, SHARE = 1000.0, 0.35  # pixels; the share of standing people in the images of the data sets
@@ -97,7 +97,7 @@ def lifted(
     bones = skeleton(model.head.skeleton)
     points, scores, names, tracks, frames, _ = rows
     scores = torch.where(points.isfinite().all(-1), scores, 0.0)
-    found = convert(points, scores, skeleton(layout), bones).visible.sum(1) >= FEWEST
+    found = enough(points, scores, layout, bones)
     if not found.any():
         raise ValueError(
             f"no person in any frame has {FEWEST} known joints of {bones.name}; give more joints"
@@ -131,6 +131,12 @@ def lifted(
         for part in parts(batch, max(1, BATCH // window.frames))
     ]
     return Lifted(_scattered(Poses.cat(answers), order, found), found, single)
+
+
+def enough(points: Tensor, scores: Tensor, layout: str, bones: Skeleton) -> Tensor:
+    """Whether rows (N, J, 2) of `layout` with scores (N, J) have FEWEST known joints of the
+    lifter's, (N,) bool."""
+    return convert(points, scores, skeleton(layout), bones).visible.sum(1) >= FEWEST
 
 
 def own_image(

@@ -68,17 +68,34 @@ def photo_sample(
     four finite numbers or has no extent inside the photo.
     """
     photo = picture_files.read(path)
+    return photo, people_sample(photo, path.name, boxes, size, codec, mean, std, path)
+
+
+def people_sample(
+    photo: RGB,
+    name: str,
+    boxes: Sequence[Sequence[float]] | None,
+    size: Sequence[int],
+    codec: str,
+    mean: Sequence[float],
+    std: Sequence[float],
+    path: Path | None = None,
+) -> dict[str, Any]:
+    """The batch of `photo_sample` from the pixels of a picture of that name. path: what errors
+    name, by default the name."""
     height, width = photo.shape[:2]
     given = [[0, 0, width, height]] if boxes is None else boxes
     box = torch.stack(
-        [box_in(path, f"box {n}", values, width, height) for n, values in enumerate(given)]
+        [
+            box_in(path or Path(name), f"box {n}", values, width, height)
+            for n, values in enumerate(given)
+        ]
     )
     sample = boxed(box, size, codec)
-    pixels = cut([path] * len(box), lambda _: photo, sample["affine"], size)
+    pixels = cut([name] * len(box), lambda _: photo, sample["affine"], size)
     image = normalised(pixels, mean, std)
     image = image.to(memory_format=torch.channels_last)  # faster convolutions on a CPU
-    ids = [f"{path.name}/{n}" for n in range(len(box))]
-    return photo, {"id": ids, "image": image, **sample}
+    return {"id": [f"{name}/{n}" for n in range(len(box))], "image": image, **sample}
 
 
 def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tensor:

@@ -41,7 +41,7 @@ class Video:
         return number if self.path.is_file() and 0 <= number < len(self.names) else None
 
 
-class Person(NamedTuple):
+class TrackBox(NamedTuple):
     """A person in one frame."""
 
     frame: int  # index
@@ -73,14 +73,14 @@ def open_video(source: str | Path) -> Video:
     return Video(source, names, lambda i: memory.get(i, lambda: film.read(i)), film.rate or RATE)
 
 
-def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[Person]:
+def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[TrackBox]:
     """The people of a video by frame and track: of a file of boxes, of one box for all frames, or
     of None, one person in the whole frame. Raises ValueError if the boxes cannot be used."""
     height, width = video.read(0).shape[:2]
     if not isinstance(boxes, str):
         given = [0.0, 0.0, width, height] if boxes is None else boxes
         box = box_in(video.path, "box", given, width, height)
-        return [Person(i, 0, box) for i in range(len(video.names))]
+        return [TrackBox(i, 0, box) for i in range(len(video.names))]
     people = []
     for name, entries in read_boxes(boxes).items():
         index = video.index(name)
@@ -95,7 +95,7 @@ def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[Person]
                 if not isinstance(track, int) or values is None:
                     form = '{"track_id": 3, "box": [x, y, w, h]}'
                     raise ValueError(f"{boxes}: {where} must be {form} or [x, y, w, h]")
-            people.append(Person(index, track, box_in(Path(boxes), where, values, width, height)))
+            people.append(TrackBox(index, track, box_in(Path(boxes), where, values, width, height)))
     if not people:
         raise ValueError(f"{boxes}: no box in it")
     people.sort(key=lambda person: person[:2])
@@ -108,7 +108,7 @@ def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[Person]
 
 def samples(
     video: Video,
-    people: Sequence[Person],
+    people: Sequence[TrackBox],
     offsets: Sequence[int],
     size: Sequence[int],
     codec: str,

@@ -20,7 +20,7 @@ from posediff.pose.skeleton import skeleton
 from posediff.progress import progress
 from posediff.sample import to
 from posediff.visual.canvas import Picture
-from posediff.visual.film import contact_sheet, write_film
+from posediff.visual.film import contact_sheet, film_note, write_film
 from posediff.visual.pose2d import draw_pose2d
 from posediff.visual.pose3d import write_picture
 
@@ -66,6 +66,8 @@ class VideoFrames:
         tracks = len({person.track for person in people})
         yield f"{len(people)} poses of {tracks} people in {len(video.names)} frames"
         yield from map(str, (results, film, sheet))
+        if note := film_note():
+            yield note
 
     def _drawn_frames(self, poses: Poses) -> Iterator[Picture]:
         """Every frame, with its people and the numbers of their tracks."""

@@ -1,6 +1,9 @@
 """A sequence of images as a video file, and as tiles on one sheet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +13,87 @@ from posediff.files import replacing
 from posediff.visual.canvas import Canvas, Picture
 from posediff.visual.palette import INK
 
+Show = Callable[[Picture], None]
+
 TILE = 300  # pixels, the longer side of a tile
 CAPTION = 20  # pixels below a tile, for its name
 COLUMNS = 4
 
 
+def film_note() -> str | None:
+    """What a film is without PyAV and what to install, in one line; None with PyAV."""
+    if find_spec("av") is not None:
+        return None
+    return (
+        "films are MPEG-4 Part 2, which browsers do not play: "
+        "`pip install 'posediff[video]'` makes them H.264"
+    )
+
+
 def write_film(path: Path, pictures: Iterable[Picture], rate: float) -> None:
-    """Write an mp4 of one or more images of one size, without the last row or column of an odd
-    side. Raises ValueError if OpenCV cannot write MPEG-4 video."""
+    """Write an mp4 of one or more images of one size, as `filming` does."""
+    with filming(path, rate) as add:
+        for picture in pictures:
+            add(picture)
+
+
+@contextmanager
+def filming(path: Path, rate: float) -> Iterator[Show]:
+    """A function that adds an image to an mp4; all have the size of the first, without the last row
+    or column of an odd side.
+
+    The film is H.264 in 4:2:0, which browsers play, by PyAV; without PyAV it is `film_note`'s.
+    Raises ValueError if an image has another size, or if OpenCV cannot write MPEG-4 video.
+    """
+    with replacing(path) as part, (_opencv if film_note() else _h264)(part, rate) as write:
+        size: list[tuple[int, int]] = []
+
+        def add(picture: Picture) -> None:
+            height, width = picture.shape[0] // 2 * 2, picture.shape[1] // 2 * 2
+            if (height, width) != (size or [(height, width)])[0]:
+                raise ValueError(f"{path}: images of several sizes, {size[0]} and {height, width}")
+            size[:] = [(height, width)]
+            write(np.ascontiguousarray(picture[:height, :width]))
+
+        yield add
+
+
+@contextmanager
+def _h264(path: Path, rate: float) -> Iterator[Show]:
+    import av
+
+    fps = Fraction(rate).limit_denominator(1001)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "20"})
+        stream.pix_fmt = "yuv420p"
+
+        def write(picture: Picture) -> None:
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            container.mux(stream.encode(frame))
+
+        yield write
+        container.mux(stream.encode())
+
+
+@contextmanager
+def _opencv(path: Path, rate: float) -> Iterator[Show]:
     import cv2
 
-    with replacing(path) as part:
-        writer = None
-        for picture in pictures:
-            height, width = (side // 2 * 2 for side in picture.shape[:2])
-            if writer is None:
-                code: Any = cv2.VideoWriter.fourcc(*"mp4v")
-                writer = cv2.VideoWriter(str(part), code, rate, (width, height))
-                if not writer.isOpened():
-                    raise ValueError(
-                        f"{path}: this OpenCV cannot write MPEG-4; use one with FFmpeg"
-                    )
-            writer.write(np.ascontiguousarray(picture[:height, :width]))
-        if writer is not None:
-            writer.release()
+    writers: list[cv2.VideoWriter] = []
+
+    def write(picture: Picture) -> None:
+        if not writers:
+            code: Any = cv2.VideoWriter.fourcc(*"mp4v")
+            writers.append(cv2.VideoWriter(str(path), code, rate, picture.shape[1::-1]))
+            if not writers[0].isOpened():
+                raise ValueError(f"{path}: this OpenCV cannot write MPEG-4; use one with FFmpeg")
+        writers[0].write(picture)
+
+    yield write
+    for writer in writers:
+        writer.release()
 
 
 def contact_sheet(pictures: Sequence[tuple[str, Picture]]) -> Picture:

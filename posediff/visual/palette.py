@@ -5,8 +5,8 @@ from posediff.visual.canvas import Colour
 
 BLACK, INK, FAINT = (0, 0, 0), (40, 40, 40), (140, 140, 140)
 GRID, WHITE = (225, 225, 225), (255, 255, 255)
-# blue and vermilion of Okabe and Ito, which colour-blind eyes distinguish
-LEFT, RIGHT, MIDDLE = (178, 114, 0), (0, 94, 213), (75, 75, 75)
+# blue, vermilion and green of Okabe and Ito, which colour-blind eyes distinguish
+LEFT, RIGHT, MIDDLE, TRUE = (178, 114, 0), (0, 94, 213), (75, 75, 75), (115, 158, 0)
 
 
 def joint_colours(skeleton: Skeleton) -> list[Colour]:

@@ -1,17 +1,22 @@
 """`posediff` and `python -m posediff`: help without a task, and files by their kind."""
 
+import json
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from helpers.commands import command, run
+from helpers.heads import case, model
 from omegaconf import OmegaConf
 
-from posediff import __main__, config, use
+from posediff import __main__, checkpoint, config, use
 from posediff.command import CONF
+from posediff.outputs.frame_json import read
 from posediff.usage import GENERAL, USAGES, help_of
 
 
@@ -73,14 +78,13 @@ def test_there_are_five_examples_of_every_command():
     assert {name: len(usage.examples) for name, usage in USAGES.items()} == dict.fromkeys(USAGES, 5)
 
 
-def test_the_help_says_the_defaults_of_files():
+def test_the_help_says_every_option_of_files_with_its_default():
+    said = dict(re.findall(r"^  --(\w+) .*?(?:\(default: (.+?)\))?$", GENERAL, re.MULTILINE))
     defaults = vars(use.parser().parse_args(["a.json"]))
-    for line in GENERAL.splitlines():
-        option, _, rest = line.strip().partition(" ")
-        if option.startswith("--") and "(default: " in rest:
-            said = rest.partition("(default: ")[2].split(":")[0].rstrip(")")
-            value = defaults[option.removeprefix("--")]
-            assert said in (str(value), "of the model", "the one that"), line
+    defaults["2d"] = defaults.pop("flat")
+    assert {*said} == {*defaults} - {"files"}
+    for key in ("to", "layout", "seed", "device"):
+        assert said[key].split(":")[0] == str(defaults[key])
 
 
 def test_a_word_that_is_nothing_says_what_was_meant(capsys):
@@ -89,9 +93,41 @@ def test_a_word_that_is_nothing_says_what_was_meant(capsys):
     assert "--layuot" in error_line(capsys, "a.json", "--layuot", "coco17")
 
 
-def test_a_picture_names_the_command_that_reads_it(capsys, tmp_path):
-    (tmp_path / "photo.jpg").write_bytes(b"")
-    assert "posediff predict task=image2d" in error_line(capsys, tmp_path / "photo.jpg")
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of an untrained image2d and an untrained lifter, as options."""
+    folder, options = tmp_path_factory.mktemp("models"), list[str]()
+    for name in ("coarse", "posterior"):
+        cfg, tree, _ = case(name)
+        about = {"task": cfg.task.name, "method": cfg.task.method, "model": tree}
+        data = {k: x for k, x in config.plain(cfg.dataset).items() if k in config.DATA_KEYS}
+        about |= {"skeleton": cfg.dataset.skeleton, "dataset": data}
+        checkpoint.save(folder / name, model(name).state_dict(), about)
+        options += ["--model", folder / name]
+    return options
+
+
+@pytest.mark.parametrize(
+    ("more", "files"),
+    [
+        ((), ["angles.csv", "frames.json", "joints.csv", "people.npz", "view.html"]),
+        (("--2d",), ["frames.json", "joints.csv", "people.npz"]),
+    ],
+)
+def test_people_of_photos_are_written_and_the_models_said(models, capsys, tmp_path, more, files):
+    photos = [tmp_path / "a [1].png", tmp_path / "b.png"]
+    for n, path in enumerate(photos):
+        image = np.random.default_rng(n).integers(0, 256, (120, 160, 3), np.uint8)
+        cv2.imwrite(str(path), image)
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({path.name: [[10, 10, 40, 90]] for path in photos}))
+    words = (*photos, "--to", tmp_path / "out", "--boxes", boxes, "--device", "cpu", *more)
+    run(__main__.main, *words, *(models[:2] if more else models))
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f"model    {models[1]} (image2d coarse, trained on ")
+    assert said[len(models) // 2 if not more else 1].startswith("device   cpu, ")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == files
+    assert [f.name for f in read(tmp_path / "out/frames.json")] == [path.name for path in photos]
 
 
 def test_files_of_keypoints_are_lifted(lifters, capsys, tmp_path):

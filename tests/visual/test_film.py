@@ -2,21 +2,56 @@
 
 import cv2
 import numpy as np
+import pytest
 
+from posediff.visual import film
 from posediff.visual.film import contact_sheet, write_film
 
 
-def test_a_film_has_all_images_at_its_rate(tmp_path):
-    pictures = [np.full((61, 83, 3), 40 * (i + 1), np.uint8) for i in range(5)]
-    write_film(tmp_path / "a.mp4", pictures, 12.0)
-    film = cv2.VideoCapture(str(tmp_path / "a.mp4"))
-    assert film.get(cv2.CAP_PROP_FPS) == 12
-    for picture in pictures:
-        _, image = film.read()
+def images(count=5):
+    return [np.full((61, 83, 3), 40 * (i + 1), np.uint8) for i in range(count)]
+
+
+def check(path):
+    video = cv2.VideoCapture(str(path))
+    assert video.get(cv2.CAP_PROP_FPS) == 12
+    for picture in images():
+        _, image = video.read()
         assert image.shape == (60, 82, 3)
         assert abs(image.mean() - picture.mean()) < 4
-    assert not film.read()[0]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    assert not video.read()[0]
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+def test_a_film_without_pyav_has_all_images_at_its_rate_and_says_what_is_missing(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(film, "find_spec", lambda name: None)
+    assert "pip install 'posediff[video]'" in film.film_note()
+    write_film(tmp_path / "a.mp4", images(), 12.0)
+    check(tmp_path / "a.mp4")
+    assert b"mp4v" in (tmp_path / "a.mp4").read_bytes()
+
+
+def test_a_film_with_pyav_is_h264_in_420_that_begins_to_play_at_once(tmp_path):
+    av = pytest.importorskip("av", reason="needs the extra `video`")
+    assert film.film_note() is None
+    write_film(tmp_path / "a.mp4", images(), 12.0)
+    check(tmp_path / "a.mp4")
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        (stream,) = container.streams
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert stream.frames == 5
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+def test_images_of_several_sizes_are_an_error_and_no_film(tmp_path):
+    mixed = [*images(1), np.zeros((90, 83, 3), np.uint8)]
+    with pytest.raises(ValueError, match=r"several sizes, \(60, 82\) and \(90, 82\)"):
+        write_film(tmp_path / "a.mp4", mixed, 12.0)
+    assert not (tmp_path / "a.mp4").exists()
 
 
 def test_a_sheet_has_four_tiles_a_row_with_their_names():

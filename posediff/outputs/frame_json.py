@@ -1,0 +1,135 @@
+"""Frames as JSON: all that was estimated, readable again.
+
+    {"format": "posediff frames", "version": 1, "units": {field: unit},
+     "frames": [{"name", "index", "time", "size": [w, h], "seconds": {part: s}, "people": [...]},
+                ...],                                                         a line per frame
+     "skeletons": {name: [joint, ...]}}
+
+A person has the fields of `posediff.people.frame.Person`; nested lists have the shapes that are
+given there. Pixels are rounded to 0.001, scores and metres to 6 digits; a number that is not finite
+is null. Images are not written.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from posediff.files import plain
+from posediff.people.frame import Floats, Frame, Person
+from posediff.pose.skeleton import SKELETONS
+
+FORMAT, VERSION = "posediff frames", 1
+Add = Callable[[Frame], None]
+
+# of the arrays of a person: their unit, and their shape behind the first axis, -1 for joints
+ARRAYS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "box": ("pixels", ()),
+    "keypoints_2d": ("pixels", (2,)),
+    "scores": ("0 missing .. 1 sure", ()),
+    "spread_2d": ("pixels", ()),
+    "hypotheses_2d": ("pixels", (-1, 2)),
+    "keypoints_3d": ("metres", (3,)),
+    "spread_3d": ("metres", ()),
+    "hypotheses_3d": ("metres", (-1, 3)),
+    "scores_3d": ("0 missing .. 1 sure", ()),
+}
+UNITS = {name: unit for name, (unit, _) in ARRAYS.items()} | {"time": "seconds"}
+DIGITS = {"pixels": 3, "metres": 6, "0 missing .. 1 sure": 6}
+
+
+@contextmanager
+def writing_json(path: Path) -> Iterator[Add]:
+    """A function that writes one frame after the other; the file is whole after the block."""
+    head = {"format": FORMAT, "version": VERSION, "units": UNITS}
+    skeletons: dict[str, list[str]] = {}
+    with path.open("wb") as file:
+        file.write(orjson.dumps(head)[:-1] + b',"frames":[')
+        separator = b"\n"
+
+        def add(frame: Frame) -> None:
+            nonlocal separator
+            for person in frame.people:
+                for name in filter(None, (person.skeleton_2d, person.skeleton_3d)):
+                    if name in SKELETONS:
+                        skeletons[name] = list(SKELETONS[name].joints)
+            file.write(separator + orjson.dumps(as_dict(frame)))
+            separator = b",\n"
+
+        yield add
+        file.write(b'\n],"skeletons":' + orjson.dumps(skeletons) + b"}\n")
+
+
+def read(path: str | Path) -> tuple[Frame, ...]:
+    """The frames of a file that `writing_json` wrote, without their images.
+
+    Raises ValueError if the file is of another form or version, or damaged.
+    """
+    try:
+        content = orjson.loads(Path(path).read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{path}: not whole JSON: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path}: not {FORMAT!r}; give a file that posediff.save wrote as json")
+    if content["version"] != VERSION:
+        raise ValueError(f"{path}: version {content['version']}; this posediff reads {VERSION}")
+    frames = []
+    for n, entry in enumerate(content.get("frames", ())):
+        try:
+            frames.append(from_dict(entry))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: frame {n} cannot be read: {error!r}") from None
+    return tuple(frames)
+
+
+def as_dict(frame: Frame) -> dict[str, Any]:
+    """A frame as dicts, lists, numbers and names, without its image."""
+    return {
+        "name": frame.name,
+        "index": frame.index,
+        "time": frame.time,
+        "size": [int(side) for side in frame.size],
+        "seconds": plain(frame.seconds),
+        "people": [_person_as_dict(person) for person in frame.people],
+    }
+
+
+def from_dict(entry: Mapping[str, Any]) -> Frame:
+    """The frame of `as_dict`. Raises KeyError, TypeError or ValueError if it is not one."""
+    width, height = entry["size"]
+    people = tuple(_person(person) for person in entry["people"])
+    given = {key: entry[key] for key in ("name", "index", "time", "seconds")}
+    return Frame(size=(width, height), people=people, **given)
+
+
+def _person_as_dict(person: Person) -> dict[str, Any]:
+    entry = {f.name: getattr(person, f.name) for f in fields(person)}
+    for name, (unit, _) in ARRAYS.items():
+        if entry[name] is not None:
+            entry[name] = plain(np.asarray(entry[name], np.float64).round(DIGITS[unit]))
+    return plain(entry)  # type: ignore[no-any-return]
+
+
+def _person(entry: Mapping[str, Any]) -> Person:
+    parts = {f.name: entry[f.name] for f in fields(Person) if f.name in entry}
+    for name, (_, tail) in ARRAYS.items():
+        if entry[name] is not None:
+            joints = entry["keypoints_3d" if name.endswith("3d") else "keypoints_2d"]
+            parts[name] = _array(entry[name], tail, len(joints))
+    if parts["box_score"] is None:
+        parts["box_score"] = math.nan
+    return Person(**parts)
+
+
+def _array(values: Any, tail: tuple[int, ...], joints: int) -> Floats:
+    """An array of that shape behind the first axis, also if it is empty; null is NaN."""
+    array = np.array(values, dtype=np.float32)
+    shape = (len(values), *(joints if n < 0 else n for n in tail))
+    if array.size and array.shape != shape:
+        raise ValueError(f"an array is {array.shape} instead of {shape}")
+    return array.reshape(shape)

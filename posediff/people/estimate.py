@@ -1,0 +1,112 @@
+"""From pictures to people in 2D and 3D, in one call.
+
+    for frame in posediff.estimate("photo.jpg"):
+        for person in frame.people:
+            person.keypoints_3d, person.spread_3d, person.keypoints_2d, person.box
+
+Boxes come from a detector, 2D poses of the crops from image2d, and each 2D pose is lifted in an
+image of its own (posediff/inference/lift.py): people of one photo, and people of two photos, are
+never one person in successive frames. Only a video has tracks (posediff/people/video_people.py).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, Literal, get_args
+
+import torch
+
+from posediff.diffusion import Model
+from posediff.diffusion.choices import one_of
+from posediff.inference.video_input import Video, open_video
+from posediff.people.found_boxes import Finder, finder
+from posediff.people.frame import Frame
+from posediff.people.sources import Given, Source, is_film, pictures_of
+from posediff.people.stages import Carry, Draws, Rows, Seen, framed, models_of, poses_2d, poses_3d
+from posediff.people.video_people import video_people
+
+To = Literal["2d", "3d"]
+
+
+def estimate(
+    source: Source,
+    to: To = "3d",
+    models: Any = None,
+    boxes: Any = None,
+    detect: str = "people",
+    hypotheses: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    carry: Carry = "posterior",
+) -> Iterator[Frame]:
+    """The people of every picture, one `Frame` after another.
+
+    source: a photo's path, a folder of photos, an array (height, width, 3) of RGB in uint8, or a
+    list of paths and arrays; or a video's path, whose people have tracks.
+    to: "2d" leaves the 3D parts None.
+    models: names of shipped models, folders or loaded models, as {"image2d": ..., "lift3d": ...} or
+    a list. Those that are not given are the shipped ones of these names. In a video "video2d" takes
+    the place of image2d, if it is given.
+    boxes: of people, x, y, width, height in pixels: an array (N, 4) for every picture; a mapping,
+    or a JSON file of one, from the name of a picture (the number of an array in its list, the
+    number of a frame in six digits); or a callable from the pixels. {"box": ..., "track_id": 3}
+    keeps a track of yours.
+    detect: without boxes, the detector, or "whole": one person who fills the picture.
+    hypotheses, steps: as in training, unless given; a model with one answer gives that one.
+    carry: "posterior" lifts every 2D hypothesis, so that hypothesis k of the 3D was lifted from
+    hypothesis k of the 2D; "point" lifts the 2D pose, as is done if it has one hypothesis.
+    The answers depend on the seed, the names of the pictures and the indices of the boxes.
+
+    Raises FileNotFoundError or ValueError at once if the call cannot be used. A photo that cannot
+    be used does not stop the others; a ValueError names it at the end. A video stops at the first
+    frame that cannot be used, with a ValueError.
+    """
+    one_of("to", to, get_args(To))
+    one_of("carry", carry, get_args(Carry))
+    draws, film = Draws(hypotheses, steps, seed, carry), is_film(source)
+    given = open_video(str(source)) if film else pictures_of(source)
+    find = finder(boxes, detect, device)
+    used = models_of(models, to == "3d", film, device)
+    if isinstance(given, Video):
+        return video_people(given, find, used, draws)
+    return _photos(given, find, used["image2d"], used.get("lift3d"), draws)
+
+
+def _photos(
+    pictures: Sequence[Given], find: Finder, image2d: Model, lift3d: Model | None, draws: Draws
+) -> Iterator[Frame]:
+    """Raises ValueError at the end if pictures could not be used."""
+    bad = list[str]()
+    for picture in pictures:
+        try:
+            frame = _lifted(_seen(picture, find, image2d, draws), lift3d, draws)
+        except (OSError, ValueError) as error:
+            bad.append(str(error))
+            continue
+        yield frame
+    if bad:
+        count = f"{len(bad)} of {len(pictures)} pictures could not be used"
+        raise ValueError(f"{count}: {'; '.join(bad)}")
+
+
+def _seen(picture: Given, find: Finder, model: Model, draws: Draws) -> Seen:
+    image = picture.read()
+    start = perf_counter()
+    found = find(picture.name, image)
+    middle = perf_counter()
+    poses = poses_2d(model, image, picture.name, found, draws)
+    seconds = {"boxes": middle - start, "2d": perf_counter() - middle}
+    return Seen(picture.name, (image.shape[1], image.shape[0]), found, poses, seconds, image)
+
+
+def _lifted(seen: Seen, model: Model | None, draws: Draws) -> Frame:
+    """The frame of a picture alone; every person is a track of their own."""
+    count = len(seen.found.boxes)
+    if model is None or seen.poses is None:
+        return framed(seen, [None] * count)
+    start, tracks = perf_counter(), torch.arange(count)
+    rows = Rows(seen.poses, seen.ids(), tracks, torch.zeros_like(tracks))
+    answers = poses_3d(model, rows, draws)
+    seconds = {**seen.seconds, "3d": perf_counter() - start}
+    return framed(replace(seen, seconds=seconds), answers)

@@ -1,0 +1,84 @@
+"""Where the people of a picture are: boxes of the shipped detector, of the user, or all of it.
+
+A box is x, y, width, height in pixels of the picture.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from posediff.checkpoint import load
+from posediff.data.pictures.picture_files import RGB
+from posediff.inference import person_boxes
+from posediff.inference.photo_input import box_in, read_boxes
+
+THRESHOLD = 0.25  # least score of a detection
+WHOLE = "whole"
+
+
+class FoundBoxes(NamedTuple):
+    boxes: Tensor  # (N, 4) xywh
+    scores: Tensor  # (N,)
+    tracks: list[int] | None = None  # of each box, if the user knows who it is
+
+
+Finder = Callable[[str, RGB], FoundBoxes]  # of a picture's name and pixels
+
+
+def finder(boxes: Any, detect: str, device: str) -> Finder:
+    """What finds the people of a picture.
+
+    boxes: an array (N, 4) for every picture; a mapping, or a JSON file of one, from the name of a
+    picture to its boxes; a callable from the pixels to the boxes; None: the detector `detect`, or
+    all of the picture if that is "whole". A box is [x, y, w, h] or {"box": ..., "track_id": 3}. A
+    picture that a mapping does not name has no people.
+    Raises FileNotFoundError if the file or the detector does not exist.
+    """
+    if boxes is None:
+        return _whole if detect == WHOLE else _detector(detect, device)
+    if isinstance(boxes, str | Path):
+        boxes = read_boxes(boxes)
+    if isinstance(boxes, Mapping):
+        return lambda name, image: _given(name, boxes.get(name, ()), image)
+    if callable(boxes):
+        return lambda name, image: _given(name, boxes(image), image)
+    return lambda name, image: _given(name, boxes, image)
+
+
+def _whole(name: str, image: RGB) -> FoundBoxes:
+    height, width = image.shape[:2]
+    return FoundBoxes(torch.tensor([[0.0, 0.0, width, height]]), torch.ones(1))
+
+
+def _detector(name: str, device: str) -> Finder:
+    network: Any = load(name).to(device)
+
+    def maps(picture: Tensor) -> dict[str, Tensor]:
+        return {key: x.cpu() for key, x in network.answers(picture.to(device)).items()}
+
+    def find(_: str, image: RGB) -> FoundBoxes:
+        found, scores = person_boxes.detect(maps, image, threshold=THRESHOLD)
+        boxes = torch.cat([found[:, :2], found[:, 2:] - found[:, :2]], 1)
+        some = (boxes[:, 2:] >= 1).all(1)
+        return FoundBoxes(boxes[some], scores[some])
+
+    return find
+
+
+def _given(name: str, entries: Any, image: RGB) -> FoundBoxes:
+    """Raises ValueError if an entry is no box inside the picture, or if only some have tracks."""
+    height, width = image.shape[:2]
+    boxes, tracks = list[Tensor](), list[int]()
+    for n, entry in enumerate(np.asarray(entries) if isinstance(entries, Tensor) else entries):
+        values = entry.get("box") if isinstance(entry, Mapping) else entry
+        boxes.append(box_in(Path(name), f"box {n}", values, width, height))
+        if isinstance(entry, Mapping) and "track_id" in entry:
+            tracks.append(int(entry["track_id"]))
+    if tracks and (len(tracks) < len(boxes) or len(set(tracks)) < len(tracks)):
+        raise ValueError(f"{name}: give every box a track_id of its own, or none")
+    every = torch.stack(boxes) if boxes else torch.zeros(0, 4)
+    return FoundBoxes(every, torch.ones(len(every)), tracks or None)

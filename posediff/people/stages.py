@@ -1,0 +1,219 @@
+"""From boxes to people: poses in 2D, then in 3D, and both as a `Frame`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+
+from posediff.checkpoint import load
+from posediff.data.pictures.picture_files import RGB
+from posediff.diffusion import Model, Poses
+from posediff.inference.lift import enough, lifted
+from posediff.inference.lifting_input import Tracks
+from posediff.inference.photo_input import people_sample
+from posediff.inference.request import data_settings
+from posediff.people.found_boxes import FoundBoxes
+from posediff.people.frame import Floats, Frame, Person
+from posediff.pose.affine import corners
+from posediff.pose.skeleton import skeleton
+from posediff.sample import parts, take, to
+
+BATCH = 32  # crops at once
+ROLES = ("image2d", "video2d", "lift3d")  # what a model does
+
+
+Carry = Literal["posterior", "point"]
+
+
+class Draws(NamedTuple):
+    """How many hypotheses and steps, as in training if None, the seed, and what of the 2D is
+    lifted."""
+
+    hypotheses: int | None = None
+    steps: int | None = None
+    seed: int = 0
+    carry: Carry = "posterior"
+
+    def of(self, model: Model) -> "Draws":
+        """The same for a model without steps, which has one answer."""
+        return self if model.sampler is not None else self._replace(hypotheses=None, steps=None)
+
+    def predict(self, model: Model, sample: Mapping[str, Any]) -> Poses:
+        device = next(model.parameters()).device
+        K, steps, seed, _ = self.of(model)
+        some = [model.predict(to(part, device), K, steps, seed) for part in parts(sample, BATCH)]
+        return Poses.cat([poses.cpu() for poses in some])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture with its people in 2D."""
+
+    name: str
+    size: tuple[int, int]  # width and height
+    found: FoundBoxes  # N
+    poses: Poses | None  # of N people; None if there are none
+    seconds: Mapping[str, float]
+    image: RGB | None = None
+    index: int | None = None  # of the frame in its video
+    time: float | None = None  # seconds
+    tracks: Sequence[int] | None = None  # (N,)
+
+    def ids(self) -> list[str]:
+        return [f"{self.name}/{n}" for n in range(len(self.found.boxes))]
+
+
+def models_of(models: Any, lift: bool, film: bool, device: str) -> dict[str, Model]:
+    """The models of an estimation by role, in evaluation mode on the device: those given, else the
+    shipped ones of that name. Of a film the 2D model is video2d, if it is given.
+
+    models: a mapping from role, or a sequence, of names, folders or loaded models, or None.
+    Raises FileNotFoundError if there is no such model, ValueError for an unknown role, or two
+    models of one.
+    """
+    given = _by_role(models)
+    eye = "video2d" if film and "video2d" in given else "image2d"
+    found = {}
+    for name in (eye, "lift3d") if lift else (eye,):
+        found[name] = _loaded(given.get(name, name)).eval().to(device)
+        if role(found[name]) != name:
+            raise ValueError(f"models: the model given as {name} is one of {role(found[name])}")
+    return found
+
+
+def _by_role(models: Any) -> dict[str, Any]:
+    if models is None or isinstance(models, Mapping):
+        given = dict(models or {})
+        if unknown := given.keys() - {*ROLES}:
+            names = ", ".join(map(str, unknown))
+            raise ValueError(f"models: {names} is none of {', '.join(ROLES)}")
+        return given
+    if not isinstance(models, Sequence) or isinstance(models, str):
+        raise ValueError(f'models: give {{"image2d": ..., "lift3d": ...}} or a list, not {models}')
+    found = dict[str, Any]()
+    for model in map(_loaded, models):
+        if role(model) in found:
+            raise ValueError(f"models: two of {role(model)}; give one of each")
+        found[role(model)] = model
+    return found
+
+
+def _loaded(model: Any) -> Model:
+    return model if isinstance(model, Model) else load(model)
+
+
+def role(model: Model) -> str:
+    """What a model does, by the data that it was trained on."""
+    if "offsets" in model.trained_on:
+        return "video2d"
+    return "image2d" if "codec" in model.trained_on else "lift3d"
+
+
+def poses_2d(model: Model, image: RGB, name: str, found: FoundBoxes, draws: Draws) -> Poses | None:
+    """The poses of the people in a picture, in its pixels; None without people."""
+    if not len(found.boxes):
+        return None
+    settings = data_settings(model, "size", "codec", "mean", "std")
+    return draws.predict(model, people_sample(image, name, found.boxes.tolist(), **settings))
+
+
+class Rows(NamedTuple):
+    """N people in one frame each, to be lifted together."""
+
+    poses: Poses
+    names: Sequence[str]
+    tracks: Tensor  # (N,) people of two numbers are never seen as one
+    frames: Tensor  # (N,)
+
+
+def poses_3d(model: Model, rows: Rows, draws: Draws) -> list[Poses | None]:
+    """The 3D pose of every row, None if too few joints are known.
+
+    carry "posterior": hypothesis k is lifted from hypothesis k of the 2D, in one draw each; the
+    pose is their mean. 2D of one hypothesis, and carry "point": the 2D pose is, in several.
+    """
+    seen = rows.poses
+    known = enough(seen.keypoints, seen.scores, seen.skeleton, skeleton(model.head.skeleton))
+    answers: list[Poses | None] = [None] * len(seen)
+    here = known.nonzero()[:, 0].tolist()
+    if here:
+        some = Rows(seen[here], *(take(column, here) for column in rows[1:]))
+        several = draws.carry == "posterior" and seen.hypotheses.shape[1] > 1
+        for i, pose in zip(here, (_pairs if several else _points)(model, some, draws), strict=True):
+            answers[i] = pose
+    return answers
+
+
+def _points(model: Model, rows: Rows, draws: Draws) -> Poses:
+    """Rows of known joints, lifted from their 2D poses."""
+    seen, (K, steps, seed) = rows.poses, draws.of(model)[:3]
+    given = Tracks(seen.keypoints, seen.scores, rows.names, rows.tracks, rows.frames)
+    return lifted(model, given, seen.skeleton, hypotheses=K, steps=steps, seed=seed).poses
+
+
+def _pairs(model: Model, rows: Rows, draws: Draws) -> Poses:
+    """Rows of known joints, lifted from all their K hypotheses, each of which has an image and, in
+    a video, windows of its own."""
+    K = rows.poses.hypotheses.shape[1]
+    split = Rows(
+        replace(
+            rows.poses,
+            keypoints=rearrange(rows.poses.hypotheses, "n k j d -> (n k) j d"),
+            scores=repeat(rows.poses.scores, "n j -> (n k) j", k=K),
+        ),
+        [f"{name}/{k}" for name in rows.names for k in range(K)],
+        repeat(rows.tracks, "n -> n k", k=K).mul(K).add(torch.arange(K)).flatten(),
+        repeat(rows.frames, "n -> (n k)", k=K),
+    )
+    single = _points(model, split, draws._replace(hypotheses=1))
+    every = rearrange(single.keypoints, "(n k) j d -> n k j d", k=K)
+    mean = every.mean(1)
+    spread = (every - mean[:, None]).square().sum(-1).mean(1).sqrt()
+    scores = rearrange(single.scores, "(n k) j -> n k j", k=K).mean(1)
+    return Poses(mean, scores, every, spread, single.skeleton)
+
+
+def framed(seen: Seen, lifted: Sequence[Poses | None]) -> Frame:
+    """The picture and its people. lifted (N,): their 3D poses."""
+    boxes, people = corners(seen.found.boxes), []
+    for n, pose in enumerate(seen.poses or ()):
+        track = None if seen.tracks is None else seen.tracks[n]
+        score = float(seen.found.scores[n])
+        people.append(_in_3d(_in_2d(boxes[n], score, pose, track), lifted[n]))
+    return Frame(
+        seen.name, seen.size, tuple(people), seen.image, seen.index, seen.time, dict(seen.seconds)
+    )
+
+
+def _in_2d(box: Tensor, score: float, pose: Poses, track: int | None) -> Person:
+    return Person(
+        floats(box),
+        score,
+        floats(pose.keypoints),
+        floats(pose.scores),
+        floats(pose.spread),
+        floats(pose.hypotheses),
+        pose.skeleton,
+        track,
+    )
+
+
+def _in_3d(person: Person, pose: Poses | None) -> Person:
+    if pose is None:
+        return person
+    return replace(
+        person,
+        keypoints_3d=floats(pose.keypoints),
+        spread_3d=floats(pose.spread),
+        hypotheses_3d=floats(pose.hypotheses),
+        scores_3d=floats(pose.scores),
+        skeleton_3d=pose.skeleton,
+    )
+
+
+def floats(x: Tensor) -> Floats:
+    """A copy as float32 of numpy."""
+    return x.detach().float().cpu().numpy().copy()

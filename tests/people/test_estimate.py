@@ -1,0 +1,236 @@
+"""posediff.estimate on drawn photos, with models that are hardly trained."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers.heads import case, model
+
+import posediff
+from posediff import checkpoint, config
+
+SIZE = 160, 120  # width and height
+TWO = [[10, 10, 40, 90], [90, 20, 45, 80]]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of models of COCO's joints in one step and in several, and of a lifter."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("coarse", "sgdd", "posterior", "posterior_video"):
+        cfg, tree, _ = case(name)
+        about = {"task": cfg.task.name, "skeleton": cfg.dataset.skeleton, "model": tree}
+        data = {k: x for k, x in config.plain(cfg.dataset).items() if k in config.DATA_KEYS}
+        checkpoint.save(folder / name, model(name).state_dict(), about | {"dataset": data})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def used(models):
+    return [posediff.load(models / name) for name in ("coarse", "posterior")]
+
+
+def photo(seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+
+
+def written(folder, *names):
+    for n, name in enumerate(names):
+        cv2.imwrite(str(folder / name), photo(n)[..., ::-1])
+    return folder
+
+
+def same(a, b):
+    """Whether two people are equal to the last bit."""
+    return all(
+        np.array_equal(x, vars(b)[key]) if isinstance(x, np.ndarray) else x == vars(b)[key]
+        for key, x in vars(a).items()
+    )
+
+
+def test_people_of_a_picture_have_shapes_and_units(used):
+    (frame,) = posediff.estimate(photo(), models=used, boxes=TWO, hypotheses=3)
+    assert frame.size == SIZE
+    assert frame.index is None
+    assert np.array_equal(frame.image, photo())
+    assert set(frame.seconds) == {"boxes", "2d", "3d"}
+    assert len(frame.people) == 2
+    for person, (x, y, w, h) in zip(frame.people, TWO, strict=True):
+        assert person.box.tolist() == [x, y, x + w, y + h]
+        assert person.keypoints_2d.shape == (17, 2)
+        assert person.hypotheses_2d.shape == (1, 17, 2)  # the coarse head has one answer
+        assert person.skeleton_2d == "coco17"
+        assert person.keypoints_3d.shape == (17, 3)
+        assert person.hypotheses_3d.shape == (3, 17, 3)
+        assert person.spread_3d.shape == person.scores_3d.shape == (17,)
+        assert person.skeleton_3d == used[1].head.skeleton
+        assert person.track is None
+        assert person.keypoints_3d.dtype == np.float32
+
+
+def test_a_source_may_be_a_path_a_folder_a_list_or_arrays(used, tmp_path):
+    folder = written(tmp_path, "b.png", "a.png")
+    options = {"models": used, "boxes": TWO, "to": "2d"}
+    names = [frame.name for frame in posediff.estimate(folder, **options)]
+    assert names == ["a.png", "b.png"]
+    listed = [*posediff.estimate([folder / "b.png", str(folder / "a.png"), photo()], **options)]
+    assert [frame.name for frame in listed] == ["b.png", "a.png", "2"]
+    (one,) = posediff.estimate(str(folder / "b.png"), **options)
+    assert all(map(same, one.people, listed[0].people))
+    assert all(person.keypoints_3d is None for person in one.people)
+    stack = posediff.estimate(np.stack([photo(0), photo(1)]), **options)
+    assert [frame.name for frame in stack] == ["0", "1"]
+
+
+def test_people_are_not_one_track(used, tmp_path):
+    """The pose of a person depends on nobody else of the picture, and on no other picture."""
+    folder, boxes = written(tmp_path, "a.png", "b.png"), {"a.png": TWO, "b.png": TWO[:1]}
+    both = list(posediff.estimate(folder, models=used, boxes=boxes))
+    (alone,) = posediff.estimate(folder / "a.png", models=used, boxes=TWO[:1])
+    np.testing.assert_allclose(
+        alone.people[0].hypotheses_3d, both[0].people[0].hypotheses_3d, rtol=2e-3, atol=0.05
+    )
+    (second,) = posediff.estimate(folder / "b.png", models=used, boxes=TWO[:1])
+    assert same(second.people[0], both[1].people[0])
+
+
+def test_the_video_lifter_lifts_a_photo(models):
+    names = {"image2d": models / "coarse", "lift3d": models / "posterior_video"}
+    (frame,) = posediff.estimate(photo(), models=names, boxes=TWO, hypotheses=2)
+    assert [person.hypotheses_3d.shape for person in frame.people] == [(2, 17, 3)] * 2
+
+
+def test_boxes_may_be_a_mapping_a_file_or_a_callable(used, tmp_path):
+    folder = written(tmp_path, "a.png", "b.png")
+    options = {"models": used, "to": "2d"}
+    (tmp_path / "boxes.json").write_text('{"b.png": [[10, 10, 40, 90]]}')
+    for boxes in ({"b.png": np.array(TWO[:1])}, tmp_path / "boxes.json"):
+        found = list(posediff.estimate(folder, boxes=boxes, **options))
+        assert [len(frame.people) for frame in found] == [0, 1]
+    (seen,) = posediff.estimate(
+        photo(), boxes=lambda image: [[0, 0, *image.shape[1::-1]]], **options
+    )
+    (whole,) = posediff.estimate(photo(), detect="whole", **options)
+    assert same(seen.people[0], whole.people[0])
+    assert whole.people[0].box.tolist() == [0, 0, *SIZE]
+
+
+def test_the_shipped_detector_finds_nobody_in_grey(used):
+    (frame,) = posediff.estimate(np.full((90, 120, 3), 90, np.uint8), models=used)
+    assert frame.people == ()
+
+
+def test_a_seed_repeats_and_another_differs(models):
+    lifter = {"image2d": models / "sgdd", "lift3d": models / "posterior"}
+    options = {"models": lifter, "detect": "whole", "hypotheses": 2, "steps": 1}
+    (a,), (b,), (c,) = (posediff.estimate(photo(), seed=s, **options) for s in (1, 1, 2))
+    assert same(a.people[0], b.people[0])
+    assert not np.allclose(a.people[0].hypotheses_3d, c.people[0].hypotheses_3d)
+
+
+def test_a_bad_picture_does_not_lose_the_others(used, tmp_path):
+    folder = written(tmp_path, "a.png", "c.png")
+    (folder / "b.png").write_bytes(b"no picture")
+    boxes = {"a.png": TWO, "c.png": [[500, 0, 10, 10]]}
+    frames = posediff.estimate(folder, to="2d", models=used, boxes=boxes)
+    assert next(frames).name == "a.png"
+    with pytest.raises(ValueError, match=r"2 of 3 pictures .*b\.png: the image.*; c\.png: box 0"):
+        next(frames)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"to": "4d"}, "to must be one of 2d, 3d"),
+        ({"source": []}, "the list is empty"),
+        ({"source": 7}, "a int is no input"),
+        ({"source": ["a.mp4"]}, "a.mp4: a video in a list"),
+        ({"models": "image2d"}, "models: give"),
+        ({"models": {"2d": 1}}, "models: 2d is none of"),
+    ],
+)
+def test_a_call_that_cannot_be_used_fails_at_once(used, changed, line):
+    given = {"source": photo(), "models": used, "boxes": TWO} | changed
+    with pytest.raises(ValueError, match=line):
+        posediff.estimate(**given)
+
+
+def test_models_must_do_what_they_are_given_for(used):
+    with pytest.raises(ValueError, match="given as lift3d is one of image2d"):
+        posediff.estimate(photo(), models={"image2d": used[0], "lift3d": used[0]})
+    with pytest.raises(ValueError, match="two of image2d"):
+        posediff.estimate(photo(), models=[used[0], used[0]])
+    with pytest.raises(FileNotFoundError, match="no such photo"):
+        posediff.estimate("nothing.jpg", models=used)
+
+
+def test_an_array_must_be_rgb_of_8_bits(used):
+    frames = posediff.estimate([photo() / 255.0, photo()], to="2d", models=used, boxes=TWO)
+    assert next(frames).name == "1"
+    with pytest.raises(ValueError, match=r"picture 0: .*float64"):
+        next(frames)
+
+
+def test_the_detector_finds_people_of_a_photo(used, shared):
+    photos = sorted((shared / "data/coco_mini/images").iterdir())[:2]
+    for frame in posediff.estimate(photos, to="2d", models=used):
+        assert frame.people
+        for person in frame.people:
+            assert 0.25 < person.box_score <= 1
+            assert (person.box[2:] > person.box[:2]).all()
+            assert torch.tensor(person.keypoints_2d).isfinite().all()
+
+
+def test_a_hypothesis_in_3d_was_lifted_from_that_in_2d(models):
+    """As posediff.lift does with every hypothesis alone; K = 2 is a prefix of K = 3."""
+    eye, lifter = (posediff.load(models / name) for name in ("sgdd", "posterior"))
+    options = {"models": [eye, lifter], "boxes": TWO, "steps": 1}
+    (frame,) = posediff.estimate(photo(), hypotheses=3, **options)
+    for n, person in enumerate(frame.people):
+        assert person.hypotheses_2d.shape == (3, 17, 2)
+        for k, points in enumerate(person.hypotheses_2d):
+            alone = posediff.lift(
+                lifter,
+                torch.tensor(points)[None],
+                scores=torch.tensor(person.scores)[None],
+                layout=person.skeleton_2d,
+                ids=[f"0/{n}/{k}"],
+                hypotheses=1,
+                steps=1,
+            )
+            expected = alone.keypoints[0].numpy()
+            np.testing.assert_allclose(person.hypotheses_3d[k], expected, rtol=2e-3, atol=0.05)
+        mean = person.hypotheses_3d.mean(0)
+        np.testing.assert_allclose(person.keypoints_3d, mean, rtol=1e-4, atol=1e-3)
+        far = np.sqrt(np.square(person.hypotheses_3d - mean).sum(-1).mean(0))
+        np.testing.assert_allclose(person.spread_3d, far, rtol=1e-3, atol=1e-3)
+    (fewer,) = posediff.estimate(photo(), hypotheses=2, **options)
+    for a, b in zip(frame.people, fewer.people, strict=True):
+        np.testing.assert_allclose(a.hypotheses_2d[:2], b.hypotheses_2d, rtol=1e-3, atol=0.05)
+
+
+def test_the_point_alone_is_lifted_if_asked_for(models):
+    """Then the answer is that of `lift` for the 2D pose, whatever its hypotheses."""
+    eye, lifter = (posediff.load(models / name) for name in ("sgdd", "posterior"))
+    options = {"models": [eye, lifter], "boxes": TWO[:1], "hypotheses": 3, "steps": 1}
+    (frame,) = posediff.estimate(photo(), carry="point", **options)
+    (person,) = frame.people
+    poses = posediff.lift(
+        lifter,
+        torch.tensor(person.keypoints_2d)[None],
+        scores=torch.tensor(person.scores)[None],
+        layout=person.skeleton_2d,
+        ids=["0/0"],
+        hypotheses=3,
+        steps=1,
+    )
+    assert np.array_equal(person.hypotheses_3d, poses.hypotheses[0].numpy())
+    with pytest.raises(ValueError, match="carry must be one of posterior, point"):
+        posediff.estimate(photo(), carry="all", **options)
+
+
+def test_every_hypothesis_has_windows_of_its_own(models):
+    names = {"image2d": models / "sgdd", "lift3d": models / "posterior_video"}
+    options = {"models": names, "boxes": TWO, "hypotheses": 2, "steps": 1}
+    (frame,) = posediff.estimate(photo(), **options)
+    assert [person.hypotheses_3d.shape for person in frame.people] == [(2, 17, 3)] * 2
