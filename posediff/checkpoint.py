@@ -20,7 +20,9 @@ come first, and entries of the file that the model does not have are ignored.
 import hashlib
 import json
 import pickle
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from posediff import shipped
+from posediff import run_folder, shipped
 from posediff.diffusion import Model
 from posediff.files import replacing_folder, write_json
 from posediff.tree import build_known
@@ -194,19 +196,25 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
     return model.eval()
 
 
-def insert_encoders(tree: dict[str, Any], at: str = "") -> Iterator[tuple[str, Path]]:
-    """Replace every model that `encoder:` names by the tree of its network, in place.
-
-    Yields the path of the part in the model, and the folder with its weights.
-    """
+def encoders(tree: Mapping[str, Any], at: str = "") -> dict[str, Path]:
+    """The folders of the models that `encoder:` names in a tree, by the path of the part."""
+    found = dict[str, Path]()
     for key, node in tree.items():
         here = f"{at}.{key}".lstrip(".")
         if key == "encoder" and isinstance(node, str):
-            folder = shipped.find(node)
-            tree[key] = read_config(folder)["model"]["head"]
-            yield here, folder
+            found[here] = shipped.find(node)
         elif isinstance(node, dict):
-            yield from insert_encoders(node, here)
+            found |= encoders(node, here)
+    return found
+
+
+def insert_encoders(tree: dict[str, Any]) -> dict[str, Path]:
+    """Replace the `encoders` of a tree by the trees of their networks, in place; returns them."""
+    found = encoders(tree)
+    for at, folder in found.items():
+        *above, key = at.split(".")
+        reduce(getitem, above, tree)[key] = read_config(folder)["model"]["head"]
+    return found
 
 
 def load_part(model: nn.Module, at: str, folder: Path, source: str = "head") -> None:
@@ -227,10 +235,16 @@ def load_from(module: nn.Module, folder: Path, source: str = "") -> None:
 
 
 def newest(
-    runs: Path | str, task: str, dataset: str, method: str, kind: Mapping[str, Any]
+    runs: Path | str,
+    task: str,
+    dataset: str,
+    method: str,
+    kind: Mapping[str, Any],
+    debug: bool = False,
 ) -> Path | None:
     """The newest best model among the run folders, or None. `kind` are options of the data that it
-    was trained on, such as `keypoints`; a model without `window` is one of single frames.
+    was trained on, such as `keypoints`; a model without `window` is one of single frames. Runs of
+    debug presets are left out unless `debug`.
     """
     wanted = {"name": dataset, "window": 1, **kind}
     best = sorted(
@@ -238,6 +252,8 @@ def newest(
         key=lambda path: path.stat().st_mtime,
     )
     for folder in (path.parent for path in reversed(best)):
+        if not debug and run_folder.is_debug(run_folder.overrides(folder.parents[1])):
+            continue
         config = read_config(folder)
         trained_on = {"window": 1, **config["dataset"]}
         if config["method"] == method and wanted.items() <= trained_on.items():

@@ -9,6 +9,9 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from posediff import usage
+from posediff.verbatim import quoted
+
 _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
 CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf")
@@ -21,22 +24,48 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
 
     def made(task: Callable[[Any], None]) -> Callable[[], None]:
         import hydra
+        from hydra.errors import HydraException
+
+        from posediff import corrections
 
         @wraps(task)
         def guarded(cfg: Any) -> None:  # inside, so that Hydra does not announce the error first
             with one_line_errors():
+                check(cfg, primary)
                 task(cfg)
 
         composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
 
         def run() -> None:
+            if {"-h", "--help"} & {*sys.argv[1:]}:
+                print(usage.help_of(primary), end="")
+                return
+            sys.argv[1:] = quoted(sys.argv[1:])
             os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see it
             with one_line_errors():
-                composed()
+                try:
+                    composed()
+                except HydraException as error:
+                    words = sys.argv[1:]
+                    raise ValueError(corrections.explained(str(error), primary, words)) from error
 
         return run
 
     return made
+
+
+def check(cfg: Any, primary: str) -> None:
+    """Raise ValueError if a choice does not fit the task, or if an option is missing."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from posediff.corrections import refuse_misfit
+
+    choices, head = HydraConfig.get().runtime.choices, cfg.model.get("head") or {}
+    refuse_misfit(cfg.task.name, cfg.task.get("reads"), head.get("_target_", ""), choices)
+    for key in cfg:
+        if OmegaConf.is_missing(cfg, key):
+            raise ValueError(f"{key}= is missing; posediff {primary} --help says what it is")
 
 
 def expected_errors() -> tuple[type[Exception], ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from posediff import checkpoint, shipped, start, tree
+from posediff import checkpoint, run_folder, shipped, start, tree
 from posediff.command import CONF, expected_errors, one_line
 from posediff.diffusion import Model, Regression
 from posediff.diffusion.model import Rule
@@ -60,9 +60,9 @@ def build_model(model: dict[str, Any]) -> Model:
 
     In the tree their networks take the place of the folders that held them.
     """
-    parts = list(checkpoint.insert_encoders(model))
+    parts = checkpoint.insert_encoders(model)
     made: Model = tree.build(model)
-    for at, folder in parts:
+    for at, folder in parts.items():
         checkpoint.load_part(made, at, folder)
     return made
 
@@ -80,18 +80,22 @@ def model_tree(cfg: Any) -> dict[str, Any]:
 def find(cfg: Any, method: str, key: str, how: str) -> Path:
     """The newest best model of a method for the task, data and 2D of a configuration.
 
+    One of a debug preset is not taken, unless this command has such a preset, too.
+
     Raises ValueError if there is none, with the command `train <how>` that makes one.
     """
     task, data = cfg.task.name, cfg.dataset.name
     kind = {k: cfg.dataset[k] for k in KIND_KEYS if cfg.dataset.get(k)}
-    found = checkpoint.newest(cfg.paths.runs, task, data, method, kind)
+    found = checkpoint.newest(cfg.paths.runs, task, data, method, kind, debugging())
     if found is None:
+        skipped = checkpoint.newest(cfg.paths.runs, task, data, method, kind, debug=True)
+        but = f" but {skipped}, of a debug preset, which must be named" if skipped else ""
         kind = {k: x for k, x in kind.items() if (k, x) != ("window", 1)}
         with_kind = " and ".join(f"{k} {x}" for k, x in kind.items())
         choice = "".join(f" dataset.{k}={x}" for k, x in kind.items())
         raise ValueError(
             f"no trained model ({method}) of {task} for {data}{with_kind and f' with {with_kind}'} "
-            f"under {cfg.paths.runs}: name its folder by {key}=, or train one first: "
+            f"under {cfg.paths.runs}{but}: name its folder by {key}=, or train one first: "
             f"python -m posediff.train {how} dataset={data}{choice}"
         )
     return found
@@ -99,6 +103,8 @@ def find(cfg: Any, method: str, key: str, how: str) -> Path:
 
 def model_config(cfg: Any, model: dict[str, Any]) -> dict[str, Any]:
     """The content of config.json of a model folder: the network, and its training data."""
+    from datetime import date
+
     from posediff import __version__
 
     return {
@@ -107,6 +113,7 @@ def model_config(cfg: Any, model: dict[str, Any]) -> dict[str, Any]:
         "skeleton": cfg.dataset.skeleton,
         "dataset": {k: x for k, x in plain(cfg.dataset).items() if k in DATA_KEYS},
         "overrides": [o for o in overrides_given() if group_of(o) in METHOD_KEYS],
+        "date": date.today().isoformat(),
         "versions": {"posediff": __version__, "torch": str(torch.__version__)},
         "model": model,
     }
@@ -116,6 +123,13 @@ def overrides_given() -> list[str]:
     from hydra.core.hydra_config import HydraConfig
 
     return list(HydraConfig.get().overrides.task)
+
+
+def debugging() -> bool:
+    """Whether this is a command with a debug preset."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return HydraConfig.initialized() and run_folder.is_debug(overrides_given())
 
 
 def key_of(override: str) -> str:
@@ -264,6 +278,13 @@ def plain(node: Any) -> Any:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(node, resolve=True)
+
+
+def unresolved(cfg: Any) -> dict[str, Any]:
+    """A configuration as dictionaries and lists, its interpolations as they are written."""
+    from omegaconf import OmegaConf
+
+    return dict(OmegaConf.to_container(cfg, resolve=False))  # type: ignore[arg-type]
 
 
 def device(name: str) -> torch.device:

@@ -6,7 +6,17 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import __version__, checkpoint, config, engine, recalibration, report, start, tree
+from posediff import (
+    __version__,
+    announce,
+    checkpoint,
+    config,
+    engine,
+    recalibration,
+    report,
+    start,
+    tree,
+)
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.files import write_json
@@ -18,6 +28,7 @@ def main(cfg: Any) -> None:
     run = Path(HydraConfig.get().runtime.output_dir)
     cfg, model, folder = config.trained(cfg, "eval")
     saved = checkpoint.read_config(folder)
+    print(f"{announce.model(folder)}\n{announce.device(config.device(cfg.device))}", flush=True)
     fits(cfg, saved, folder)
     data = config.dataset(cfg, cfg.eval.split)
     rules = config.rules(cfg, model)
@@ -28,7 +39,7 @@ def main(cfg: Any) -> None:
     clock = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
     seconds = time.perf_counter() - clock
-    report.show(figures)
+    report.show(figures, cfg.eval.monitor)
     path = write_json(run / "metrics.json", {"metrics": figures}, indent=1)  # if the rest fails
     about = {
         "checkpoint": str(folder),

@@ -3,11 +3,14 @@
     $POSEDIFF_WEIGHTS/<name>/    searched first, if that variable is set
     posediff/weights/<name>/     in the installed package
 
-A name is a string of one word. Anything else is the path of a folder, and so is ./word.
+A name is a string of one word. Anything else is the path of a folder, and so is ./word: a model
+folder, or the folder of a training run, for its best model.
 """
 
 import os
 from pathlib import Path
+
+from posediff.run_folder import BEST
 
 PACKAGED = Path(__file__).parent / "weights"
 CONFIG = "config.json"  # what makes a folder a model
@@ -38,12 +41,18 @@ def find(model: Path | str) -> Path:
     """
     path = Path(model)
     if not isinstance(model, str) or model != path.name:
-        return path
+        return best_of(path)
     for root in roots():
         if (root / model / CONFIG).is_file():
             return root / model
     if path.is_dir():
-        return path
+        return best_of(path)
     raise FileNotFoundError(
         f"{model}: no such folder and no model of that name; models: {', '.join(names()) or 'none'}"
     )
+
+
+def best_of(folder: Path) -> Path:
+    """The best model of a run folder; any other folder as it is."""
+    best = folder / BEST
+    return best if best.is_dir() and not (folder / CONFIG).is_file() else folder

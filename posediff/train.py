@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import checkpoint, config, engine, feature_cache, shipped, tree
+from posediff import announce, checkpoint, config, engine, feature_cache, shipped, tree
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.nn import weights
@@ -27,7 +27,8 @@ def main(cfg: Any) -> None:
     if cfg.trainer.validation_samples is not None:
         held_out = engine.Subset(held_out, cfg.trainer.validation_samples)
     model_tree = config.model_tree(cfg)
-    model = config.build_model(model_tree).to(config.device(cfg.device))
+    encoders, device = checkpoint.encoders(model_tree), config.device(cfg.device)
+    model = config.build_model(model_tree).to(device)
     size = engine.samples_of(cfg.eval.batch_size, model)
     if not cfg.resume:
         initialise(cfg, model)
@@ -36,7 +37,8 @@ def main(cfg: Any) -> None:
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     print(
         f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
-        f"{len(held_out):,} held out, {count:,} weights to learn\n{folder}"
+        f"{len(held_out):,} held out, {count:,} weights to learn\n{announce.encoders(encoders)}"
+        f"{announce.device(device)}\n{folder}"
     )
     if cfg.trainer.cache.views is not None:
         data, held_out = cached(cfg, model, data, held_out, folder)
@@ -56,7 +58,7 @@ def main(cfg: Any) -> None:
         score,
         cfg.eval.monitor,
         folder,
-        config.model_config(cfg, model_tree),
+        config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)},
         cfg.resume,
         cfg.eval.better,
         engine.self_aligned(trainer["self_aligned"]),

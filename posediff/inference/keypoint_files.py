@@ -46,6 +46,8 @@ from posediff.inference.keypoint_json import (
 )
 from posediff.inference.lifting_input import Tracks
 
+KINDS = (".npz", ".npy", ".json", ".csv")  # of files
+
 
 def read_keypoints(path: str | Path, joints: int) -> Tracks:
     """The 2D keypoints of a file in a layout of that many joints, at least one row.
@@ -54,10 +56,10 @@ def read_keypoints(path: str | Path, joints: int) -> Tracks:
     message names the entry.
     """
     path = Path(path)
-    readers = {".npz": _numpy, ".npy": _numpy, ".json": _json, ".csv": _csv}
+    readers = dict(zip(KINDS, (_numpy, _numpy, _json, _csv), strict=True))
     kind = path.suffix.lower()
     if kind not in readers:
-        allowed = ", ".join(readers)
+        allowed = ", ".join(KINDS)
         raise ValueError(f"{path}: unknown kind of file {kind!r}; write 2D keypoints as {allowed}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; name the file of 2D keypoints")

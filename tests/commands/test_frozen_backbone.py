@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from helpers.commands import command, error_of
+from helpers.commands import LIMIT, command, error_of
 from helpers.image2d import LIGHT
 from helpers.video2d import OVERRIDES
 from safetensors.torch import load_file, save_file
@@ -13,7 +13,7 @@ from posediff import feature_cache
 from posediff.nn.small import Small
 
 LIMITS = (
-    "debug=limit",
+    *LIMIT,
     "trainer=people_minutes",
     "trainer.recipe.batch_size=4",
     "trainer.recipe.epoch_samples=12",

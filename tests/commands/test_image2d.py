@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers.commands import command, error_of
+from helpers.commands import LIMIT, command, error_of
 from safetensors.torch import load_file
 
 import posediff
@@ -20,7 +20,7 @@ TINY = (
     "dataset=synthetic_pictures",
     "dataset.pictures=6",
     "dataset.size=[48,64]",
-    "debug=limit",
+    *LIMIT,
     "trainer=people_minutes",
     "trainer.recipe.batch_size=8",
     "trainer.recipe.epoch_samples=16",

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.commands import command, error_of, run, script
+from helpers.commands import LIMIT, command, error_of, run, script
 
 from posediff import checkpoint
 
@@ -13,7 +13,7 @@ PARTS = ("dataset=joined", "dataset.parts=[crowdpose,synthetic_pictures]")
 JOINED = (*PARTS, "dataset.skeleton=crowdpose14", "dataset.size=[48,64]")
 DRAWN = "dataset.options={synthetic_pictures:{pictures:4}}"
 TINY = (
-    "debug=limit",
+    *LIMIT,
     "trainer=people_minutes",
     "trainer.recipe.batch_size=8",
     "trainer.recipe.epoch_samples=16",

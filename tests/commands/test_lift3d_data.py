@@ -6,14 +6,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from helpers.commands import command, error_of, run, script
+from helpers.commands import LIMIT, command, error_of, run, script
 
 from posediff import config
 from posediff.data.lifting.h36m_cameras import SIZES
 from posediff.data.lifting.mixtures import write
 
 ROOT = Path(__file__).parents[2]
-TINY = ("debug=limit", "device=cpu", "name=e")
+TINY = (*LIMIT, "device=cpu", "name=e")
 ENCODER = ("model.head.width=16", "model.head.depth=1", *TINY)
 
 
@@ -40,7 +40,7 @@ def report(capsys, *arguments):
 
 def test_human36m_is_scored_by_the_documented_command(capsys):
     command("train", "experiment=[lift3d_encoder,lift3d_h36m_frame_cpn]", *ENCODER)
-    small = ("task.head.width=16", "task.head.depth=1", "debug=limit", "device=cpu", "name=p")
+    small = ("task.head.width=16", "task.head.depth=1", *LIMIT, "device=cpu", "name=p")
     command("train", "task=lift3d", "dataset=h36m", *small)
     quick = ("task.hypotheses=2", "sampler.steps=1")
     plain, _ = report(capsys, "task=lift3d", "dataset=h36m", *quick)

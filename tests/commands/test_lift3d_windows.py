@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.commands import command, error_of
+from helpers.commands import LIMIT, command, error_of
 
 import posediff
 from posediff import checkpoint
@@ -13,7 +13,7 @@ from posediff.data.lifting.synthetic_people import synthetic
 
 WINDOWS = ("dataset=synthetic", "dataset.window=9", "dataset.clips=1", "dataset.length=20")
 RECIPE = ("trainer.recipe.batch_size=8", "trainer.recipe.epoch_samples=16")
-TINY = (*WINDOWS, *RECIPE, "debug=limit")
+TINY = (*WINDOWS, *LIMIT, *RECIPE)
 SMALL = ("width=16", "depth=1", "heads=2")
 ENCODER = ("experiment=lift3d_video_encoder", *(f"model.head.{x}" for x in SMALL), *TINY)
 LIFT = ("task=lift3d", "task.head.width=16", "task.head.depth=1", *TINY)

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers.commands import command, error_of
+from helpers.commands import LIMIT, command, error_of
 
 TOY = Path(__file__).parents[1] / "toy"
 CONFIG = ("--config-dir", TOY / "conf", "task=toy", "device=cpu")
-TINY = ("dataset.pictures=6", "dataset.size=[48,64]", "trainer.optimizer.lr=1e-3", "debug=limit")
+TINY = ("dataset.pictures=6", "dataset.size=[48,64]", "trainer.optimizer.lr=1e-3", *LIMIT)
 
 
 @pytest.fixture(scope="module")

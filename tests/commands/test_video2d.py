@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers.commands import command, error_of
+from helpers.commands import LIMIT, command, error_of
 from helpers.video2d import OVERRIDES
 from safetensors.torch import load_file
 
@@ -17,7 +17,7 @@ from posediff.pose.skeleton import skeleton
 
 JOINTS = skeleton("jhmdb15").joints
 TRAINER = (
-    "debug=limit",
+    *LIMIT,
     "trainer=people_minutes",
     "trainer.recipe.batch_size=4",
     "trainer.recipe.epoch_samples=8",

@@ -7,6 +7,13 @@ from pathlib import Path
 
 import pytest
 
+# a training of a few steps, which is not of a debug preset
+LIMIT = (
+    "trainer.validation_samples=64",
+    "trainer.recipe.epochs=2",
+    "trainer.recipe.batch_size=32",
+    "trainer.recipe.epoch_samples=96",
+)
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 

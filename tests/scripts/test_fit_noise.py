@@ -4,13 +4,13 @@ import json
 
 import pytest
 import yaml
-from helpers.commands import command, error_of, run, script
+from helpers.commands import LIMIT, command, error_of, run, script
 from helpers.lifters import ENCODER
 
 from posediff import checkpoint, tree
 
 PICTURES = ("dataset=synthetic_pictures", "dataset.size=[48,64]", "device=cpu")
-TINY = ("dataset.pictures=4", "debug=limit", "trainer=people_minutes")
+TINY = ("dataset.pictures=4", "trainer=people_minutes", *LIMIT)
 SIZES = ("trainer.recipe.batch_size=8", "trainer.recipe.epoch_samples=16")
 COARSE = ("experiment=image2d_coarse", *PICTURES, *TINY, *SIZES)
 

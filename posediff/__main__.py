@@ -1,0 +1,25 @@
+"""All commands under one name: posediff train|eval|predict|report, or posediff FILE..."""
+
+import sys
+from importlib import import_module
+
+from posediff import __version__, usage, use
+
+COMMANDS = ("train", "eval", "predict", "report")
+
+
+def main() -> None:
+    first, *rest = sys.argv[1:] or ["--help"]
+    if first in ("-h", "--help", "help"):
+        print(usage.GENERAL, end="")
+    elif first == "--version":
+        print(__version__)
+    elif first in COMMANDS:
+        sys.argv = [f"posediff {first}", *rest]
+        import_module(f"posediff.{first}").main()
+    else:
+        use.main([first, *rest], COMMANDS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Run folders, runs/<task>/<dataset>/<name>: what a training or an evaluation leaves.
+
+.hydra/overrides.yaml    the options of the command
+log.jsonl                of a training: a line for every step, and one for every epoch
+checkpoints/best/        of a training: its model folder
+metrics.json             of an evaluation: figures, and how they were measured
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+CONFIG, OVERRIDES = ".hydra/config.yaml", ".hydra/overrides.yaml"
+LOG, METRICS, BEST = "log.jsonl", "metrics.json", "checkpoints/best"
+
+
+def overrides(run: Path) -> list[str]:
+    """The options of the command, none if they were not kept. Raises ValueError for a bad file."""
+    import yaml
+
+    path = run / OVERRIDES
+    if not path.is_file():
+        return []
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise ValueError(f"{path}: not valid YAML; delete the file to go on without it") from None
+    return [str(x) for x in found or []]
+
+
+def is_debug(given: Iterable[str]) -> bool:
+    """Whether these options choose a preset of conf/debug: such a run measures nothing."""
+    chosen = [x.partition("=")[2] for x in given if x.partition("=")[0].lstrip("+") == "debug"]
+    return bool(chosen) and chosen[-1] != "null"
+
+
+def name_of(model: Path) -> str:
+    """A model folder in short: <task>/<dataset>/<name> of its run, or its own name."""
+    model = model.absolute()
+    return "/".join(model.parts[-5:-2]) if model.as_posix().endswith(BEST) else model.name
+
+
+def log(run: Path) -> list[dict[str, Any]]:
+    """The lines of log.jsonl, none without it; a last line that was cut off is left out.
+
+    Raises ValueError for any other line that is not an object.
+    """
+    path = run / LOG
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    found = []
+    for n, line in enumerate(lines, 1):
+        try:
+            found.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            if n < len(lines):
+                raise ValueError(f"{path}: line {n} is not a JSON object") from None
+    return found
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object of a JSON file. Raises ValueError if it has none."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise ValueError(f"{path}: not a JSON object") from None
+
+
+def config(run: Path) -> dict[str, Any]:
+    """The whole configuration of the command, its references as they are written; {} without it.
+
+    Raises ValueError for a bad file.
+    """
+    import yaml
+
+    path = run / CONFIG
+    if not path.is_file():
+        return {}
+    try:
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError):
+        raise ValueError(f"{path}: not valid YAML; delete the file to go on without it") from None
+
+
+def resolved(cfg: Mapping[str, Any], key: str, depth: int = 8) -> str:
+    """A value as text, references to other keys replaced by theirs; "" for a group, or none."""
+    node: Any = cfg
+    for word in key.split("."):
+        node = node.get(word) if isinstance(node, Mapping) else None
+    if node is None or isinstance(node, Mapping) or not depth:
+        return ""
+    if isinstance(node, bool):
+        return str(node).lower()
+    return re.sub(r"\$\{([\w.]+)\}", lambda m: resolved(cfg, m[1], depth - 1), str(node))

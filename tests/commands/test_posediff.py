@@ -1,0 +1,142 @@
+"""`posediff` and `python -m posediff`: help without a task, and files by their kind."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from helpers.commands import command, run
+from helpers.heads import case, model
+from omegaconf import OmegaConf
+
+from posediff import __main__, checkpoint, config, use
+from posediff.command import CONF
+from posediff.outputs.frame_json import read
+from posediff.usage import GENERAL, USAGES, help_of
+
+
+def error_line(capsys, *words):
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        run(__main__.main, *words)
+    assert stop.value.code == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_the_module_runs_from_any_folder(tmp_path):
+    words = [sys.executable, "-m", "posediff", "train", "--help"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, help_of("train"), "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
+def test_without_a_command_the_help_of_all_is_shown(capsys, words):
+    run(__main__.main, *words)
+    assert capsys.readouterr().out == GENERAL
+
+
+@pytest.mark.parametrize("name", list(USAGES))
+@pytest.mark.parametrize("words", [("--help",), ("task=lift3d", "-h")])
+def test_the_help_of_a_command_needs_no_task(capsys, name, words):
+    command(name, *words)
+    text = capsys.readouterr().out
+    run(__main__.main, name, *words)
+    assert capsys.readouterr().out == text == help_of(name)
+    assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("name", list(USAGES))
+def test_every_option_of_the_help_exists_with_the_default_that_it_says(name):
+    cfg = config.compose(name, ["task=lift3d"])
+    for option in USAGES[name].options:
+        value = OmegaConf.select(cfg, option.key, throw_on_missing=False)
+        if option.default.startswith(("of the ", "required", "the ")):
+            groups = {p.name for p in Path(CONF).iterdir() if p.is_dir()}
+            assert value is not None or option.key in {*groups, "input", "checkpoint"}, option
+        else:
+            assert option.default == {"None": "null"}.get(str(value), str(value).lower()), option
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [(name, line) for name in USAGES for line in USAGES[name].examples]
+)
+def test_every_example_of_the_help_composes(name, line):
+    posediff, first, *words = shlex.split(line, comments=True)
+    assert (posediff, first) == ("posediff", name)
+    cfg = config.compose(name, words)
+    assert cfg.task.method
+
+
+def test_there_are_five_examples_of_every_command():
+    assert {name: len(usage.examples) for name, usage in USAGES.items()} == dict.fromkeys(USAGES, 5)
+
+
+def test_the_help_says_every_option_of_files_with_its_default():
+    said = dict(re.findall(r"^  --(\w+) .*?(?:\(default: (.+?)\))?$", GENERAL, re.MULTILINE))
+    defaults = vars(use.parser().parse_args(["a.json"]))
+    defaults["2d"] = defaults.pop("flat")
+    assert {*said} == {*defaults} - {"files"}
+    for key in ("to", "layout", "seed", "device"):
+        assert said[key].split(":")[0] == str(defaults[key])
+
+
+def test_a_word_that_is_nothing_says_what_was_meant(capsys):
+    assert "did you mean train?" in error_line(capsys, "trian", "task=lift3d")
+    assert "no such file" in error_line(capsys, "nowhere.jpg")
+    assert "--layuot" in error_line(capsys, "a.json", "--layuot", "coco17")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders of an untrained image2d and an untrained lifter, as options."""
+    folder, options = tmp_path_factory.mktemp("models"), list[str]()
+    for name in ("coarse", "posterior"):
+        cfg, tree, _ = case(name)
+        about = {"task": cfg.task.name, "method": cfg.task.method, "model": tree}
+        data = {k: x for k, x in config.plain(cfg.dataset).items() if k in config.DATA_KEYS}
+        about |= {"skeleton": cfg.dataset.skeleton, "dataset": data}
+        checkpoint.save(folder / name, model(name).state_dict(), about)
+        options += ["--model", folder / name]
+    return options
+
+
+@pytest.mark.parametrize(
+    ("more", "files"),
+    [
+        ((), ["angles.csv", "frames.json", "joints.csv", "people.npz", "view.html"]),
+        (("--2d",), ["frames.json", "joints.csv", "people.npz"]),
+    ],
+)
+def test_people_of_photos_are_written_and_the_models_said(models, capsys, tmp_path, more, files):
+    photos = [tmp_path / "a [1].png", tmp_path / "b.png"]
+    for n, path in enumerate(photos):
+        image = np.random.default_rng(n).integers(0, 256, (120, 160, 3), np.uint8)
+        cv2.imwrite(str(path), image)
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({path.name: [[10, 10, 40, 90]] for path in photos}))
+    words = (*photos, "--to", tmp_path / "out", "--boxes", boxes, "--device", "cpu", *more)
+    run(__main__.main, *words, *(models[:2] if more else models))
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f"model    {models[1]} (image2d coarse, trained on ")
+    assert said[len(models) // 2 if not more else 1].startswith("device   cpu, ")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == files
+    assert [f.name for f in read(tmp_path / "out/frames.json")] == [path.name for path in photos]
+
+
+def test_files_of_keypoints_are_lifted(lifters, capsys, tmp_path):
+    points = np.random.default_rng(0).uniform(100, 400, (3, 17, 2))
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", points)
+    model = lifters / "paper/checkpoints/best"
+    options = ("--model", model, "--layout", "h36m17", "--hypotheses", 4, "--device", "cpu")
+    for files in ([tmp_path / "a.npy"], [tmp_path / "a.npy", tmp_path / "b.npy"]):
+        run(__main__.main, *files, "--to", tmp_path / "out", *options)
+    for folder in ("out", "out/a", "out/b"):
+        assert np.load(tmp_path / folder / "poses.npz")["hypotheses"].shape[:2] == (3, 4)
