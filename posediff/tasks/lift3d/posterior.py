@@ -8,7 +8,7 @@
 
 alpha w is the answer if x_0 is distributed as N(loc, scale^2), and F corrects it. At the first
 timestep alpha is 0 and x_0 is mu: one step is the deterministic lifter, by construction. The losses
-are added, and each trains its own part:
+are added, and each trains its own part, F on features without gradient:
 
     |mu - x_0|                                   the mean, as an encoder's
     s* (log s + (x_0 - mu*)^2 / (2 s^2))         the deviation: beta-NLL, beta 1/2
@@ -179,7 +179,8 @@ class Posterior(TaskHead):
         mu = self.bones.rooted(answer[..., :3])
         s = (TYPICAL * answer[..., 3:].exp()).clamp(SMALLEST, LARGEST)
         J, C = features.shape[-2:]
-        projected = self.denoiser.project(features.reshape(-1, J, C))
+        # detached: the trunk learns the mean and its deviation, undisturbed by F
+        projected = self.denoiser.project(features.detach().reshape(-1, J, C))
         mixture = sample["mixture"]
         loc = normalise(mixture["loc"].flatten(-3, -2), sample["image_size"])
         scale = units.screen_scale(mixture["scale"], sample)
