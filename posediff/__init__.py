@@ -3,8 +3,9 @@
 model = posediff.load("runs/lift3d/synthetic/<name>/checkpoints/best")
 poses = posediff.lift(model, points)    # (F, 17, 2) pixels: COCO's joints in successive frames
 poses.keypoints, poses.hypotheses, poses.spread
-for frame in posediff.estimate("photo.jpg"):    # people of photos and videos, in 2D and 3D
-    frame.people
+
+posediff.estimate yields the people of photos and videos, in 2D and 3D; posediff.save and posediff.view
+write them.
 """
 
 from importlib import import_module

@@ -64,7 +64,8 @@ def test_the_library_predicts_what_the_command_writes(lifters, tmp_path):
 
 def test_the_example_of_the_library_runs(lifters):
     lines = posediff.__doc__.splitlines()
-    example = "\n".join(lines[next(i for i, x in enumerate(lines) if x.startswith("model =")) :])
+    start = next(i for i, x in enumerate(lines) if x.startswith("model ="))
+    example = "\n".join(lines[start : lines.index("", start)])
     example = example.replace("runs/lift3d/synthetic/<name>", f"{lifters}/paper")
     assert "posediff.lift(model, points)" in example
     names = {"posediff": posediff, "points": 300 + 50 * torch.rand(4, 17, 2)}

@@ -73,4 +73,4 @@ def test_what_cannot_be_measured_ends_in_one_line(work, capsys):
     with pytest.raises(SystemExit):
         fit("noise.yaml", "checkpoint=/elsewhere/best")
     assert not (work / "noise.yaml").exists()
-    assert "could not" in error_of(capsys, "train", *ENCODER, "dataset/noise=none").lower()
+    assert "no such dataset/noise" in error_of(capsys, "train", *ENCODER, "dataset/noise=none")

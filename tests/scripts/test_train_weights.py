@@ -61,6 +61,9 @@ def test_the_first_training_that_fails_ends_the_script(tmp_path):
 
 def test_make_weights_runs_the_list():
     run = subprocess.run(
-        ["make", "-n", "weights", "MORE=seed=3"], cwd=ROOT, capture_output=True, text=True
+        ["make", "--no-print-directory", "-n", "weights", "MORE=seed=3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert run.stdout.splitlines()[-1] == "PY=.venv/bin/python sh scripts/train_weights.sh seed=3"
