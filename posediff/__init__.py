@@ -4,8 +4,8 @@ model = posediff.load("runs/lift3d/synthetic/<name>/checkpoints/best")
 poses = posediff.lift(model, points)    # (F, 17, 2) pixels: COCO's joints in successive frames
 poses.keypoints, poses.hypotheses, poses.spread
 
-posediff.estimate yields the people of photos and videos, in 2D and 3D; posediff.save and posediff.view
-write them.
+posediff.estimate yields the people of photos and videos, in 2D and 3D; posediff.save and
+posediff.view write them.
 """
 
 from importlib import import_module
