@@ -83,7 +83,7 @@ def columns(
 ) -> dict[str, Tensor]:
     """Columns (N, ...) that `figures` and `factor` read. (N, K, J, D), (N, J, D) -> by their keys.
 
-    labelled (N, J) bool: the joints that count; None: all. Coverage is NaN for a pose without any.
+    labelled (N, J) bool: the joints that count; None: all. A pose without any has NaN.
     Coverage needs K >= 10, recalibrated figures need K > 1; else their columns are missing.
     """
     counted = torch.ones_like(truth[..., 0]) if labelled is None else labelled.to(truth)
@@ -96,7 +96,8 @@ def columns(
         versions["/recalibrated"] = recalibrate(drawn, factor)
         found["spread/recalibrated"] = spread(versions["/recalibrated"]).mean(-1)
     for name, x in versions.items():
-        found[f"energy_score{name}"] = energy_score(x, truth)
+        score = energy_score(x, truth)
+        found[f"energy_score{name}"] = score.where(counted.any(1), torch.nan)
         if K >= FEWEST:
             ratio = ratios(x, truth)
             covered = (ratio <= 1).double() * counted[..., None]
@@ -110,9 +111,9 @@ def figures(table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name in ("", "/recalibrated"):
         for key in (f"energy_score{name}", "spread/recalibrated"):
-            if len(table.get(key, ())):
+            if not np.isnan(table.get(key, np.nan)).all():
                 found[key] = np.nanmean(table[key], dtype=np.float64)
-        if len(table.get(f"coverage{name}", ())):
+        if not np.isnan(table.get(f"coverage{name}", np.nan)).all():
             coverage = np.asarray(np.nanmean(table[f"coverage{name}"], 0, dtype=np.float64))
             error = np.abs(coverage - LEVELS).mean()
             keys = [f"coverage@{p}{name}" for p in LEVELS]

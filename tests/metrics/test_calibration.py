@@ -146,6 +146,9 @@ def test_only_labelled_joints_count():
             for key in ("energy_score", "coverage"):
                 torch.testing.assert_close(found[key][[i]], own[key])
     assert found["coverage"][0].isnan().all()
+    assert found["energy_score"][0].isnan()
+    nothing = columns(drawn, truth, labelled=torch.zeros_like(labelled))
+    assert figures({k: x.numpy() for k, x in nothing.items()}) == {}
     whole = figures({k: x.numpy() for k, x in found.items()})
     some = columns(drawn, truth, labelled=torch.ones_like(labelled))
     assert 0 < whole["calibration_error"] < 0.1

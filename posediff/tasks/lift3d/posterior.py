@@ -59,7 +59,7 @@ TYPICAL, SMALLEST, LARGEST = 0.05, 1e-3, 1.0  # metres, s of a new network and i
 FARTHEST = 8.0  # deviations that F is shown
 SCORES = (0.01, 0.5, 0.8)  # bounds of the bins of scores: missing, occluded, seen, seen well
 FEWEST = 200  # joints of a bin that has its own factor
-DROPPED = 0.2  # of the joints of such a sample: of all samples it costs the mean of whole ones 2 mm
+DROPPED = 0.2  # of the joints of a sample that loses some; most samples must stay whole
 QUANTILES = {0.25: 0.3186, 0.5: 0.6745, 0.75: 1.1503, 0.9: 1.6449}  # of |N(0, 1)|
 INPUTS, OUTPUTS = 4, 6  # channels: u, v, log deviation, score -> mu, log s
 
@@ -134,7 +134,7 @@ class Posterior(TaskHead):
         depth: int = 2,
         dropout: float = 0.1,
         temporal: bool = False,
-        joint_dropout: float = 0.05,
+        joint_dropout: float = 0.1,
     ) -> None:
         super().__init__()
         if temporal and trunk.window == 1:
