@@ -19,6 +19,7 @@ come first, and entries of the file that the model does not have are ignored.
 
 import hashlib
 import json
+import math
 import pickle
 from collections.abc import Collection, Mapping
 from functools import reduce
@@ -38,6 +39,7 @@ from posediff.tree import build_known
 
 WEIGHTS = "model.safetensors"
 PARTS = "parts"
+RECALIBRATION = "recalibration"
 FORMAT = {"format": "posediff-model", "version": 2}
 
 
@@ -193,7 +195,21 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
     model: Model = build_known(config["model"], f"{folder}/config.json", classes)
     load_from(model, folder)
     model.trained_on = config["dataset"]
+    model.recalibration = read_factor(folder, config)
     return model.eval()
+
+
+def read_factor(folder: Path, config: Mapping[str, Any]) -> float:
+    """The factor of recalibration in the config of a model folder, 1 without. Raises ValueError if
+    it is no positive number."""
+    found = config.get(RECALIBRATION, {"factor": 1.0})
+    factor = found.get("factor") if isinstance(found, dict) else None
+    if not isinstance(factor, int | float) or not 0 < factor < math.inf:
+        raise ValueError(
+            f"{folder}/config.json: {RECALIBRATION}: factor must be a number above 0, not "
+            f"{factor!r}; find it again with eval.recalibrate=512"
+        )
+    return float(factor)
 
 
 def encoders(tree: Mapping[str, Any], at: str = "") -> dict[str, Path]:

@@ -167,7 +167,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         model = tree.build(plain(cfg.model), head=loaded.head)
     if cfg.task.flip:
         model.head = model.head.mirrored()
-    model.trained_on = saved["dataset"]
+    model.trained_on, model.recalibration = saved["dataset"], loaded.recalibration
     return cfg, model.eval().to(device(cfg.device)), folder
 
 

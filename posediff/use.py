@@ -52,7 +52,7 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
 
     film, device = paths[0].suffix.lower() in FILMS, config.device(asked.device)
     for name in asked.model or MODELS[: 1 if asked.flat else 2]:
-        print(announce.model(shipped.find(name)))
+        print(announce.used(shipped.find(name)))
     print(announce.device(device), flush=True)
     frames = posediff.estimate(
         str(paths[0]) if film else [str(path) for path in paths],

@@ -5,17 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from posediff.diffusion.aggregate import Poses
-from posediff.outputs.arrays import one_skeleton
 from posediff.outputs.frame_json import Add
-from posediff.people.frame import Frame, Person
-from posediff.pose.skeleton import skeleton
+from posediff.people.frame import Frame
 from posediff.visual.canvas import Picture
 from posediff.visual.film import film_note, filming
-from posediff.visual.pose2d import draw_pose2d
+from posediff.visual.frame_picture import draw_frame
 
 
 @contextmanager
@@ -43,33 +37,6 @@ def writing_film(path: Path) -> Iterator[Add]:
         yield add
         if waiting:
             raise ValueError(f"{path.name}: a film needs two frames of a video or more")
-
-
-def draw_frame(frame: Frame) -> Picture:
-    """A frame with its 2D poses, their spread and the numbers of their tracks."""
-    width, height = frame.size
-    image = np.full((height, width, 3), 255, np.uint8) if frame.image is None else frame.image
-    if not frame.people:
-        nobody = torch.zeros(0, 1)
-        none = Poses(nobody[..., None], nobody, nobody[..., None, None], nobody, "coco17")
-        return draw_pose2d(image, none, skeleton("coco17"))
-    layout = one_skeleton(person.skeleton_2d for person in frame.people) or ""
-    names = ["" if person.track is None else str(person.track) for person in frame.people]
-    return draw_pose2d(image, _poses(frame.people, layout), skeleton(layout), names)
-
-
-def _poses(people: tuple[Person, ...], layout: str) -> Poses:
-    """People with as many hypotheses as each of them has; the keypoints themselves if one has
-    none."""
-    K = min(len(person.hypotheses_2d) for person in people)
-    drawn = [person.hypotheses_2d[:K] if K else person.keypoints_2d[None] for person in people]
-    return Poses(
-        torch.from_numpy(np.stack([person.keypoints_2d for person in people])),
-        torch.from_numpy(np.stack([person.scores for person in people])),
-        torch.from_numpy(np.stack(drawn)),
-        torch.from_numpy(np.stack([person.spread_2d for person in people])),
-        layout,
-    )
 
 
 def _rate(path: Path, a: Frame, b: Frame) -> float:

@@ -1,7 +1,7 @@
 """From pictures to people in 2D and 3D, in one call.
 
     for frame in posediff.estimate("photo.jpg"):
-        for person in frame.people:
+        for person in frame:
             person.keypoints_3d, person.spread_3d, person.keypoints_2d, person.box
 
 Boxes come from a detector, 2D poses of the crops from image2d, and each 2D pose is lifted in an
@@ -21,8 +21,9 @@ from posediff.diffusion.choices import one_of
 from posediff.inference.video_input import Video, open_video
 from posediff.people.found_boxes import Finder, finder
 from posediff.people.frame import Frame
+from posediff.people.lifting import Carry, Draws, Rows, poses_3d
 from posediff.people.sources import Given, Source, is_film, pictures_of
-from posediff.people.stages import Carry, Draws, Rows, Seen, framed, models_of, poses_2d, poses_3d
+from posediff.people.stages import Seen, framed, models_of, poses_2d
 from posediff.people.video_people import video_people
 
 To = Literal["2d", "3d"]
@@ -54,8 +55,8 @@ def estimate(
     keeps a track of yours.
     detect: without boxes, the detector, or "whole": one person who fills the picture.
     hypotheses, steps: as in training, unless given; a model with one answer gives that one.
-    carry: "posterior" lifts every 2D hypothesis, so that hypothesis k of the 3D was lifted from
-    hypothesis k of the 2D; "point" lifts the 2D pose, as is done if it has one hypothesis.
+    carry: "posterior" lifts the 2D with its uncertainty, and hypothesis k of the 3D starts from
+    hypothesis k of the 2D; "point" lifts the 2D pose (posediff/people/lifting.py).
     The answers depend on the seed, the names of the pictures and the indices of the boxes.
 
     Raises FileNotFoundError or ValueError at once if the call cannot be used. A photo that cannot
@@ -64,10 +65,11 @@ def estimate(
     """
     one_of("to", to, get_args(To))
     one_of("carry", carry, get_args(Carry))
-    draws, film = Draws(hypotheses, steps, seed, carry), is_film(source)
+    film = is_film(source)
     given = open_video(str(source)) if film else pictures_of(source)
     find = finder(boxes, detect, device)
     used = models_of(models, to == "3d", film, device)
+    draws = Draws(hypotheses, steps, seed, carry).into(used.get("lift3d"))
     if isinstance(given, Video):
         return video_people(given, find, used, draws)
     return _photos(given, find, used["image2d"], used.get("lift3d"), draws)

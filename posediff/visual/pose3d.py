@@ -67,9 +67,16 @@ def draw_pose3d(points_2d: Tensor, image_size: Tensor, pose: Poses, skeleton: Sk
     points_2d: (J, 2) pixels, NaN if a joint is missing. image_size: (2,) width, height. pose: one
     of `Poses`, without the leading dimension, in metres.
     """
+    input_panel = _input_panel(to_array(points_2d), to_array(image_size), skeleton)
+    panels = np.hstack([input_panel, draw_views(pose, skeleton)])
+    return np.vstack([panels, _caption(len(pose.hypotheses), to_array(pose.spread))])
+
+
+def draw_views(pose: Poses, skeleton: Skeleton) -> Picture:
+    """One of `Poses` from the front and from the side, with its hypotheses and spread, (HEIGHT,
+    2 WIDTH, 3)."""
     joints, hypotheses = to_array(pose.keypoints), to_array(pose.hypotheses)
-    radii = to_array(pose.spread)
-    panels = [_input_panel(to_array(points_2d), to_array(image_size), skeleton)]
+    radii, panels = to_array(pose.spread), []
     for view, title in zip(views(joints), ("3D, front", "3D, side"), strict=True):
         canvas = Canvas(WIDTH, HEIGHT)
         _grid(canvas, view, joints)
@@ -79,7 +86,7 @@ def draw_pose3d(points_2d: Tensor, image_size: Tensor, pose: Poses, skeleton: Sk
         _scale_bar(canvas, view)
         canvas.text((16, 30), title, INK, 12.5, bold=True)
         panels.append(canvas.finish())
-    return np.vstack([np.hstack(panels), _caption(len(hypotheses), radii)])
+    return np.hstack(panels)
 
 
 def write_picture(path: Path, picture: Picture) -> None:
