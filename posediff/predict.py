@@ -15,7 +15,7 @@ def main(cfg: Any) -> None:
     cfg, model, folder = config.trained(cfg, "predict")
     print(f"{announce.used(folder)}\n{announce.device(config.device(cfg.device))}", flush=True)
     for line in reader.predict(model, {"checkpoint": str(folder), "method": cfg.task.method}):
-        print(line)
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,16 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import announce, checkpoint, config, engine, feature_cache, shipped, tree
+from posediff import (
+    announce,
+    checkpoint,
+    config,
+    engine,
+    expectation,
+    feature_cache,
+    shipped,
+    tree,
+)
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.nn import weights
@@ -49,12 +58,14 @@ def main(cfg: Any) -> None:
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
     trainer = config.plain(cfg.trainer)
+    recipe = tree.build(trainer["recipe"])
+    print(expectation.training(model, data, held_out, recipe, size), flush=True)
     best = engine.fit(
         model,
         data,
         tree.build(trainer["optimizer"])(groups(cfg, model)),
         tree.build(trainer["rate"]),
-        tree.build(trainer["recipe"]),
+        recipe,
         score,
         cfg.eval.monitor,
         folder,

@@ -82,6 +82,13 @@ class Model(nn.Module, ABC):
         drawn = self.sample(sample, hypotheses, steps, seed)
         return self.aggregate(drawn).recalibrated(self.recalibration)
 
+    def states(
+        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    ) -> Iterator[tuple[int, Hypotheses]]:
+        """The states x_t of a diffusion by their timestep, read as answers, then the answer as that
+        of -1. None, by default, and if a state is of another kind than an answer."""
+        return iter(())
+
     def stages(self, sample: Sample, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
         """The estimates (B, ...) of one hypothesis by the name of their stage, to be drawn. None,
         by default."""
@@ -205,6 +212,20 @@ class DiffusionModel(Model):
             total = total + step.estimate if self.every_step else step.estimate
             answer = total / n if self.every_step else total
             yield self._hypotheses(rearrange(answer, "(b k) ... -> b k ...", k=hypotheses), sample)
+
+    def states(
+        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    ) -> Iterator[tuple[int, Hypotheses]]:
+        def read(x: Tensor) -> Hypotheses:
+            return self._hypotheses(rearrange(x, "(b k) ... -> b k ...", k=hypotheses), sample)
+
+        step = None
+        for step in self.trajectory(sample, hypotheses, steps, seed):
+            if step.x_t.shape != step.estimate.shape:
+                return
+            yield step.t, read(step.x_t)
+        if step is not None:
+            yield -1, read(step.estimate)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         drawn = (self.sample(sample, CALIBRATION_DRAWS) for sample in samples)

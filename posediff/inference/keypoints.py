@@ -10,10 +10,13 @@ from posediff.diffusion import Model, Poses
 from posediff.files import safe_name
 from posediff.inference.keypoint_files import read_keypoints
 from posediff.inference.lift import FEWEST, lifted
-from posediff.inference.lifting_input import intrinsics
+from posediff.inference.lifting_input import Tracks, intrinsics
+from posediff.inference.plausible import doubts
 from posediff.inference.pose_files import write_poses
 from posediff.inference.request import Request, output_folder
-from posediff.pose.skeleton import skeleton
+from posediff.inference.tools.joint_names import belong, in_order, names_in
+from posediff.people.budget import POINT, expected
+from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.sample import take
 from posediff.visual.pose3d import draw_pose3d, write_picture
 
@@ -30,10 +33,14 @@ class KeypointFile:
         self.size = None if request.image_size is None else image_size(request.image_size)
         camera = request.camera
         self.camera = None if camera is None else intrinsics(camera).tolist()
-        self.rows = read_keypoints(request.input, len(self.layout.joints))
+        self.rows = rows_of(request.input, self.layout)
 
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
         request, rows = self.request, self.rows
+        count = len(rows.names)
+        for doubt in doubts(rows.points, rows.scores, self.layout, self.size):
+            yield f"warning: {doubt}"
+        yield expected({"lift3d": model}, count, f"{count} rows of keypoints", POINT)
         every, found, sample = lifted(
             model, rows, self.layout.name, self.size, self.camera, seed=request.seed
         )
@@ -64,6 +71,17 @@ class KeypointFile:
             yield f"{len(few)} left out with fewer than {FEWEST} joints: {listed(few)}"
         if rows.empty:
             yield f"no person in {len(rows.empty)} frames: {listed(rows.empty)}"
+
+
+def rows_of(path: str | Path, layout: Skeleton) -> Tracks:
+    """The 2D keypoints of a file in the order of the layout, by the names of the joints if the file
+    says them. Raises as `read_keypoints` and `joint_names.belong`."""
+    names = names_in(path)
+    if not belong(path, names, layout):
+        return read_keypoints(path, len(layout.joints))
+    rows = read_keypoints(path, len(names))
+    points, scores = in_order(rows.points, rows.scores, names, layout)
+    return rows._replace(points=points, scores=scores)
 
 
 def _drawings(

@@ -16,6 +16,7 @@ from posediff.diffusion import Model, Poses
 from posediff.files import write_json
 from posediff.inference.request import Request, data_settings, output_folder
 from posediff.inference.video_input import open_video, people_in, samples
+from posediff.people.budget import expected
 from posediff.pose.skeleton import skeleton
 from posediff.progress import progress
 from posediff.sample import to
@@ -42,6 +43,7 @@ class VideoFrames:
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
         video, people, folder = self.video, self.people, output_folder(self.request)
         settings = data_settings(model, "offsets", "size", "codec", "mean", "std")
+        yield expected({"video2d": model}, len(people), f"{len(people)} people in frames")
         device, answers = next(model.parameters()).device, []
         batches = samples(video, people, **settings, count=BATCH)
         for sample in progress(batches, -(-len(people) // BATCH), "poses", {}):

@@ -1,10 +1,12 @@
-"""Frames of a video as a film that shows their people, each with the number of its track."""
+"""Frames as pictures, and those of a video as a film: the people in 2D and beside it in 3D."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from posediff.files import safe_name
 from posediff.outputs.frame_json import Add
 from posediff.people.frame import Frame
 from posediff.visual.canvas import Picture
@@ -19,7 +21,7 @@ def writing_film(path: Path) -> Iterator[Add]:
     A frame without its image is drawn on white. Warns if PyAV is missing, see `film_note`. Raises
     ValueError if the first two frames do not follow each other in time.
     """
-    if note := film_note():
+    if path.suffix != ".gif" and (note := film_note()):
         warnings.warn(note, stacklevel=2)
     waiting: list[Frame] = []
     show: list[Callable[[Picture], None]] = []
@@ -37,6 +39,20 @@ def writing_film(path: Path) -> Iterator[Add]:
         yield add
         if waiting:
             raise ValueError(f"{path.name}: a film needs two frames of a video or more")
+
+
+@contextmanager
+def writing_pictures(folder: Path) -> Iterator[Add]:
+    """A function that writes each frame as a picture, called by the frame's name."""
+    names = Counter[str]()
+
+    def add(frame: Frame) -> None:
+        stem = safe_name(Path(frame.name).stem)
+        names[stem] += 1
+        number = f"_{names[stem]}" if names[stem] > 1 else ""
+        frame.draw(folder / f"{stem}{number}_people.jpg")
+
+    yield add
 
 
 def _rate(path: Path, a: Frame, b: Frame) -> float:

@@ -19,6 +19,7 @@ import torch
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.inference.video_input import Video, open_video
+from posediff.people.budget import costs, within
 from posediff.people.found_boxes import Finder, finder
 from posediff.people.frame import Frame
 from posediff.people.lifting import Carry, Draws, Rows, poses_3d
@@ -40,6 +41,7 @@ def estimate(
     seed: int = 0,
     device: str = "cpu",
     carry: Carry = "posterior",
+    budget_ms: float | None = None,
 ) -> Iterator[Frame]:
     """The people of every picture, one `Frame` after another.
 
@@ -57,6 +59,8 @@ def estimate(
     hypotheses, steps: as in training, unless given; a model with one answer gives that one.
     carry: "posterior" lifts the 2D with its uncertainty, and hypothesis k of the 3D starts from
     hypothesis k of the 2D; "point" lifts the 2D pose (posediff/people/lifting.py).
+    budget_ms: the most milliseconds for a person, besides the detector: as many hypotheses and
+    steps as this machine computes in that time, which is measured at the call.
     The answers depend on the seed, the names of the pictures and the indices of the boxes.
 
     Raises FileNotFoundError or ValueError at once if the call cannot be used. A photo that cannot
@@ -70,6 +74,8 @@ def estimate(
     find = finder(boxes, detect, device)
     used = models_of(models, to == "3d", film, device)
     draws = Draws(hypotheses, steps, seed, carry).into(used.get("lift3d"))
+    if budget_ms is not None:
+        draws = within(budget_ms, draws, used, costs(used, draws, film)).into(used.get("lift3d"))
     if isinstance(given, Video):
         return video_people(given, find, used, draws)
     return _photos(given, find, used["image2d"], used.get("lift3d"), draws)

@@ -41,7 +41,7 @@ def draw_points(maps: Tensor, codec: Codec, u: Tensor) -> Tensor:
     density = torch.where(density < FAINT * density.amax((-2, -1), keepdim=True), 0.0, density)
     share = density.flatten(-2)
     share = torch.where(share.sum(-1, keepdim=True) > 0, share, 1.0).double().cumsum(-1)
-    at = u[..., 0].movedim(1, -1).to(share)  # (B, J, N)
+    at = u[..., 0].movedim(1, -1).to(share).contiguous()  # (B, J, N)
     cell = torch.searchsorted(share, at * share[..., -1:], right=True)
     cell = cell.clamp(max=share.shape[-1] - 1).movedim(-1, 1)
     w = maps.shape[-1]

@@ -1,8 +1,9 @@
 """A frame as one picture: the photo with its 2D poses, and beside it each person in 3D.
 
-The part in 3D is as high as the photo and as wide as it is high, whoever is in the picture, so that
-the frames of a film have one size. Every person has a cell with two views, from the front and from
-the side, called by the number in the box of the photo; of many people the PEOPLE largest.
+The part in 3D is as high as the photo and WIDE times as wide as it is high, whoever is in the
+picture, so that the frames of a film have one size. Every person has a cell with two views, from
+the front and from the side, called by the number in the box of the photo; of many people the PEOPLE
+largest. A low photo is enlarged, so that the cells are large enough to be read.
 """
 
 from collections.abc import Sequence
@@ -13,20 +14,30 @@ import torch
 from posediff.diffusion.aggregate import Poses
 from posediff.people.frame import Frame, Person
 from posediff.pose.skeleton import skeleton
-from posediff.visual.canvas import Canvas, Picture
+from posediff.visual.canvas import FINE, Canvas, Picture
 from posediff.visual.palette import FAINT, INK
 from posediff.visual.pose2d import draw_pose2d
 from posediff.visual.pose3d import HEIGHT, WIDTH, draw_views
 
 PEOPLE = 6  # in 3D
+WIDE = 1.5
+LOWEST = 560  # pixels, height of a photo beside 3D
 LINE = 26  # pixels above the cells, for words
+ASPECT = HEIGHT / (2 * WIDTH)  # of a cell
 
 
 def draw_frame(frame: Frame, space: bool = True) -> Picture:
     """The photo with boxes, 2D poses and their spread; and, if `space` and the frame was lifted,
     its people in 3D. A frame without its image is drawn on white."""
+    import cv2
+
     width, height = frame.size
     image = np.full((height, width, 3), 255, np.uint8) if frame.image is None else frame.image
+    lifted = "3d" in frame.seconds or any(p.keypoints_3d is not None for p in frame.people)
+    beside = space and lifted
+    if beside and height < LOWEST:
+        size = round(width * LOWEST / height), LOWEST
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     names, picture = _names(frame.people), None
     for layout in dict.fromkeys(person.skeleton_2d for person in frame.people):
         some = [i for i, person in enumerate(frame.people) if person.skeleton_2d == layout]
@@ -42,8 +53,7 @@ def draw_frame(frame: Frame, space: bool = True) -> Picture:
         )
     if picture is None:
         picture = draw_pose2d(image, _nobody(), skeleton("coco17"))
-    lifted = "3d" in frame.seconds or any(p.keypoints_3d is not None for p in frame.people)
-    return np.hstack([picture, _space(frame, names, len(picture))]) if space and lifted else picture
+    return np.hstack([picture, _space(frame, names, len(picture))]) if beside else picture
 
 
 def _names(people: Sequence[Person]) -> list[str]:
@@ -69,37 +79,36 @@ def _flat(people: Sequence[Person], layout: str, factor: float) -> Poses:
     )
 
 
-def _space(frame: Frame, names: Sequence[str], side: int) -> Picture:
-    """The people in 3D on a square of `side` pixels."""
+def _space(frame: Frame, names: Sequence[str], height: int) -> Picture:
+    """The people in 3D on white, as high as the photo."""
     known = [i for i, p in enumerate(frame.people) if _solid(p) is not None]
     sizes = [float(np.prod(frame.people[i].box[2:] - frame.people[i].box[:2])) for i in known]
     largest = sorted(known[i] for i in np.argsort(sizes)[::-1][:PEOPLE])
-    canvas = Canvas(side, side)
-    left_out = len(frame.people) - len(largest)
-    words = "3D, from the front and from the side"
+    side, left_out = round(WIDE * height), len(frame.people) - len(largest)
+    canvas = Canvas(side, height)
+    words = "3D from the front and from the side (camera on the right)"
     if left_out:
         words += f"; {left_out} not shown" if largest else "; nobody with enough joints"
-    canvas.text((10, 18), words if frame.people else "nobody found", FAINT, 10)
+    canvas.text((10, 18), words if frame.people else "nobody found", INK, 11)
     picture = canvas.finish()
     if not largest:
         return picture
-    columns, cell = _grid(len(largest), side)
+    columns, width = _grid(len(largest), side, height)
     for n, i in enumerate(largest):
         pose = _solid(frame.people[i])
         assert pose is not None
-        tile = _cell(pose, names[i], cell)
+        tile = _cell(pose, names[i], width)
         y, x = LINE + n // columns * len(tile), n % columns * tile.shape[1]
         picture[y : y + len(tile), x : x + tile.shape[1]] = tile
     return picture
 
 
-def _grid(count: int, side: int) -> tuple[int, int]:
+def _grid(count: int, side: int, height: int) -> tuple[int, int]:
     """Columns, and the width of a cell, the largest at which all cells fit."""
-    aspect = HEIGHT / (2 * WIDTH)
 
     def width(columns: int) -> int:
         rows = -(-count // columns)
-        return int(min(side / columns, (side - LINE) / rows / aspect))
+        return int(min(side / columns, (height - LINE) / rows / ASPECT))
 
     best = max(range(1, count + 1), key=width)
     return best, width(best)
@@ -109,14 +118,13 @@ def _cell(pose: Poses, name: str, width: int) -> Picture:
     """Both views of a person at that width, with the name and the mean spread."""
     import cv2
 
-    views = draw_views(pose, skeleton(pose.skeleton))
-    height = round(width * HEIGHT / (2 * WIDTH))
-    small = cv2.resize(views, (width, height), interpolation=cv2.INTER_AREA)
-    label = Canvas(width, height)
-    label.fine[:] = cv2.resize(small, label.fine.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    words = f"{1000 * float(pose.spread.nanmean()):.0f} mm spread"
-    label.text((width - 12 - 7 * len(words), 16), words, FAINT, 9)
-    label.text((width / 2 - 8, 16), name, INK, 12, bold=True)
+    views = draw_views(pose, skeleton(pose.skeleton), words=False)
+    label = Canvas(width, int(width * ASPECT))
+    size = label.fine.shape[1::-1]
+    label.fine[:] = cv2.resize(views, size, interpolation=cv2.INTER_AREA)
+    label.text((8, 18), name, INK, 13, bold=True)
+    spread = f"spread {1000 * float(pose.spread.nanmean()):.0f} mm"
+    label.text((8, label.fine.shape[0] // FINE - 8), spread, FAINT, 10)
     return label.finish()
 
 

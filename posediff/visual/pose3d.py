@@ -72,19 +72,24 @@ def draw_pose3d(points_2d: Tensor, image_size: Tensor, pose: Poses, skeleton: Sk
     return np.vstack([panels, _caption(len(pose.hypotheses), to_array(pose.spread))])
 
 
-def draw_views(pose: Poses, skeleton: Skeleton) -> Picture:
+def draw_views(
+    pose: Poses, skeleton: Skeleton, within: Tensor | None = None, words: bool = True
+) -> Picture:
     """One of `Poses` from the front and from the side, with its hypotheses and spread, (HEIGHT,
-    2 WIDTH, 3)."""
+    2 WIDTH, 3). within: the pose (J, 3) whose scale and place are used, by default its own. words:
+    titles and the length of the scale bar; False for views that become too small for them."""
     joints, hypotheses = to_array(pose.keypoints), to_array(pose.hypotheses)
     radii, panels = to_array(pose.spread), []
-    for view, title in zip(views(joints), ("3D, front", "3D, side"), strict=True):
+    standing = joints if within is None else to_array(within)
+    for view, title in zip(views(standing), ("3D, front", "3D, side"), strict=True):
         canvas = Canvas(WIDTH, HEIGHT)
-        _grid(canvas, view, joints)
+        _grid(canvas, view, standing)
         _spread(canvas, view, joints, radii, skeleton)
         _hypotheses(canvas, view.project(hypotheses), skeleton)
         _bones(canvas, view.project(joints), turned(joints, view.yaw)[:, 2], skeleton, BONE)
-        _scale_bar(canvas, view)
-        canvas.text((16, 30), title, INK, 12.5, bold=True)
+        if words:
+            _scale_bar(canvas, view)
+            canvas.text((16, 30), title, INK, 12.5, bold=True)
         panels.append(canvas.finish())
     return np.hstack(panels)
 

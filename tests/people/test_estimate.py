@@ -58,7 +58,7 @@ def test_people_of_a_picture_have_shapes_and_units(used):
     for person, (x, y, w, h) in zip(frame.people, TWO, strict=True):
         assert person.box.tolist() == [x, y, x + w, y + h]
         assert person.keypoints_2d.shape == (17, 2)
-        assert person.hypotheses_2d.shape == (1, 17, 2)  # the coarse head has one answer
+        assert person.hypotheses_2d.shape == (3, 17, 2)  # drawn from the heatmaps
         assert person.skeleton_2d == "coco17"
         assert person.keypoints_3d.shape == (17, 3)
         assert person.hypotheses_3d.shape == (3, 17, 3)
