@@ -79,7 +79,7 @@ def of_model(word: str) -> Iterator[Finding]:
     folder = shipped.find(word)
     checkpoint.load(folder)
     saved = checkpoint.read_config(folder)
-    if "method" in saved and "dataset" in saved:
+    if "method" in saved and "name" in saved.get("dataset", {}):
         yield Finding(" ".join(announce.used(folder).split("\n")[0].split()))
     else:
         yield Finding(f"model {folder}")

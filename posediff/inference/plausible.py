@@ -3,12 +3,13 @@
     outside   joints that are outside the picture, if its size is given
     axes      people who lie on their side, heads to the left, in nearly all rows: x and y swapped;
               people who stand on their heads: y grows upwards
-    layout    arms and legs that are too long for the box around all joints: the joints are in
-              another order. The known layout of as many joints with the shortest limbs is named
+    layout    arms, legs and trunk are not as long, compared with the box around all joints, as
+              those of people: the joints are in another order. The known layout of as many joints
+              that fits best is named
     origin    joints at (0, 0), which are read as missing
 
-Each is a rule of thumb. Limbs of drawn and of recorded people take .09 to .22 of their box in the
-right order, and .3 to .6 in most others (tests/inference/test_plausible.py).
+Each is a rule of thumb. The `misfit` of drawn people is .03 to .05 in the right order and .1 to .24
+in others, that of people in COCO .09 and .16 (tests/inference/test_plausible.py).
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,14 @@ from torch import Tensor
 from posediff.pose.skeleton import SKELETONS, Skeleton
 
 NEARLY_ALL = 0.8  # of the rows
-LONGER = 1.3  # limbs of a doubtful layout, compared with those of the best one
-LIMB = 0.24  # of the box: limbs of a right order are shorter
+WORSE = 1.4  # misfit of a doubtful layout, compared with that of the best one
+PROPORTIONS = {  # of people in pictures: mean lengths as parts of the box around all joints
+    ("shoulder", "elbow"): 0.20,
+    ("elbow", "wrist"): 0.18,
+    ("hip", "knee"): 0.27,
+    ("knee", "ankle"): 0.27,
+    ("shoulder", "hip"): 0.33,
+}
 TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
@@ -36,8 +43,8 @@ def doubts(
     found = [_origin(at_origin), _outside(points, scores, image_size)]
     if other := better_layout(points, scores, layout):
         found.append(
-            f"arms and legs are implausibly long for layout {layout.name}; {other} fits better: "
-            f"layout={other}"
+            f"arms, legs and trunk are not as those of people in layout {layout.name}; {other} "
+            f"fits better: layout={other}"
         )
     else:
         found.append(_axes(points, scores, layout))
@@ -45,27 +52,31 @@ def doubts(
 
 
 def better_layout(points: Tensor, scores: Tensor, layout: Skeleton) -> str | None:
-    """The layout of as many joints in whose order limbs are clearly shorter, or None."""
-    lengths = {
-        s.name: limb_length(points, scores, s)
+    """The layout of as many joints that fits clearly better, or None."""
+    found = {
+        s.name: misfit(points, scores, s)
         for s in SKELETONS.values()
         if len(s.joints) == len(layout.joints)
     }
-    own, best = lengths[layout.name], min(lengths, key=lengths.__getitem__)
-    return best if own > LIMB and own > LONGER * lengths[best] else None
+    best = min(found, key=found.__getitem__)
+    return best if found[layout.name] > WORSE * found[best] else None
 
 
-def limb_length(points: Tensor, scores: Tensor, layout: Skeleton) -> float:
-    """The mean length of the bones of arms and legs, as a part of the longer side of the box around
-    all joints; infinite if none is known."""
+def misfit(points: Tensor, scores: Tensor, layout: Skeleton) -> float:
+    """The mean difference between the lengths of arms, legs and trunk, as parts of the longer side
+    of the box around all joints, and PROPORTIONS; infinite if none is known."""
     seen = (scores > 0)[..., None]
     low = torch.where(seen, points, torch.inf).amin(1)
     high = torch.where(seen, points, -torch.inf).amax(1)
-    inner, outer = (list(ends) for ends in zip(*layout.limbs, strict=True))
-    known = (scores[:, inner] > 0) & (scores[:, outer] > 0)
-    lengths = (points[:, inner] - points[:, outer]).norm(dim=-1)
-    parts = (lengths / (high - low).amax(-1, keepdim=True).clamp(min=1e-9))[known]
-    return float(parts.mean()) if len(parts) else torch.inf
+    extent, differences = (high - low).amax(-1).clamp(min=1e-9), list[Tensor]()
+    for ends, part in PROPORTIONS.items():
+        for side in ("left", "right"):
+            a, b = (layout.joints.index(f"{side}_{joint}") for joint in ends)
+            known = (scores[:, a] > 0) & (scores[:, b] > 0)
+            length = (points[:, a] - points[:, b]).norm(dim=-1) / extent
+            differences.append((length - part).abs()[known])
+    every = torch.cat(differences)
+    return float(every.mean()) if len(every) else torch.inf
 
 
 def _origin(at_origin: Tensor) -> str | None:

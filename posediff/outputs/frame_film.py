@@ -11,29 +11,33 @@ from posediff.outputs.frame_json import Add
 from posediff.people.frame import Frame
 from posediff.visual.canvas import Picture
 from posediff.visual.film import film_note, filming
-from posediff.visual.frame_picture import draw_frame
+from posediff.visual.frame_picture import draw_frame, is_lifted
 
 
 @contextmanager
 def writing_film(path: Path) -> Iterator[Add]:
     """A function that adds a frame to a film, whose rate is that of the first two frames.
 
-    A frame without its image is drawn on white. Warns if PyAV is missing, see `film_note`. Raises
+    All frames have a part in 3D if one of these two was lifted. A frame without its image is drawn
+    on white. Warns if PyAV is missing, see `film_note`. Raises
     ValueError if the first two frames do not follow each other in time.
     """
     if path.suffix != ".gif" and (note := film_note()):
         warnings.warn(note, stacklevel=2)
     waiting: list[Frame] = []
     show: list[Callable[[Picture], None]] = []
+    beside = False
     with ExitStack() as stack:
 
         def add(frame: Frame) -> None:
+            nonlocal beside
             waiting.append(frame)
             if len(waiting) == 2 and not show:
+                beside = any(map(is_lifted, waiting))
                 show.append(stack.enter_context(filming(path, _rate(path, *waiting))))
             if show:
                 for ready in waiting:
-                    show[0](draw_frame(ready))
+                    show[0](draw_frame(ready, beside))
                 waiting.clear()
 
         yield add

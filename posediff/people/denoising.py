@@ -27,7 +27,7 @@ def film_denoising(model: Model, person: Person, path: str | Path, seed: int = 0
 
     Raises ValueError if the model has no steps, or too few joints are known.
     """
-    states = list(denoised(model, person, seed))
+    states = list(denoised(model, person, seed, STEPS, HYPOTHESES))
     if not states:
         raise ValueError(f"{path}: the lifter has no steps of 3D states; use one with a diffusion")
     pictures = list(_pictures(states))
@@ -36,7 +36,7 @@ def film_denoising(model: Model, person: Person, path: str | Path, seed: int = 0
 
 
 def denoised(
-    model: Model, person: Person, seed: int = 0, steps: int = STEPS, hypotheses: int = HYPOTHESES
+    model: Model, person: Person, seed: int = 0, steps: int | None = None, hypotheses: int = 1
 ) -> Iterator[tuple[int, Poses]]:
     """The states of the reverse process by timestep, the answer last, as that of -1."""
     points, scores = torch.from_numpy(person.keypoints_2d), torch.from_numpy(person.scores)

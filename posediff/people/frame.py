@@ -67,10 +67,10 @@ class Frame:
 
         Raises ValueError if the path is not .png or .jpg.
         """
-        from posediff.visual.frame_picture import draw_frame
+        from posediff.visual.frame_picture import draw_frame, is_lifted
         from posediff.visual.pose3d import write_picture
 
-        drawn = draw_frame(self, space)
+        drawn = draw_frame(self, space and is_lifted(self))
         if path is not None:
             write_picture(Path(path), drawn)
         return np.ascontiguousarray(drawn[..., ::-1])

@@ -120,7 +120,10 @@ def _gif(path: Path, rate: float) -> Iterator[Show]:
     animation = cv2.Animation()
     animation.frames = kept
     animation.durations = np.full(len(kept), max(20, round(1000 * stride / rate)), np.int32)
-    if not kept or not cv2.imwriteanimation(str(path), animation):
+    # a table of colours for each image; a fixed one makes grey yellow
+    quality: Any = [cv2.IMWRITE_GIF_QUALITY, 8, cv2.IMWRITE_GIF_DITHER, 3]
+    quality += [cv2.IMWRITE_GIF_COLORTABLE, 1]
+    if not kept or not cv2.imwriteanimation(str(path), animation, quality):
         raise ValueError(f"{path}: this OpenCV cannot write a GIF of {len(kept)} images")
 
 

@@ -26,15 +26,18 @@ LINE = 26  # pixels above the cells, for words
 ASPECT = HEIGHT / (2 * WIDTH)  # of a cell
 
 
-def draw_frame(frame: Frame, space: bool = True) -> Picture:
-    """The photo with boxes, 2D poses and their spread; and, if `space` and the frame was lifted,
-    its people in 3D. A frame without its image is drawn on white."""
+def is_lifted(frame: Frame) -> bool:
+    """Whether the frame has been through a lifter."""
+    return "3d" in frame.seconds or any(p.keypoints_3d is not None for p in frame.people)
+
+
+def draw_frame(frame: Frame, beside: bool) -> Picture:
+    """The photo with boxes, 2D poses and their spread; and `beside` it the people in 3D. A frame
+    without its image is drawn on white."""
     import cv2
 
     width, height = frame.size
     image = np.full((height, width, 3), 255, np.uint8) if frame.image is None else frame.image
-    lifted = "3d" in frame.seconds or any(p.keypoints_3d is not None for p in frame.people)
-    beside = space and lifted
     if beside and height < LOWEST:
         size = round(width * LOWEST / height), LOWEST
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)

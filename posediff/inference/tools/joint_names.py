@@ -27,7 +27,7 @@ def names_in(path: str | Path) -> list[str]:
     kinds = {".json": _json, ".npz": _numpy, ".csv": _csv}
     try:
         found: Any = kinds.get(path.suffix.lower(), lambda _: None)(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, csv.Error):
+    except (OSError, ValueError, KeyError, EOFError, StopIteration, zipfile.BadZipFile, csv.Error):
         return []  # the reader of the keypoints says what is wrong
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         return []
@@ -45,7 +45,7 @@ def belong(path: str | Path, names: Sequence[str], layout: Skeleton) -> bool:
         return True
     others = [s for s in SKELETONS.values() if _are_of(names, s)]
     if others:
-        nearest = min(others, key=lambda s: abs(len(s.joints) - len(names)))
+        nearest = min(others, key=lambda s: (s.joints != tuple(names), len(s.joints)))
         raise ValueError(
             f"{path}: its joints are not those of {layout.name}, but of {nearest.name}: set "
             f"layout={nearest.name}"
