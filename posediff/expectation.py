@@ -6,15 +6,13 @@ state is restored.
 """
 
 import copy
-from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 import torch
 
 from posediff import engine
 from posediff.diffusion import Model
-from posediff.progress import expects
+from posediff.progress import expects, second_of
 from posediff.sample import to
 
 
@@ -44,16 +42,6 @@ def pass_over(model: Model, data: Any, batch: int) -> float:
     with torch.no_grad():
         one = second_of(lambda: model.sample(to(data.__getitems__(rows), device)))
     return one * len(data) / len(rows)
-
-
-def second_of(run: Callable[[], object]) -> float:
-    """Seconds of the second of two runs: the first also prepares what all others use."""
-    run()
-    start = perf_counter()
-    run()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return perf_counter() - start
 
 
 def _step(model: Model, sample: Any) -> None:

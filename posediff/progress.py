@@ -4,7 +4,7 @@ command expects before it begins."""
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -54,3 +54,15 @@ def expects(seconds: float, what: str) -> str:
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         held = float(torch.cuda.max_memory_allocated())
     return f"{'expects':8} about {clock(max(seconds, 1))} for {what}, {held / 1e9:.1f} GB of memory"
+
+
+def second_of(run: Callable[[], object]) -> float:
+    """Seconds of the second of two runs: the first also prepares what all others use."""
+    import torch
+
+    run()
+    start = time.perf_counter()
+    run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start

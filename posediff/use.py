@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn, get_args
@@ -89,11 +90,16 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     formats += ("video", *(("gif",) if asked.gif else ())) if film else ("pictures",)
     seen = frames if film else list(frames)
     written = posediff.save(seen, folder, formats)
-    shown = read(folder / "frames.json") if film else seen
+    shown: Iterable[Frame] = seen
+    if film:  # frames are read again, so that few are in memory
+        video = open_video(paths[0])
+        kept = read(folder / "frames.json")
+        shown = (replace(frame, image=video.read(frame.index or 0)) for frame in kept)
     if not asked.flat:
         written.append(posediff.view(shown, folder / "view.html"))
         if asked.denoising:
-            written += denoising(shown, models["lift3d"], folder, asked.seed)
+            again = read(folder / "frames.json") if film else seen
+            written += denoising(again, models["lift3d"], folder, asked.seed)
     print("\n".join(map(str, written)))
 
 

@@ -6,9 +6,8 @@ nothing of it depends on what is seen. The detector looks once at a picture, who
 is not counted.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +18,14 @@ from posediff.inference.photo_input import people_sample
 from posediff.inference.request import data_settings
 from posediff.people.lifting import Draws, Rows, poses_3d
 from posediff.pose.skeleton import skeleton
-from posediff.progress import expects
+from posediff.progress import expects, second_of
 
 PLAIN, POINT = Draws(), Draws(carry="point")  # of pictures, and of keypoints alone
 MOST = 50  # hypotheses; more do not change the mean, nor what is known of the spread
 FEWEST = 5  # hypotheses, before steps are left out
-TIMED = 2  # runs of a measurement, after one that is not counted; the quickest counts
+
+
+Run = Callable[[int, int], object]  # of K hypotheses and S steps
 
 
 class Cost(NamedTuple):
@@ -38,50 +39,68 @@ class Cost(NamedTuple):
         return self.once + hypotheses * (self.hypothesis + steps * self.step)
 
 
-def measured(run: Callable[[int, int], object], hypotheses: int, steps: int) -> Cost:
+def measured(run: Run, hypotheses: int, steps: int) -> Cost:
     """The cost of `run(K, S)`, from K of 1 and `hypotheses`, and S of 1 and `steps`."""
-    one = quickest(lambda: run(1, 1))
+    one = second_of(lambda: run(1, 1))
     if hypotheses == 1:
-        more = quickest(lambda: run(1, steps)) if steps > 1 else one
+        more = second_of(lambda: run(1, steps)) if steps > 1 else one
         step = max(more - one, 0.0) / max(steps - 1, 1)
         return Cost(max(one - step, 0.0), 0.0, step)
-    several = quickest(lambda: run(hypotheses, 1))
-    whole = quickest(lambda: run(hypotheses, steps)) if steps > 1 else several
+    several = second_of(lambda: run(hypotheses, 1))
+    whole = second_of(lambda: run(hypotheses, steps)) if steps > 1 else several
     each = max(several - one, 0.0) / (hypotheses - 1)
     step = max(whole - several, 0.0) / (hypotheses * (steps - 1)) if steps > 1 else 0.0
     step = min(step, each) if steps > 1 else 0.0
     return Cost(max(one - each, 0.0), each - step, step)
 
 
-def quickest(run: Callable[[], object]) -> float:
-    """Seconds of the quickest of TIMED runs."""
-    run()
-    found = []
-    for _ in range(TIMED):
-        start = perf_counter()
-        run()
-        found.append(perf_counter() - start)
-    return min(found)
+class Trial(NamedTuple):
+    """A model with a person whom nobody has seen."""
+
+    role: str
+    model: Model
+    run: Run
+    frames: int  # that one run answers for
+
+    def asked(self, draws: Draws) -> tuple[int, int]:
+        """The hypotheses and steps of an estimation."""
+        own = draws.of(self.model)
+        return own.hypotheses or self.model.hypotheses, own.steps or max(self.model.steps, 1)
+
+
+def trials(models: Mapping[str, Model], draws: Draws, film: bool) -> Iterator[Trial]:
+    """The models of an estimation in their order. film: the picture is one of a video, so that a
+    window of frames is lifted at once."""
+    seen = None
+    for role, model in models.items():
+        if role == "lift3d":
+            frames = model.head.window.frames if film else 1
+            person = _unseen(model) if seen is None else seen
+            yield Trial(role, model, _lifting(model, person, draws, frames), frames)
+        else:
+            sample = _grey(model)
+            yield Trial(role, model, _seeing(model, sample, draws), 1)
+            seen = Draws(seed=draws.seed).predict(model, sample)
+            seen = replace(seen, scores=torch.ones_like(seen.scores))
 
 
 def costs(models: Mapping[str, Model], draws: Draws, film: bool = False) -> dict[str, Cost]:
-    """The cost of a person in a picture in every model of an estimation, by role. film: the picture
-    is one of a video, so that a window of frames is lifted at once."""
-    found, seen = dict[str, Cost](), None
-    for role, model in models.items():
-        own = draws.of(model)
-        K, steps = own.hypotheses or model.hypotheses, own.steps or max(model.steps, 1)
-        if role == "lift3d":
-            person = _unseen(model) if seen is None else seen
-            frames = model.head.window.frames if film else 1
-            cost = measured(_lifting(model, person, draws, frames), K, steps)
-            found[role] = Cost(*(seconds / frames for seconds in cost))
-        else:
-            sample = _grey(model)
-            found[role] = measured(_seeing(model, sample, draws), K, steps)
-            seen = Draws(seed=draws.seed).predict(model, sample)
-            seen = replace(seen, scores=torch.ones_like(seen.scores))
-    return found
+    """The cost of a person in a picture in every model of an estimation, by role."""
+    return {
+        trial.role: Cost(*(x / trial.frames for x in measured(trial.run, *trial.asked(draws))))
+        for trial in trials(models, draws, film)
+    }
+
+
+def expected(
+    models: Mapping[str, Model], count: int, what: str, draws: Draws = PLAIN, film: bool = False
+) -> str:
+    """How long `count` people in one picture each take, and how much memory, in one line."""
+    seconds = 0.0
+    for trial in trials(models, draws, film):
+        K, steps = trial.asked(draws)
+        seconds += second_of(lambda run=trial.run: run(K, steps)) / trial.frames  # noqa: B023
+    return expects(count * seconds, what)
 
 
 def within(
@@ -125,20 +144,7 @@ def within(
     return draws._replace(hypotheses=K if several else None, steps=steps if several else None)
 
 
-def expected(
-    models: Mapping[str, Model], count: int, what: str, draws: Draws = PLAIN, film: bool = False
-) -> str:
-    """How long `count` people in one picture each take, and how much memory, in one line."""
-    found = costs(models, draws, film)
-    seconds = 0.0
-    for role, cost in found.items():
-        own = draws.of(models[role])
-        K, steps = own.hypotheses or models[role].hypotheses, own.steps or models[role].steps
-        seconds += cost.seconds(K, max(steps, 1))
-    return expects(count * seconds, what)
-
-
-def _seeing(model: Model, sample: Mapping[str, Any], draws: Draws) -> Callable[[int, int], object]:
+def _seeing(model: Model, sample: Mapping[str, Any], draws: Draws) -> Run:
     if model.sampler is None:
         return lambda K, S: draws._replace(hypotheses=None, steps=None).predict(model, sample)
     return lambda K, S: draws._replace(hypotheses=K, steps=S).predict(model, sample)
