@@ -24,7 +24,7 @@ from torch import Tensor
 
 from posediff.data.lifting.windows import windowed
 from posediff.diffusion import Model, Poses
-from posediff.inference.lifting_input import Drawn2D, Tracks, intrinsics, lifting_sample
+from posediff.inference.lifting_input import Tracks, intrinsics, lifting_sample
 from posediff.inference.plausible import doubts
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import Skeleton, skeleton
@@ -98,10 +98,8 @@ def lifted(
     hypotheses: int | None = None,
     steps: int | None = None,
     seed: int = 0,
-    drawn: Drawn2D | None = None,
 ) -> Lifted:
-    """`lift`, with the sample that the model read. drawn: what each row starts from, if the 2D has
-    a posterior of its own."""
+    """`lift`, with the sample that the model read."""
     bones = skeleton(model.head.skeleton)
     points, scores, names, tracks, frames, _ = rows
     # detectors write a joint that they did not find as (0, 0)
@@ -114,35 +112,22 @@ def lifted(
     lens = None if camera is None else intrinsics(camera).expand(len(points), 9)
     size = (SIDE, SIDE) if image_size is None else image_size
     if image_size is None:
-        frame = OwnImage.around(points, scores, tracks)
-        points, lens = frame.points(points), None if lens is None else frame.lens(lens)
-        if drawn is not None:
-            drawn = Drawn2D(frame.points(drawn.points), frame.zoom * drawn.scale)
+        points, lens = own_image(points, scores, tracks, lens)
 
-    def sample(
-        points: Tensor, scores: Tensor, rows: Tensor, drawn: Drawn2D | None
-    ) -> dict[str, Any]:
+    def sample(points: Tensor, scores: Tensor, rows: Tensor) -> dict[str, Any]:
         ids, cameras = take(names, rows), None if lens is None else lens[rows]
-        return lifting_sample(
-            *(points, size, scores, layout, bones.name, model.trained_on, ids, cameras, drawn)
-        )
-
-    def of(rows: Tensor) -> Drawn2D | None:
-        return None if drawn is None else Drawn2D(*(column[rows] for column in drawn))
+        detector = model.trained_on
+        return lifting_sample(points, size, scores, layout, bones.name, detector, ids, cameras)
 
     order = here = found.nonzero()[:, 0]
-    single = sample(points[here], scores[here], here, of(here))
+    single = sample(points[here], scores[here], here)
     window, batches = model.head.window, [single]
     if window.frames > 1:
         order = here[np.lexsort((frames[here], tracks[here]))]
         batches = []
         for part in _segments(order, tracks, frames, window.frames):
             before, moved, sure, known = _bridged(points[part], scores[part], frames[part])
-            own = of(part)
-            if own is not None:
-                start = _bridged(own.points, scores[part], frames[part])[1]
-                own = Drawn2D(start, own.scale[before])
-            whole = sample(moved, sure, part[before], own) | {"known": known.float()}
+            whole = sample(moved, sure, part[before]) | {"known": known.float()}
             batch = windowed(whole, *window)
             batch["frames_valid"] *= batch.pop("known")  # bridged frames are not valid
             batches.append(batch)
@@ -161,35 +146,23 @@ def enough(points: Tensor, scores: Tensor, layout: str, bones: Skeleton) -> Tens
     return convert(points, scores, skeleton(layout), bones).visible.sum(1) >= FEWEST
 
 
-class OwnImage(NamedTuple):
-    """The image of each of N rows around their own box, see above."""
-
-    middle: Tensor  # (N, 2) pixels
-    zoom: Tensor  # (N, 1)
-
-    @classmethod
-    def around(cls, points: Tensor, scores: Tensor, tracks: Tensor) -> "OwnImage":
-        """Those of points (N, J, 2), of the joints whose scores (N, J) are above 0."""
-        seen = (scores > 0)[..., None]
-        low = torch.where(seen, points, torch.inf).amin(1)
-        high = torch.where(seen, points, -torch.inf).amax(1)
-        extent = (high - low).amax(1)
-        zoom = torch.ones(len(points), 1)
-        for track in torch.unique(tracks):
-            known = (tracks == track) & extent.isfinite()
-            if known.any():
-                zoom[tracks == track] = SHARE * SIDE / extent[known].quantile(TALL).clamp(min=1)
-        return cls((low + high) / 2, zoom)
-
-    def points(self, points: Tensor) -> Tensor:
-        """Points (N, J, 2) in pixels of each row's own image."""
-        return self.zoom[:, None] * (points - self.middle[:, None]) + SIDE / 2
-
-    def lens(self, lens: Tensor) -> Tensor:
-        """Intrinsics (N, 9) of the same images."""
+def own_image(
+    points: Tensor, scores: Tensor, tracks: Tensor, lens: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Points (N, J, 2) and lens (N, 9) in pixels of each row's own image."""
+    seen = (scores > 0)[..., None]
+    low = torch.where(seen, points, torch.inf).amin(1)
+    high = torch.where(seen, points, -torch.inf).amax(1)
+    middle, extent = (low + high) / 2, (high - low).amax(1)
+    zoom = torch.ones(len(points), 1)
+    for track in torch.unique(tracks):
+        known = (tracks == track) & extent.isfinite()
+        if known.any():
+            zoom[tracks == track] = SHARE * SIDE / extent[known].quantile(TALL).clamp(min=1)
+    if lens is not None:
         f, c, distortion = torch.split(lens, [2, 2, 5], -1)
-        centre = self.zoom * (c - self.middle) + SIDE / 2
-        return torch.cat([self.zoom * f, centre, distortion], -1)
+        lens = torch.cat([zoom * f, zoom * (c - middle) + SIDE / 2, distortion], -1)
+    return zoom[:, None] * (points - middle[:, None]) + SIDE / 2, lens
 
 
 def _segments(rows: Tensor, tracks: Tensor, frames: Tensor, window: int) -> Sequence[Tensor]:

@@ -25,13 +25,6 @@ class Tracks(NamedTuple):
     empty: Sequence[str] = ()  # names of the frames without people
 
 
-class Drawn2D(NamedTuple):
-    """A draw from the 2D posterior of N rows, and the deviation of such draws."""
-
-    points: Tensor  # (N, J, 2) pixels; any value if the joint is missing
-    scale: Tensor  # (N, J) pixels: standard deviation along an axis
-
-
 def lifting_sample(
     points: Tensor,
     image_size: tuple[float, float],
@@ -41,7 +34,6 @@ def lifting_sample(
     detector: Mapping[str, Any] | None = None,
     ids: Sequence[str] | None = None,
     camera: Tensor | None = None,
-    drawn: Drawn2D | None = None,
 ) -> dict[str, Any]:
     """A batch for `model.predict`, one person in one frame per row.
 
@@ -49,9 +41,7 @@ def lifting_sample(
     image_size: width and height; skeleton: that of the model (`model.head.skeleton`); camera:
     intrinsics (9,) or (B, 9). detector: how the 2D of the training data is described (`dataset` in
     the model's config.json); without it every detection is one Gaussian of 5 pixels at a width of
-    1000. drawn: of the posterior of a 2D model, in its place: the points have the deviation of the
-    draws, and the diffusion starts from the draw. The answers depend on `ids`, by default the
-    numbers of the rows.
+    1000. The answers depend on `ids`, by default the numbers of the rows.
 
     Raises ValueError if the number of joints is not the layout's.
     """
@@ -70,16 +60,7 @@ def lifting_sample(
         seen = DetectorNoise(**noise).posterior(found.points, found.scores, size[:, 0], target)
         mixture = where(found.visible > 0, seen, mixture)
     lens = {} if camera is None else {"camera": camera.expand(len(points), 9)}
-    sample = _sample(found, mixture, size, ids) | lens
-    if drawn is None:
-        return sample
-    start = convert(drawn.points, scores, named(layout), target, drawn.scale, float(image_size[0]))
-    scale = start.scale.clamp(min=FLOOR)
-    spread = torch.where(found.visible > 0, FLOOR, scale)
-    return sample | {
-        "keypoints_2d_scale": scale[..., None].expand_as(found.points).clone(),
-        "mixture": point_mixture(start.points, spread),
-    }
+    return _sample(found, mixture, size, ids) | lens
 
 
 def heatmap_sample(

@@ -57,7 +57,7 @@ def estimate(
     keeps a track of yours.
     detect: without boxes, the detector, or "whole": one person who fills the picture.
     hypotheses, steps: as in training, unless given; a model with one answer gives that one.
-    carry: "posterior" lifts the 2D with its uncertainty, and hypothesis k of the 3D starts from
+    carry: "posterior" lifts every 2D hypothesis, so that hypothesis k of the 3D was lifted from
     hypothesis k of the 2D; "point" lifts the 2D pose (posediff/people/lifting.py).
     budget_ms: the most milliseconds for a person, besides the detector: as many hypotheses and
     steps as this machine computes in that time, which is measured at the call.

@@ -2,8 +2,8 @@
 
 Arrays are float32 of numpy: J joints of the 2D skeleton, K hypotheses, J3 joints of the 3D one.
 2D is in pixels of the picture (x right, y down), 3D in metres of the camera (x right, y down, z
-forward), relative to the root joint. The 3D hypothesis k started from the 2D hypothesis k, if these
-were carried into 3D (posediff/people/lifting.py); otherwise all from the 2D pose.
+forward), relative to the root joint. The 3D hypothesis k was lifted from the 2D hypothesis k, if
+these were carried into 3D (posediff/people/lifting.py); otherwise all from the 2D pose.
 """
 
 import json

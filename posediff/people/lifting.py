@@ -1,9 +1,9 @@
 """People in 2D -> the same in 3D, and what of the 2D goes into it.
 
-carry="point" lifts the 2D pose. carry="posterior" lifts what the 2D model knows of it: every joint
-has the deviation of its K hypotheses in the place of one by its score, and the 3D hypothesis k
-starts from the 2D hypothesis k, so that the two are one draw. A 2D model with one heatmap a joint
-has as many hypotheses as the lifter, drawn from it as a density.
+carry="point" lifts the 2D pose. carry="posterior" lifts each of the K hypotheses of the 2D, in one
+draw: hypothesis k of the 3D is a draw of what the lifter makes of hypothesis k of the 2D, so that
+the two stay together, and doubt in 2D becomes spread in 3D. A 2D model with one heatmap a joint has
+as many hypotheses as the lifter, drawn from it as a density. benchmarks/carry.py compares the two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from posediff.diffusion import Hypotheses, Model, Noise, Poses
 from posediff.inference.lift import enough, lifted
-from posediff.inference.lifting_input import Drawn2D, Tracks
+from posediff.inference.lifting_input import Tracks
 from posediff.pose.skeleton import skeleton
 from posediff.sample import parts, take, to
 
@@ -84,8 +84,8 @@ class Rows(NamedTuple):
 def poses_3d(model: Model, rows: Rows, draws: Draws) -> list[Poses | None]:
     """The 3D pose of every row, None if too few joints are known.
 
-    carry "posterior": hypothesis k starts from hypothesis k of the 2D, in one draw each; the pose
-    is their mean. 2D of one hypothesis, and carry "point": the 2D pose is lifted, in several.
+    carry "posterior": hypothesis k is lifted from hypothesis k of the 2D, in one draw each; the
+    pose is their mean. 2D of one hypothesis, and carry "point": the 2D pose is lifted, in several.
     """
     seen = rows.poses
     known = enough(seen.keypoints, seen.scores, seen.skeleton, skeleton(model.head.skeleton))
@@ -107,24 +107,20 @@ def _points(model: Model, rows: Rows, draws: Draws) -> Poses:
 
 
 def _pairs(model: Model, rows: Rows, draws: Draws) -> Poses:
-    """Rows of known joints, lifted once from each of their K hypotheses, which have windows of
-    their own in a video."""
-    seen, K = rows.poses, rows.poses.hypotheses.shape[1]
-    offsets = seen.hypotheses - seen.keypoints[:, None]
-    scale = offsets.square().mean((1, 3)).sqrt()  # along an axis
-    starts = rearrange(seen.hypotheses, "n k j d -> (n k) j d")
-    given = Tracks(
-        repeat(seen.keypoints, "n j d -> (n k) j d", k=K),
-        repeat(seen.scores, "n j -> (n k) j", k=K),
+    """Rows of known joints, lifted from all their K hypotheses, each of which has an image and, in
+    a video, windows of its own."""
+    K = rows.poses.hypotheses.shape[1]
+    split = Rows(
+        replace(
+            rows.poses,
+            keypoints=rearrange(rows.poses.hypotheses, "n k j d -> (n k) j d"),
+            scores=repeat(rows.poses.scores, "n j -> (n k) j", k=K),
+        ),
         [f"{name}/{k}" for name in rows.names for k in range(K)],
         repeat(rows.tracks, "n -> n k", k=K).mul(K).add(torch.arange(K)).flatten(),
         repeat(rows.frames, "n -> (n k)", k=K),
     )
-    drawn = Drawn2D(starts, repeat(scale, "n j -> (n k) j", k=K))
-    _, steps, seed = draws.of(model)[:3]
-    single = lifted(
-        model, given, seen.skeleton, hypotheses=1, steps=steps, seed=seed, drawn=drawn
-    ).poses
+    single = _points(model, split, draws._replace(hypotheses=1))
     every = rearrange(single.keypoints, "(n k) j d -> n k j d", k=K)
     mean = every.mean(1)
     spread = (every - mean[:, None]).square().sum(-1).mean(1).sqrt()

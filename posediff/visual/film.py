@@ -119,7 +119,7 @@ def _gif(path: Path, rate: float) -> Iterator[Show]:
     yield write
     animation = cv2.Animation()
     animation.frames = kept
-    animation.durations = np.full(len(kept), max(20, round(1000 * stride / rate)), np.int32)
+    animation.durations = [max(20, round(1000 * stride / rate))] * len(kept)
     # a table of colours for each image; a fixed one makes grey yellow
     quality: Any = [cv2.IMWRITE_GIF_QUALITY, 8, cv2.IMWRITE_GIF_DITHER, 3]
     quality += [cv2.IMWRITE_GIF_COLORTABLE, 1]

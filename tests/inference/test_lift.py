@@ -6,7 +6,7 @@ import torch
 import posediff
 from posediff.data.lifting.synthetic_people import synthetic
 from posediff.diffusion import Decoded, Regression, Window
-from posediff.inference.lift import SHARE, SIDE, OwnImage
+from posediff.inference.lift import SHARE, SIDE, own_image
 from posediff.pose.camera import project
 
 
@@ -134,8 +134,7 @@ def test_in_an_own_image_the_person_is_in_the_middle_and_the_lens_follows():
     data = synthetic("test", clips=1, length=5)
     sample = data.__getitems__(list(range(5)))
     points, lens, one = sample["target_2d"], sample["camera"], torch.zeros(5, dtype=torch.long)
-    frame = OwnImage.around(points, torch.ones(5, 17), one)
-    moved, own = frame.points(points), frame.lens(lens)
+    moved, own = own_image(points, torch.ones(5, 17), one, lens)
     torch.testing.assert_close((moved.amax(1) + moved.amin(1)) / 2, torch.full((5, 2), SIDE / 2))
     seen = project(sample["keypoints"].double(), own.double())
     torch.testing.assert_close(seen.float(), moved, atol=0.01, rtol=0)
@@ -144,11 +143,11 @@ def test_in_an_own_image_the_person_is_in_the_middle_and_the_lens_follows():
     scores[:, 3] = 0
     far = points.clone()
     far[:, 3] = 1e6
-    same = OwnImage.around(far, scores, one).points(far)
+    same = own_image(far, scores, one)[0]
     near = points.clone()
     near[:, 3] = points[:, 2]
     keep = [j for j in range(17) if j != 3]
-    expected = OwnImage.around(near, torch.ones(5, 17), one).points(near)
+    expected = own_image(near, torch.ones(5, 17), one)[0]
     torch.testing.assert_close(same[:, keep], expected[:, keep])
 
 

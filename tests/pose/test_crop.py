@@ -7,7 +7,7 @@ from posediff.pose.crop import draw_points, read_heatmaps
 from posediff.pose.heatmap import Codec, render
 
 CODEC = Codec("udp", (96, 128), 4, sigma=1.5)
-PITCH = 95 / 23
+PITCH = torch.tensor([95 / 23, 127 / 31])
 
 
 def numbers(count, joints=1, seed=0):
