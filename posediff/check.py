@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,10 +46,10 @@ def findings(words: Sequence[str], layout: Skeleton) -> Iterator[Finding]:
     keys = [word for word in words if "=" in word and not Path(word).exists()]
     for word in words:
         if word not in keys:
-            yield from _guarded(word, lambda word=word: of_path(word, layout))
+            yield from _guarded(word, partial(of_path, word, layout))
     for split in SPLITS if keys else ():
         name = f"{' '.join(keys)}: {split}"
-        yield from _guarded(name, lambda split=split: of_data(keys, split))
+        yield from _guarded(name, partial(of_data, keys, split))
 
 
 def of_path(word: str, layout: Skeleton) -> Iterator[Finding]:

@@ -43,9 +43,11 @@ class Photos:
         stems = Counter(path.stem for path in self.paths)
         answers: list[tuple[str, Poses]] = []
         drawn, bad = list[Path](), list[str]()
-        count = sum(1 if boxes is None else len(boxes) for boxes in map(self._boxes_in, self.paths))
-        photos = f"{count} people in {len(self.paths)} photo{'s' * (len(self.paths) > 1)}"
-        yield expected({"image2d": model}, count, photos)
+        people = sum(
+            1 if boxes is None else len(boxes) for boxes in map(self._boxes_in, self.paths)
+        )
+        photos = f"{people} people in {len(self.paths)} photo{'s' * (len(self.paths) > 1)}"
+        yield expected({"image2d": model}, people, photos)
         for path in self.paths:
             boxes = self._boxes_in(path)
             if boxes == []:

@@ -8,6 +8,7 @@ is not counted.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,8 +99,8 @@ def expected(
     """How long `count` people in one picture each take, and how much memory, in one line."""
     seconds = 0.0
     for trial in trials(models, draws, film):
-        K, steps = trial.asked(draws)
-        seconds += second_of(lambda run=trial.run: run(K, steps)) / trial.frames  # noqa: B023
+        run = partial(trial.run, *trial.asked(draws))
+        seconds += second_of(run) / trial.frames
     return expects(count * seconds, what)
 
 
