@@ -15,13 +15,15 @@ from posediff.command import one_line_errors
 from posediff.data.video.frames import FILMS
 from posediff.diffusion import Model
 from posediff.inference.keypoint_files import KINDS
+from posediff.inference.keypoints import rows_of
 from posediff.inference.video_input import open_video
 from posediff.outputs.frame_json import read
 from posediff.people.budget import costs, expected, within
-from posediff.people.denoising import film_denoising
+from posediff.people.denoising import Joints2D, film_denoising
 from posediff.people.frame import Frame
 from posediff.people.lifting import Carry, Draws
 from posediff.people.stages import models_of
+from posediff.pose.skeleton import skeleton
 
 MODELS = ("image2d", "lift3d")  # the names of those that ship
 
@@ -111,7 +113,7 @@ def denoising(frames: Iterable[Frame], lifter: Model, folder: Path, seed: int) -
             largest = max(
                 people, key=lambda person: float(np.prod(person.box[2:] - person.box[:2]))
             )
-            return [film_denoising(lifter, largest, folder / "denoising.gif", seed)]
+            return [film_denoising(lifter, Joints2D.of(largest), folder / "denoising.gif", seed)]
     return []
 
 
@@ -131,15 +133,25 @@ def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
         "seed": asked.seed,
         "device": asked.device,
     }
+    if model is None and (asked.denoising or asked.budget_ms is not None):
+        option = "--denoising" if asked.denoising else "--budget-ms"
+        raise ValueError(f"{option} needs --model: the name or folder of a lifter")
     if asked.budget_ms is not None:
-        if model is None:
-            raise ValueError("--budget-ms needs --model: the name or folder of a lifter")
-        models = {"lift3d": checkpoint.load(model).to(config.device(asked.device))}
+        models = {MODELS[1]: lifter_of(asked, model)}
         draws = Draws(asked.hypotheses, asked.steps, asked.seed, "point")
         draws = within(asked.budget_ms, draws, models, costs(models, draws))
         given |= {"task.hypotheses": draws.hypotheses, "sampler.steps": draws.steps}
     sys.argv[1:] = ["task=lift3d", *(f"{k}={x}" for k, x in given.items() if x is not None)]
     predict.main()
+    if asked.denoising:
+        rows = rows_of(path, skeleton(asked.layout))
+        joints = Joints2D(rows.points[0], rows.scores[0], asked.layout)
+        lifter = lifter_of(asked, model)
+        print(film_denoising(lifter, joints, folder / "denoising.gif", asked.seed))
+
+
+def lifter_of(asked: argparse.Namespace, model: str) -> Model:
+    return checkpoint.load(model).to(config.device(asked.device))
 
 
 class Parser(argparse.ArgumentParser):

@@ -21,6 +21,7 @@ from posediff.sample import take
 from posediff.visual.pose3d import draw_pose3d, write_picture
 
 LISTED = 10  # names of rows or frames without a pose, at most
+TIMED = 64  # rows, at most, on which the time of all is expected
 DRAWN = 12  # rows, at most, evenly spaced
 
 
@@ -40,7 +41,8 @@ class KeypointFile:
         count = len(rows.names)
         for doubt in doubts(rows.points, rows.scores, self.layout, self.size):
             yield f"warning: {doubt}"
-        yield expected({"lift3d": model}, count, f"{count} rows of keypoints", POINT)
+        what, rows_at_once = f"{count} rows of keypoints", min(count, TIMED)
+        yield expected({"lift3d": model}, count, what, POINT, rows=rows_at_once)
         every, found, sample = lifted(
             model, rows, self.layout.name, self.size, self.camera, seed=request.seed
         )

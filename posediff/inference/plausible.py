@@ -19,7 +19,7 @@ from torch import Tensor
 
 from posediff.pose.skeleton import SKELETONS, Skeleton
 
-NEARLY_ALL = 0.8  # of the rows
+NEARLY_ALL, ROWS = 0.8, 5  # of at least so many rows: one person may well lie or stand so
 WORSE = 1.4  # misfit of a doubtful layout, compared with that of the best one
 PROPORTIONS = {  # of people in pictures: mean lengths as parts of the box around all joints
     ("shoulder", "elbow"): 0.20,
@@ -106,7 +106,7 @@ def _axes(points: Tensor, scores: Tensor, layout: Skeleton) -> str | None:
         return None
     index = [layout.joints.index(name) for name in TRUNK]
     whole = (scores[:, index] > 0).all(1)
-    if not whole.any():
+    if whole.sum() < ROWS:
         return None
     trunk = points[whole][:, index]
     up = trunk[:, :2].mean(1) - trunk[:, 2:].mean(1)  # from the hips to the shoulders

@@ -69,13 +69,13 @@ class Trial(NamedTuple):
         return own.hypotheses or self.model.hypotheses, own.steps or max(self.model.steps, 1)
 
 
-def trials(models: Mapping[str, Model], draws: Draws, film: bool) -> Iterator[Trial]:
+def trials(models: Mapping[str, Model], draws: Draws, film: bool, rows: int = 1) -> Iterator[Trial]:
     """The models of an estimation in their order. film: the picture is one of a video, so that a
-    window of frames is lifted at once."""
+    window of frames is lifted at once; rows: or at least so many."""
     seen = None
     for role, model in models.items():
         if role == "lift3d":
-            frames = model.head.window.frames if film else 1
+            frames = max(rows, model.head.window.frames if film else 1)
             person = _unseen(model) if seen is None else seen
             yield Trial(role, model, _lifting(model, person, draws, frames), frames)
         else:
@@ -94,11 +94,17 @@ def costs(models: Mapping[str, Model], draws: Draws, film: bool = False) -> dict
 
 
 def expected(
-    models: Mapping[str, Model], count: int, what: str, draws: Draws = PLAIN, film: bool = False
+    models: Mapping[str, Model],
+    count: int,
+    what: str,
+    draws: Draws = PLAIN,
+    film: bool = False,
+    rows: int = 1,
 ) -> str:
-    """How long `count` people in one picture each take, and how much memory, in one line."""
+    """How long `count` people in one picture each take, and how much memory, in one line. film,
+    rows: as of `trials`."""
     seconds = 0.0
-    for trial in trials(models, draws, film):
+    for trial in trials(models, draws, film, rows):
         run = partial(trial.run, *trial.asked(draws))
         seconds += second_of(run) / trial.frames
     return expects(count * seconds, what)

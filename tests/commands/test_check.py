@@ -22,7 +22,7 @@ def things(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     cv2.imwrite("photos/a.png", np.zeros((60, 80, 3), np.uint8))
     body = [[100 + 30 * (j % 2), 10 * j] for j in range(1, 18)]
-    (tmp_path / "good.json").write_text(json.dumps({"keypoints": [body] * 4}))
+    (tmp_path / "good.json").write_text(json.dumps({"keypoints": [body] * 6}))
     (tmp_path / "boxes.json").write_text('{"a.png": [[1, 2, 30, 40]]}')
     return tmp_path
 

@@ -9,13 +9,13 @@ from helpers.heads import model
 from helpers.people import person
 
 from posediff.people import denoising
-from posediff.people.denoising import denoised, film_denoising
+from posediff.people.denoising import Joints2D, denoised, film_denoising
 from posediff.visual import film
 
 
 @pytest.fixture
 def somebody():
-    return person(np.random.default_rng(0))
+    return Joints2D.of(person(np.random.default_rng(0)))
 
 
 @pytest.mark.parametrize("name", ["posterior", "posterior_video", "paper"])
