@@ -133,24 +133,24 @@ def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
         "seed": asked.seed,
         "device": asked.device,
     }
-    if model is None and (asked.denoising or asked.budget_ms is not None):
-        option = "--denoising" if asked.denoising else "--budget-ms"
-        raise ValueError(f"{option} needs --model: the name or folder of a lifter")
-    if asked.budget_ms is not None:
-        models = {MODELS[1]: lifter_of(asked, model)}
+    lifter = lifter_of(asked, model) if asked.denoising or asked.budget_ms is not None else None
+    if lifter is not None and asked.budget_ms is not None:
+        models = {MODELS[1]: lifter}
         draws = Draws(asked.hypotheses, asked.steps, asked.seed, "point")
         draws = within(asked.budget_ms, draws, models, costs(models, draws))
         given |= {"task.hypotheses": draws.hypotheses, "sampler.steps": draws.steps}
     sys.argv[1:] = ["task=lift3d", *(f"{k}={x}" for k, x in given.items() if x is not None)]
     predict.main()
-    if asked.denoising:
+    if lifter is not None and asked.denoising:
         rows = rows_of(path, skeleton(asked.layout))
         joints = Joints2D(rows.points[0], rows.scores[0], asked.layout)
-        lifter = lifter_of(asked, model)
         print(film_denoising(lifter, joints, folder / "denoising.gif", asked.seed))
 
 
-def lifter_of(asked: argparse.Namespace, model: str) -> Model:
+def lifter_of(asked: argparse.Namespace, model: str | None) -> Model:
+    """The lifter of that name or folder. Raises ValueError if there is none."""
+    if model is None:
+        raise ValueError("--denoising and --budget-ms need --model: the name or folder of a lifter")
     return checkpoint.load(model).to(config.device(asked.device))
 
 
@@ -158,7 +158,11 @@ class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` whose errors are ValueErrors."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; {self.prog} --help lists the options")
+        known = [name for action in self._actions for name in action.option_strings]
+        wrong = [word.partition("=")[0] for word in message.split() if word[:2] == "--"]
+        meant = get_close_matches(wrong[0], known, 1) if wrong and wrong[0] not in known else []
+        hint = f" (did you mean {meant[0]}?)" if meant else ""
+        raise ValueError(f"{message}{hint}; {self.prog} --help lists the options")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -54,20 +54,21 @@ class Draws(NamedTuple):
         for part in parts(sample, BATCH):
             found = model.sample(to(part, device), K, steps, seed)
             poses = model.aggregate(found).recalibrated(model.recalibration)
-            answers.append(_with_draws(poses, found, part["id"], self.drawn, seed).cpu())
+            answers.append(_with_draws(poses, found, self.drawn, seed).cpu())
         return Poses.cat(answers)
 
 
-def _with_draws(
-    poses: Poses, found: Hypotheses, ids: Sequence[str], count: int, seed: int
-) -> Poses:
-    """Poses of one heatmap a joint with `count` hypotheses drawn from it; others as they are."""
+def _with_draws(poses: Poses, found: Hypotheses, count: int, seed: int) -> Poses:
+    """Poses of one heatmap a joint with `count` hypotheses drawn from it; others as they are.
+
+    Everybody has the same random numbers, so that a hypothesis is the same draw in all frames of a
+    video, and does not tremble.
+    """
     draw = found.decoded.draw
     if count < 2 or draw is None or poses.hypotheses.shape[1] > 1:
         return poses
-    J, D = poses.keypoints.shape[1:]
-    u = Noise(seed, ids, count).uniform((len(ids) * count, J, 1 + D))
-    every = draw(rearrange(u, "(b k) j c -> b k j c", k=count)).to(poses.keypoints)
+    u = Noise(seed, ["draws"], count).uniform((count, *poses.keypoints.shape[1:]))
+    every = draw(u.expand(len(poses), *u.shape)).to(poses.keypoints)
     spread = (every - poses.keypoints[:, None]).square().sum(-1).mean(1).sqrt()
     return replace(poses, hypotheses=every, spread=spread)
 

@@ -32,20 +32,32 @@ def read_heatmaps(maps: Tensor, codec: Codec | Combined, affine: Tensor) -> Deco
 
 def draw_points(maps: Tensor, codec: Codec, u: Tensor) -> Tensor:
     """Points (B, N, J, 2) in crop pixels, drawn from maps (B, J, h, w) as densities by numbers u
-    (B, N, J, 3) in [0, 1): a cell by its value, then a place in it.
+    (B, N, J, 2) in [0, 1): a row of the map by its mass, then a place in the row.
 
-    Values below FAINT of the peak count as 0: many small ones far away would weigh more than the
-    peak. An empty map is uniform.
+    Equal numbers give near points in near maps, such as those of successive frames. Values below
+    FAINT of the peak count as 0: many small ones far away would weigh more than the peak. An empty
+    map is uniform.
     """
-    density, u = maps.float().clamp(min=0), u.to(maps.device)
-    density = torch.where(density < FAINT * density.amax((-2, -1), keepdim=True), 0.0, density)
-    share = density.flatten(-2)
-    share = torch.where(share.sum(-1, keepdim=True) > 0, share, 1.0).double().cumsum(-1)
-    at = u[..., 0].movedim(1, -1).to(share).contiguous()  # (B, J, N)
-    cell = torch.searchsorted(share, at * share[..., -1:], right=True)
-    cell = cell.clamp(max=share.shape[-1] - 1).movedim(-1, 1)
-    w = maps.shape[-1]
-    return codec.from_map(torch.stack([cell % w, cell // w], -1) + u[..., 1:] - 0.5)
+    density, u = maps.float().clamp(min=0), u.to(maps.device).movedim(1, 2).double()  # (B, J, N, 2)
+    top = density.amax((-2, -1), keepdim=True)
+    density = torch.where(density < FAINT * top, 0.0, density)
+    density = torch.where(top > 0, density, 1.0).double()
+    y = _quantile(density.sum(-1, keepdim=True).mT.expand(*u.shape[:-1], -1), u[..., 1])
+    row = (y + 0.5).long().clamp(0, maps.shape[-2] - 1)[..., None].expand(*y.shape, maps.shape[-1])
+    x = _quantile(density.gather(-2, row), u[..., 0])
+    return codec.from_map(torch.stack([x, y], -1).movedim(2, 1).to(maps.dtype))
+
+
+def _quantile(mass: Tensor, u: Tensor) -> Tensor:
+    """The place (...) of the quantile u (...) of masses (..., n), each of which is uniform over
+    the pixel around its number."""
+    share = mass.cumsum(-1)
+    wanted = (u * share[..., -1])[..., None]
+    at = torch.searchsorted(share.contiguous(), wanted.contiguous(), right=True)
+    at = at.clamp(max=mass.shape[-1] - 1)
+    own = mass.gather(-1, at)
+    inside = (wanted - share.gather(-1, at) + own) / own.clamp(min=torch.finfo(own.dtype).tiny)
+    return (at + inside - 0.5)[..., 0]
 
 
 def _moved(points: Tensor, affine: Tensor) -> Tensor:

@@ -91,7 +91,9 @@ def test_the_help_says_every_option_of_files_with_its_default():
 def test_a_word_that_is_nothing_says_what_was_meant(capsys):
     assert "did you mean train?" in error_line(capsys, "trian", "task=lift3d")
     assert "no such file" in error_line(capsys, "nowhere.jpg")
-    assert "--layuot" in error_line(capsys, "a.json", "--layuot", "coco17")
+    said = error_line(capsys, "a.json", "--layuot", "coco17")
+    assert "--layuot" in said
+    assert "did you mean --layout?" in said
 
 
 IN_2D = ("a__1__people.jpg", "b_people.jpg", "frames.json", "joints.csv", "people.npz")

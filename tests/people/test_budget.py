@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from posediff import progress
 from posediff.people import budget
 from posediff.people.budget import Cost, measured, within
 from posediff.people.lifting import Draws
@@ -44,14 +43,9 @@ def test_what_cannot_be_met_is_one_line(milliseconds, words):
 
 
 def test_a_cost_is_measured_from_three_runs(monkeypatch):
-    """With a clock that each run moves by its true cost."""
-    clock = [0.0]
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
     true = Cost(0.5, 0.03, 0.01)
-
-    def run(hypotheses, steps):
-        clock[0] += true.seconds(hypotheses, steps)
-
+    monkeypatch.setattr(budget, "second_of", lambda run: run())
+    run = true.seconds
     assert measured(run, 20, 5) == pytest.approx(true)
     assert measured(run, 20, 1).seconds(20, 1) == pytest.approx(true.seconds(20, 1))
     assert measured(run, 1, 5).seconds(1, 5) == pytest.approx(true.seconds(1, 5))

@@ -11,7 +11,7 @@ PITCH = torch.tensor([95 / 23, 127 / 31])
 
 
 def numbers(count, joints=1, seed=0):
-    return torch.rand(1, count, joints, 3, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(1, count, joints, 2, generator=torch.Generator().manual_seed(seed))
 
 
 def test_draws_have_the_place_and_the_width_of_a_gaussian():
@@ -45,3 +45,11 @@ def test_a_point_belongs_to_its_number_and_is_in_pixels_of_the_annotation():
     torch.testing.assert_close(points[:, :3], draw(u[:, :3]))
     crop = draw_points(maps, CODEC, u)
     torch.testing.assert_close(2 * points + torch.tensor([10.0, -6.0]), crop)
+
+
+def test_equal_numbers_give_near_points_in_near_maps():
+    a, b = (render(torch.tensor([[[x, 15.6]]]), CODEC.shape, 1.5) for x in (11.3, 11.5))
+    moved = (draw_points(b, CODEC, numbers(500)) - draw_points(a, CODEC, numbers(500))) / PITCH
+    assert float(moved[..., 1].abs().max()) < 0.1
+    assert moved[..., 0].mean().item() == pytest.approx(0.2, abs=0.08)  # cut at whole pixels
+    assert float(moved[..., 0].abs().max()) < 0.5
