@@ -40,7 +40,13 @@ from posediff.pose.skeleton import skeleton as skeleton_named
 from posediff.sample import fold, take, where
 from posediff.truth import Truth
 
-MIRROR, COMPONENT, START, VIEW, EXACT = 1, 2, 3, 4, 5  # what is drawn: the first part of the key of a draw
+MIRROR, COMPONENT, START, VIEW, EXACT = (
+    1,
+    2,
+    3,
+    4,
+    5,
+)  # what is drawn: the first part of the key of a draw
 
 
 class LiftingOptions(TypedDict, total=False):
