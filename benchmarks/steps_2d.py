@@ -92,7 +92,8 @@ class Begin:
         saved = checkpoint.read_config(folder)
         self.folder, self.task, self.data = folder, saved["task"], saved["dataset"]
         given = [o for o in saved["overrides"] if config.group_of(o) in ("task", "backbone")]
-        kept = [o for o in given if config.key_of(o) not in ("task", "task.begin", "task.flip")]
+        own = ("task", "task.begin", "task.begin_parts", "task.flip")
+        kept = [o for o in given if config.key_of(o) not in own]
         crops = [
             f"dataset.{key}={self.data[key]}"
             for key in ("size", "codec", "offsets")
