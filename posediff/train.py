@@ -85,8 +85,19 @@ def initialise(cfg: Any, model: Model) -> None:
     if backbone is not None and cfg.backbone.weights is not None:
         print(weights.load(backbone, cfg.backbone.weights))
     if cfg.task.begin is not None:
-        for source, at in cfg.task.begin_parts.items():
+        for source, at in pairs(cfg.task.begin_parts):
             checkpoint.load_part(model, at, shipped.find(cfg.task.begin), source)
+
+
+def pairs(parts: Any) -> list[tuple[str, str]]:
+    """task.begin_parts. Raises ValueError if it is no list of pairs of names."""
+    try:
+        return [(str(source), str(at)) for source, at in parts]
+    except (TypeError, ValueError):
+        raise ValueError(
+            "task.begin_parts must be pairs of a part of that model and the part of this one that "
+            f"gets its weights, such as [[head.clip,head.clip]], got {parts}"
+        ) from None
 
 
 def freeze(cfg: Any, model: Model) -> None:
