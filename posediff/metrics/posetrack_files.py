@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from posediff.doors.json_door import read_json
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import skeleton
 from posediff.truth import Document
@@ -112,10 +112,7 @@ def _entries(source: Source) -> Mapping[str, Path | Document]:
 def _load(entry: Path | Document) -> Document:
     if isinstance(entry, Mapping):
         return entry
-    try:
-        document: Document = orjson.loads(entry.read_bytes())  # reading is half of the time
-    except ValueError as error:
-        raise ValueError(f"{entry}: no JSON ({error}): the file is damaged") from None
+    document: Document = read_json(entry, "file of poses", "the file is damaged")
     for key in ("images", "annotations"):
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             raise ValueError(f"{entry}: has no list `{key}`: not of PoseTrack18's form")

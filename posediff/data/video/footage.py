@@ -25,6 +25,8 @@ from posediff.data.pictures.annotations import Annotations, checked, listed, loa
 from posediff.data.video import frames as frame_files
 from posediff.data.video.annolist import from_annolist
 from posediff.data.video.frames import Frames
+from posediff.doors.checks import SINGLE, array, as_array, flag, identity, integer, listing
+from posediff.files import inside, safe_names
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
 
@@ -113,12 +115,13 @@ def _part(
     given, noted, categories = (
         listed(path, data, key) for key in ("images", "annotations", "categories")
     )
-    images = [_image(path, i, image, origin) for i, image in enumerate(given)]
+    images = [_image(path, i, image, folder, origin) for i, image in enumerate(given)]
     videos, numbers = _videos(path, images)
     frames = {video: frame_files.frames(folder, x, first) for video, x in videos.items()}
-    labelled = np.array([bool(image["is_labeled"]) for image in images], np.bool_)
+    labelled = np.array([image["is_labeled"] for image in images], np.bool_)
     unlabelled = {str(image["id"]) for image in images if not image["is_labeled"]}
     category = categories[0].get("id", 1) if categories else 1
+    _check_people(path, noted)
     people = [
         {"category_id": category, **entry, "id": n}
         for n, entry in enumerate(noted, 1)
@@ -147,17 +150,44 @@ def _part(
     )
 
 
-def _image(path: Path, i: int, image: Mapping[str, Any], origin: int) -> dict[str, Any]:
+def _image(
+    path: Path, i: int, image: Mapping[str, Any], folder: Path, origin: int
+) -> dict[str, Any]:
     file = image.get("file_name")
     if not isinstance(file, str) or not file:
         raise ValueError(f"{path}: images[{i}]: file_name must name the image file, got {file!r}")
-    if not isinstance(image.get("id"), int | str):
-        raise ValueError(f"{path}: images[{i}]: id must be an integer or a string")
-    entry = {"is_labeled": True, **image}
+    where = f"{path}: images[{i}]"
+    identity(f"{where}: id", image.get("id"))
+    inside(folder, file, where)
+    entry = {**image, "is_labeled": flag(f"{where}: is_labeled", image.get("is_labeled", True))}
+    if image.get("vid_id") is not None:
+        identity(f"{where}: vid_id", image["vid_id"])
+    if image.get("nframes") is not None:
+        integer(f"{where}: nframes", image["nframes"], 0)
     for key in ("ignore_regions_x", "ignore_regions_y"):
-        if origin and image.get(key):
-            entry[key] = [[x - origin for x in region] for region in image[key]]
+        if image.get(key):
+            entry[key] = [
+                [x - origin for x in array(f"{where}: {key}[{n}]", region, -1).tolist()]
+                if origin
+                else region
+                for n, region in enumerate(listing(f"{where}: {key}", image[key]))
+            ]
     return entry
+
+
+def _check_people(path: Path, people: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError for boxes that are not four numbers, and joints that are no numbers."""
+    for n, entry in enumerate(people):
+        identity(f"{path}: annotations[{n}]: image_id", entry.get("image_id"))
+    for key, width in (("keypoints", -1), ("bbox", 4), ("bbox_head", 4)):
+        # absent, null and empty mean that there is none
+        given = {n: entry[key] for n, entry in enumerate(people) if entry.get(key)}
+        every = as_array([*given.values()])
+        if every is None or every.ndim != 2 or not (np.abs(every) <= SINGLE).all():
+            for n, values in given.items():  # one by one, to name a bad one
+                array(f"{path}: annotations[{n}]: {key}", values, width)
+        elif width not in (-1, every.shape[1]):
+            raise ValueError(f"{path}: annotations[{min(given)}]: {key} must be {width} numbers")
 
 
 def _videos(
@@ -239,8 +269,7 @@ def _tracks(path: Path, people: Annotations, entries: Sequence[Document]) -> NDA
     for place, number in zip(people.picture.tolist(), people.ids.tolist(), strict=True):
         track = running[place] if given[number] is None else given[number]
         running[place] += 1
-        if not isinstance(track, int):
-            raise ValueError(f"{path}: annotations[{number - 1}]: track_id {track!r} is no integer")
+        track = integer(f"{path}: annotations[{number - 1}]: track_id", track)
         if (place, track) in taken:
             raise ValueError(
                 f"{path}: {people.pictures[place].file}: annotations[{taken[place, track] - 1}] "
@@ -268,7 +297,8 @@ def _by_video(
         split[video_of[entry["image_id"]]]["annotations"].append(entry)
     homes = {video: Path(next(iter(x.values()))).parent.name for video, x in videos.items()}
     names = homes if len(set(homes.values())) == len(homes) else {video: video for video in homes}
-    return {f"{names[video]}.json": part for video, part in split.items()}
+    safe = safe_names(names.values())
+    return {f"{safe[names[video]]}.json": part for video, part in split.items()}
 
 
 def _joined(source: Path, parts: Sequence[Footage]) -> Footage:
