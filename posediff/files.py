@@ -50,6 +50,14 @@ def write_json(path: Path, content: Any, indent: int | None = None) -> Path:
     return path
 
 
+def read_text(path: Path) -> str:
+    """A text in UTF-8. Raises ValueError, with the path, for another encoding."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not in UTF-8 ({error}): write it again as UTF-8") from None
+
+
 def plain(content: Any) -> Any:
     """The same nest as JSON has it: scalars and arrays of NumPy and torch become Python's numbers
     and lists; a number that is not finite becomes None."""

@@ -79,7 +79,8 @@ def run(
     evidence: Path, out: Path, settings: Settings, residuals: Path | None, calibrate: Path | None
 ) -> None:
     layout, views = read(evidence)
-    joints = len(skeleton(layout).joints)
+    with reading(evidence, "its skeleton is unknown"):
+        joints = len(skeleton(layout).joints)
     factor = np.ones((joints, 2)) if calibrate is None else factors(calibrate, joints)
     errors: list[NDArray[np.float64]] = []
 
@@ -163,7 +164,8 @@ def read(path: Path) -> tuple[str, Iterator[tuple[str, View]]]:
         raise ValueError(f"{path}: its attribute skeleton is missing")
     file = h5py.File(path)
     names: list[str] = []
-    file.visititems(lambda name, node: names.append(name) if is_view(node) else None)
+    with reading(path, "its groups cannot be read"):
+        file.visititems(lambda name, node: names.append(name) if is_view(node) else None)
     if not names:
         raise ValueError(f"{path}: no group /subject/clip/camera with any of {', '.join(KINDS)}")
     views = ((name, {**file[name], "about": {**file.attrs, **file[name].attrs}}) for name in names)

@@ -17,12 +17,17 @@ INTEGER = 2**53  # up to which float64 has every integer
 
 @contextmanager
 def reading(where: object, form: str) -> Iterator[None]:
-    """Raise ValueError in place of what a reader of nested values meets in those of another form.
+    """Raise ValueError in place of what a reader of nested values meets in those of another form,
+    and name `where` in a ValueError that does not.
 
     form: what they should be, in the error.
     """
     try:
         yield
+    except ValueError as e:
+        if str(where).split(": ")[0] in str(e):
+            raise
+        raise ValueError(f"{where}: {' '.join(str(e).split())[:300]}") from e
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError, ArithmeticError) as e:
         raise ValueError(f"{where}: {form} ({type(e).__name__}: {str(e)[:100]})") from None
     except (RuntimeError, RecursionError, MemoryError, StopIteration) as e:
@@ -86,7 +91,7 @@ def identity(where: object, value: Any) -> int | str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{where} must be an integer or a text, not {shown(value)}")
+        raise ValueError(f"{where} must be an integer or a string, got {shown(value)}")
     return value
 
 
@@ -107,15 +112,16 @@ def array(where: object, value: Any, *shape: int, nan: bool = False) -> NDArray[
     found = as_array(value)
     fits = found is not None and len(found.shape) == len(shape)
     if found is None or not fits or any(n not in (-1, m) for n, m in zip(shape, found.shape)):  # noqa: B905
-        wanted = " x ".join("any" if n < 0 else str(n) for n in shape) or "one"
-        raise ValueError(f"{where} must be {wanted} numbers, not {shown(value)}")
+        wanted = ", ".join("any" if n < 0 else str(n) for n in shape)
+        raise ValueError(f"{where} must be finite numbers of shape ({wanted}), not {shown(value)}")
     good = np.abs(found) <= SINGLE
     if nan:
         good |= np.isnan(found)
     if not good.all():
         first = np.argwhere(~good)[0].tolist()
         raise ValueError(
-            f"{where}{first if shape else ''}: {found[tuple(first)]:g} is no usable number"
+            f"{where} must be finite, and {shown(first) if shape else 'it'} is "
+            f"{found[tuple(first)]:g}"
         )
     return found
 
@@ -130,7 +136,7 @@ def only(where: object, given: Iterable[str], known: Iterable[str]) -> None:
 
 def shown(value: Any, most: int = 60) -> str:
     """A value in short: its repr, or what it is."""
-    if isinstance(value, list | tuple | Mapping):
+    if isinstance(value, list | tuple | Mapping) and len(value) > 8:
         kind = "an object" if isinstance(value, Mapping) else "a list"
         return f"{kind} of {len(value)}"
     if isinstance(value, np.ndarray):

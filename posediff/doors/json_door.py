@@ -54,14 +54,18 @@ def _thorough(data: bytes, where: object, remedy: str) -> Any:
     except _Twice as error:
         raise ValueError(f"{where}: {error}: {remedy}") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: not in UTF-8 ({error.reason}): {remedy}") from None
+        raise ValueError(
+            f"{where}: cut short or no JSON (not in UTF-8: {error.reason}): {remedy}"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: cut short or no JSON ({error}): {remedy}") from None
     if SURROGATE.search(data):
         try:
             json.dumps(content, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
-            raise ValueError(f"{where}: half of a character in a text: {remedy}") from None
+            raise ValueError(
+                f"{where}: cut short or no JSON (half of a character in a text): {remedy}"
+            ) from None
     return content
 
 

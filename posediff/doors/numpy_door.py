@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 
 from posediff.doors.limits import refuse_array
 
+MAGIC = b"\x93NUMPY"
 PICKLED = (
     "no plain array (pickled Python objects are not read); save numbers: "
-    "np.save(path, np.asarray(keypoints, dtype=np.float32))"
+    "np.save(path, np.asarray(values, dtype=np.float32))"
 )
 
 
 def read_npy(path: Path, remedy: str = "save it again") -> NDArray[Any]:
     """The array of a file. Raises FileNotFoundError or ValueError."""
     with _open(path) as file:
+        if file.read(6) != MAGIC:
+            raise ValueError(f"{path}: {PICKLED}")
+        file.seek(0)
         return array_of(file, path, path.stat().st_size, remedy)
 
 
@@ -71,7 +75,9 @@ def members(
     ) as error:
         if str(error).startswith(str(path)):
             raise
-        raise ValueError(f"{path}: cut short or no npz file ({reason(error)}): {remedy}") from None
+        raise ValueError(
+            f"{path}: cut short or no NumPy file ({reason(error)}): {remedy}"
+        ) from None
     return found
 
 
@@ -88,14 +94,16 @@ def header(stream: IO[bytes], where: object, remedy: str) -> np.dtype[Any]:
         if any(not isinstance(n, int) or n < 0 for n in shape):
             raise ValueError(f"its shape is {shape}")
     except Exception as error:  # numpy evaluates the header's words, which fails in many ways
-        raise ValueError(f"{where}: no NumPy array ({reason(error)}): {remedy}") from None
+        raise ValueError(
+            f"{where}: cut short or no NumPy file ({reason(error)}): {remedy}"
+        ) from None
     at = stream.tell()
     size, there = math.prod(shape) * dtype.itemsize, stream.seek(0, io.SEEK_END) - at
     stream.seek(0)
     if not dtype.hasobject and size > there:
         raise ValueError(
-            f"{where}: cut short: an array of shape {shape} has {size} bytes, {there} are there: "
-            f"{remedy}"
+            f"{where}: cut short or no NumPy file (an array of shape {shape} has {size} bytes, "
+            f"{there} are there): {remedy}"
         )
     return dtype
 

@@ -159,7 +159,9 @@ def _numpy(path: Path, joints: int) -> Detections:
 
 def _arrays(path: Path) -> dict[str, Any]:
     """The arrays of a file; beside `keypoints` only `scores` is read."""
-    if path.suffix.lower() == ".npy":
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
+    if not zipped:
         return {"keypoints": numpy_door.read_npy(path)}
     return numpy_door.read_npz(path, only=("keypoints", "scores"))
 

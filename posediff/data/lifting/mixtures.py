@@ -29,7 +29,12 @@ from posediff.pose.mixture import COMPONENTS
 
 Array = NDArray[np.float32]
 
-FORMAT = {"format": "posediff-mixture", "version": 1, "unit": "pixel", "scale": "std"}
+FORMAT: dict[str, str | int] = {
+    "format": "posediff-mixture",
+    "version": 1,
+    "unit": "pixel",
+    "scale": "std",
+}
 SUFFIXES = (".h5", ".hdf5", ".npz")
 WIDE = 0.5  # screen units: a quarter of the image
 ROUNDING = 1e-3  # largest error of a sum of weights in a file

@@ -308,6 +308,7 @@ def numbers(people: Sequence[Named], key: str, *shape: int) -> Array:
         row = finite([found])
         if row is None:
             what = f"{shape[0]} finite numbers" if shape else "a finite number"
-            raise ValueError(f"{where}: {key} must be {what}, not {shown(found)}")
+            given = f"a list of {len(found)}" if isinstance(found, list) else shown(found)
+            raise ValueError(f"{where}: {key} must be {what}, not {given}")
         rows.append(row)
     return np.concatenate(rows)
