@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from posediff import usage
+from posediff.doors import limits
 from posediff.verbatim import quoted
 
 _here = Path(__file__).parent.resolve()
@@ -33,7 +34,11 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
         def guarded(cfg: Any) -> None:  # inside, so that Hydra does not announce the error first
             with one_line_errors():
                 check(cfg, primary)
-                task(cfg)
+                try:
+                    task(cfg)
+                except (TypeError, KeyError, AttributeError, IndexError, ArithmeticError) as error:
+                    corrections.refuse_other_types(primary)  # perhaps one is the cause
+                    raise error
 
         composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
 
@@ -60,8 +65,10 @@ def check(cfg: Any, primary: str) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from posediff.corrections import refuse_misfit
+    from posediff.corrections import TYPES, refuse_misfit, refuse_mistyped
 
+    limits.use(OmegaConf.to_container(cfg.limits, resolve=True))  # type: ignore[arg-type]
+    refuse_mistyped({key: OmegaConf.select(cfg, key) for key in TYPES})
     choices, head = HydraConfig.get().runtime.choices, cfg.model.get("head") or {}
     refuse_misfit(cfg.task.name, cfg.task.get("reads"), head.get("_target_", ""), choices)
     for key in cfg:

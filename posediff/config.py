@@ -216,13 +216,26 @@ def classes(cfg: Any) -> dict[str, Any]:
 
 
 def dataset(cfg: Any, split: str) -> Any:
-    """One part (train, validation, test) of the configured data set."""
-    return tree.build(dataset_tree(cfg), split=split)
+    """One part (train, validation, test) of the configured data set.
+
+    Raises FileNotFoundError, with what the data set consists of, if a file is missing.
+    """
+    try:
+        return tree.build(dataset_tree(cfg), split=split)
+    except FileNotFoundError as error:
+        needs, root = cfg.dataset.get("needs"), cfg.dataset.get("root")
+        if not needs or "POSEDIFF_DATA" in str(error):
+            raise
+        raise FileNotFoundError(
+            f"{error}. dataset={cfg.dataset.name} reads {root}/ (dataset.root, or "
+            f"POSEDIFF_DATA={cfg.paths.data_dir} for all data sets), which must contain {needs}"
+        ) from error
 
 
 def dataset_tree(cfg: Any) -> dict[str, Any]:
     """cfg.dataset as plain data, with the trees of the data sets that it joins."""
     found: dict[str, Any] = plain(cfg.dataset)
+    found.pop("needs", None)
     if "parts" in found:
         found["parts"] = {name: joined_part(cfg, name) for name in found["parts"]}
     return found
@@ -245,7 +258,7 @@ def joined_part(cfg: Any, name: str) -> dict[str, Any]:
     shared = {k: x for k, x in joined.items() if k in own and k not in OWN_KEYS}
     OmegaConf.set_struct(whole, False)
     whole.dataset = OmegaConf.merge(own, shared, (joined["options"] or {}).get(name, {}))
-    return {**plain(whole.dataset), "_partial_": True}
+    return {**dataset_tree(whole), "_partial_": True}
 
 
 def rules(cfg: Any, model: Model) -> dict[str, Rule]:

@@ -4,7 +4,7 @@ booleans that are booleans.
 `where` names the file and the entry in the error, a ValueError.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -126,12 +126,11 @@ def array(where: object, value: Any, *shape: int, nan: bool = False) -> NDArray[
     return found
 
 
-def only(where: object, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise ValueError for a key that is not known."""
-    known = list(known)
-    for key in given:
-        if key not in known:
-            raise ValueError(f"{where}: unknown key {shown(key)}; known are {', '.join(known)}")
+def representable(where: object, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers unchanged. Raises ValueError for one that is finite, but too large for float32."""
+    for place in np.argwhere(np.isfinite(values) & (np.abs(values) > SINGLE))[:1]:
+        raise ValueError(f"{where}: {values[tuple(place)]:g} at {place.tolist()} is too large")
+    return values
 
 
 def shown(value: Any, most: int = 60) -> str:

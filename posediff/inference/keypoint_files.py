@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from posediff.doors import numpy_door
+from posediff.doors.checks import reading, representable
 from posediff.doors.json_door import read_json
 from posediff.inference.keypoint_json import (
     Detections,
@@ -67,13 +68,14 @@ def read_keypoints(path: str | Path, joints: int) -> Tracks:
     people = readers[kind](path, joints)
     if not people.values:
         raise ValueError(f"{path}: has no keypoints; write at least one frame")
-    return _rows(path, people)
+    with reading(path, "a frame or track is of another form"):
+        return _rows(path, people)
 
 
 def _rows(path: Path, people: Detections) -> Tracks:
     """Detections as rows, sorted by track and time, without those that have no joint."""
     names, numbers = names_of(people.frames, people.tracks), numbers_of(people)
-    points, scores = _checked(path, np.array(people.values), names)
+    points, scores = _checked(path, representable(path, np.array(people.values)), names)
     single = len(set(people.frames)) == len(people.frames)
     labels = [
         "" if track is None and single else name if track is None else f"#{track}"
@@ -168,7 +170,8 @@ def _arrays(path: Path) -> dict[str, Any]:
 
 def _json(path: Path, joints: int) -> Detections:
     data = read_json(path)
-    people = read_people(path, data, joints)
+    with reading(path, "an entry is of another form than its tool writes"):
+        people = read_people(path, data, joints)
     if people is not None:
         return people
     content = {"keypoints": data} if isinstance(data, list) else data

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posediff.data.pictures.annotations import Annotations, checked, listed, load
+from posediff.data.pictures.annotations import Annotations, Entry, checked, listed, load
 from posediff.data.video import frames as frame_files
 from posediff.data.video.annolist import from_annolist
 from posediff.data.video.frames import Frames
@@ -121,7 +121,7 @@ def _part(
     labelled = np.array([image["is_labeled"] for image in images], np.bool_)
     unlabelled = {str(image["id"]) for image in images if not image["is_labeled"]}
     category = categories[0].get("id", 1) if categories else 1
-    _check_people(path, noted)
+    noted = _checked_people(path, noted)
     people = [
         {"category_id": category, **entry, "id": n}
         for n, entry in enumerate(noted, 1)
@@ -175,19 +175,33 @@ def _image(
     return entry
 
 
-def _check_people(path: Path, people: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ValueError for boxes that are not four numbers, and joints that are no numbers."""
+def _checked_people(path: Path, people: Sequence[Entry]) -> list[Entry]:
+    """People with x = y = 0 where v = 0, for which files have NaN and null, too.
+
+    Raises ValueError for boxes that are not four numbers, and joints that are no numbers.
+    """
     for n, entry in enumerate(people):
         identity(f"{path}: annotations[{n}]: image_id", entry.get("image_id"))
+    cleaned = list(people)
     for key, width in (("keypoints", -1), ("bbox", 4), ("bbox_head", 4)):
         # absent, null and empty mean that there is none
         given = {n: entry[key] for n, entry in enumerate(people) if entry.get(key)}
         every = as_array([*given.values()])
-        if every is None or every.ndim != 2 or not (np.abs(every) <= SINGLE).all():
-            for n, values in given.items():  # one by one, to name a bad one
-                array(f"{path}: annotations[{n}]: {key}", values, width)
-        elif width not in (-1, every.shape[1]):
-            raise ValueError(f"{path}: annotations[{min(given)}]: {key} must be {width} numbers")
+        good = every is not None and every.ndim == 2 and bool((np.abs(every) <= SINGLE).all())
+        if good and every is not None and width in (-1, every.shape[1]):
+            continue
+        for n, values in given.items():  # one by one, to name a bad one
+            if key == "keypoints" and isinstance(values, list):
+                values = _absent_at_zero(values)
+                cleaned[n] = {**cleaned[n], key: values}
+            array(f"{path}: annotations[{n}]: {key}", values, width)
+    return cleaned
+
+
+def _absent_at_zero(values: list[Any]) -> list[Any]:
+    triples = zip(values[::3], values[1::3], values[2::3], strict=False)
+    found = [x for x, y, v in triples for x in ((x, y, v) if v else (0, 0, 0))]
+    return found if len(found) == len(values) else values
 
 
 def _videos(
