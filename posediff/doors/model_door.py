@@ -7,7 +7,7 @@ there while it is built.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +49,22 @@ def check(config: Mapping[str, Any], where: str, *needed: str) -> None:
     check_found(config, where)
 
 
-def check_tree(node: Any, where: str) -> None:
-    """Raise ValueError for a node that is no plain value, or a number that is none of a model."""
+def check_tree(node: Any, where: str, allowed: Collection[str] = NODE) -> None:
+    """Raise ValueError for a node that is no plain value, or a number that is none of a model.
+
+    allowed: the keys that may begin with _."""
     if isinstance(node, Mapping):
         for key, value in node.items():
-            if key.startswith("_") and key not in NODE:
+            if key.startswith("_") and key not in allowed:
                 raise ValueError(f"{where}: unknown key {shown(key)}")
-            check_tree(value, f"{where}.{key}")
+            check_tree(value, f"{where}.{key}", allowed)
         if "_target_" in node and not NAME.fullmatch(text(f"{where}._target_", node["_target_"])):
             raise ValueError(f"{where}._target_: {shown(node['_target_'])} is no name of a class")
         if not isinstance(node.get("_partial_", False), bool):
             raise ValueError(f"{where}._partial_ must be true or false")
     elif isinstance(node, list):
         for n, value in enumerate(node):
-            check_tree(value, f"{where}[{n}]")
+            check_tree(value, f"{where}[{n}]", allowed)
     elif isinstance(node, int) and not isinstance(node, bool):
         refuse_above("setting", where, abs(node), "its value")
     elif isinstance(node, float):
@@ -84,12 +86,10 @@ def check_data(data: Mapping[str, Any], where: str) -> None:
             one = integer if key in ("size", "offsets") else number
             one(f"{where}.{key}[{n}]", value)
             refuse_above("setting", f"{where}.{key}[{n}]", abs(value), "its value")
-    check_tree({k: x for k, x in data.items() if k != "noise"}, where)
+    check_tree({k: x for k, x in data.items() if k != "noise"}, where, allowed=())
     noise = mapping(f"{where}.noise", data.get("noise") or {})
     noise.pop("_target_", None)  # it is not used
-    if any(key.startswith("_") for key in noise):
-        raise ValueError(f"{where}.noise: unknown key among {', '.join(noise)[:200]}")
-    check_tree(noise, f"{where}.noise")
+    check_tree(noise, f"{where}.noise", allowed=())
 
 
 def check_found(config: Mapping[str, Any], where: str) -> None:

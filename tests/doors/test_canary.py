@@ -184,7 +184,11 @@ def document(**image):
     person = {"image_id": 1, "track_id": 0, "keypoints": keypoints, "bbox_head": [0, 0, 9, 9]}
     about = {"id": 1, "file_name": "v/000001.jpg", "is_labeled": True} | image
     names = list(skeleton("posetrack15").joints)
-    return {"images": [about], "categories": [{"keypoints": names}], "annotations": [person]}
+    return {
+        "images": [about],
+        "categories": [{"id": 1, "keypoints": names}],
+        "annotations": [person],
+    }
 
 
 @pytest.mark.parametrize("name", ["../../canary", "/tmp/canary", "a/../../../canary", "..", "\0x"])
