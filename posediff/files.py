@@ -20,7 +20,14 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.stem}.part{path.suffix}")
-    yield part
+    if part.is_symlink():  # of somebody else, in a folder that is shared
+        part.unlink()
+    try:
+        yield part
+    except OSError as error:
+        if error.filename is None and error.strerror:  # a full disk
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     part.replace(path)
 
 

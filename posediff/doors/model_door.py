@@ -68,7 +68,7 @@ def check_tree(node: Any, where: str, allowed: Collection[str] = NODE) -> None:
     elif isinstance(node, int) and not isinstance(node, bool):
         refuse_above("setting", where, abs(node), "its value")
     elif isinstance(node, float):
-        number(where, node)
+        refuse_above("setting", where, abs(number(where, node)), "its value")
 
 
 def check_data(data: Mapping[str, Any], where: str) -> None:

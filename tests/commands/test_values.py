@@ -43,9 +43,11 @@ def test_an_input_of_any_name_is_looked_for_as_it_is(capsys, tmp_path, name):
 
 @pytest.mark.parametrize(
     "data",
-    ["coco", "crowdpose", "aic", "lsp", "lspet", "lspet_crops", "jhmdb", "jhmdb_video"]
-    + ["posetrack17", "posetrack18", "posetrack21", "bonn_posetrack"]
-    + ["h36m", "mpi_inf_3dhp", "mocap"],
+    [
+        *("coco", "crowdpose", "aic", "lsp", "lspet", "lspet_crops", "jhmdb", "jhmdb_video"),
+        *("posetrack17", "posetrack18", "posetrack21", "bonn_posetrack"),
+        *("h36m", "mpi_inf_3dhp", "mocap"),
+    ],
 )
 def test_a_data_set_that_is_not_there_says_what_it_is_made_of(capsys, tmp_path, monkeypatch, data):
     from posediff import config

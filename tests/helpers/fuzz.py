@@ -189,10 +189,15 @@ def status(key):
     return 0
 
 
+def reset_peak():
+    """Let the peak of memory, VmHWM, count from here."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def attempt(read, path, tally, note=""):
     """Read a file and count how that ends."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak of memory counts from here
+    reset_peak()
     memory, clock = status("VmRSS"), time.process_time()
     fault = None
     try:

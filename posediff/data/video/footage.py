@@ -217,7 +217,8 @@ def _videos(
     homes, numbers = [], []
     for i, image in enumerate(images):
         file = Path(image["file_name"])
-        prefix, number = frame_files.split(file)
+        with reading(f"{path}: images[{i}]", "its file_name is of another form"):
+            prefix, number = frame_files.split(file)
         home = (file.parent, prefix)
         names.setdefault(home, str(image.get("vid_id", file.parent.name)))
         if number in files.setdefault(home, {}):
