@@ -25,7 +25,16 @@ from posediff.data.pictures.annotations import Annotations, Entry, checked, list
 from posediff.data.video import frames as frame_files
 from posediff.data.video.annolist import from_annolist
 from posediff.data.video.frames import Frames
-from posediff.doors.checks import SINGLE, array, as_array, flag, identity, integer, listing
+from posediff.doors.checks import (
+    SINGLE,
+    array,
+    as_array,
+    flag,
+    identity,
+    integer,
+    listing,
+    reading,
+)
 from posediff.files import inside, safe_names
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
