@@ -142,6 +142,8 @@ def require_plain(override: str, groups: Collection[str], where: str) -> None:
     )
     if "." not in key and value is not None:  # the choice of a group
         right &= isinstance(value, str) and bool(re.fullmatch(r"[\w-]+(/[\w-]+)*", value))
+    if isinstance(value, int | float):
+        limits.refuse_above("setting", where, abs(value), f"the value of {key}")
     if not right or not _is_plain(value):
         raise ValueError(
             f"{where}: {override[:200]!r} is no option of a method with a plain value: it is not "

@@ -131,7 +131,9 @@ class Group:
 
     def numbers(self, attribute: str, count: int) -> NDArray[np.float64]:
         """An attribute of `count` finite numbers."""
-        given = np.asarray(self._attribute(attribute) if attribute in self.node.attrs else ())
+        with self._guarded(f"its attribute {attribute}"):
+            there = attribute in self.node.attrs
+        given = np.asarray(self._attribute(attribute) if there else ())
         if (
             given.shape != (count,)
             or given.dtype.kind not in "iuf"
