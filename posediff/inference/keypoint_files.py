@@ -22,9 +22,6 @@ listed as empty.
 """
 
 import csv
-import json
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +31,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from posediff.doors import numpy_door
+from posediff.doors.checks import reading, representable
+from posediff.doors.json_door import read_json
 from posediff.inference.keypoint_json import (
     Detections,
     Values,
@@ -68,13 +68,14 @@ def read_keypoints(path: str | Path, joints: int) -> Tracks:
     people = readers[kind](path, joints)
     if not people.values:
         raise ValueError(f"{path}: has no keypoints; write at least one frame")
-    return _rows(path, people)
+    with reading(path, "a frame or track is of another form"):
+        return _rows(path, people)
 
 
 def _rows(path: Path, people: Detections) -> Tracks:
     """Detections as rows, sorted by track and time, without those that have no joint."""
     names, numbers = names_of(people.frames, people.tracks), numbers_of(people)
-    points, scores = _checked(path, np.array(people.values), names)
+    points, scores = _checked(path, representable(path, np.array(people.values)), names)
     single = len(set(people.frames)) == len(people.frames)
     labels = [
         "" if track is None and single else name if track is None else f"#{track}"
@@ -149,17 +150,7 @@ def _one_person(
 
 
 def _numpy(path: Path, joints: int) -> Detections:
-    try:
-        with path.open("rb") as file:
-            arrays = _arrays(np.load(file, allow_pickle=False))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "pickle" in str(error):
-            raise ValueError(
-                f"{path}: no plain array (pickled Python objects are not read); save numbers: "
-                "np.save(path, np.asarray(keypoints, dtype=np.float32))"
-            ) from error
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: cut short or no NumPy file ({reason}); save it again") from error
+    arrays = _arrays(path)
     key = next(iter(arrays)) if len(arrays) == 1 else "keypoints"
     if key not in arrays:
         found = ", ".join(arrays) or "no array"
@@ -168,23 +159,19 @@ def _numpy(path: Path, joints: int) -> Detections:
     return _one_person(path, values, joints, arrays.get("scores"))
 
 
-def _arrays(loaded: Any) -> dict[str, Any]:
+def _arrays(path: Path) -> dict[str, Any]:
     """The arrays of a file; beside `keypoints` only `scores` is read."""
-    if isinstance(loaded, np.ndarray):
-        return {"keypoints": loaded}
-    with loaded:
-        names = loaded.files
-        if "keypoints" in names:
-            names = [name for name in names if name in ("keypoints", "scores")]
-        return {name: loaded[name] for name in names}
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
+    if not zipped:
+        return {"keypoints": numpy_door.read_npy(path)}
+    return numpy_door.read_npz(path, only=("keypoints", "scores"))
 
 
 def _json(path: Path, joints: int) -> Detections:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{path}: cut short or no JSON ({error}); write it again") from error
-    people = read_people(path, data, joints)
+    data = read_json(path)
+    with reading(path, "an entry is of another form than its tool writes"):
+        people = read_people(path, data, joints)
     if people is not None:
         return people
     content = {"keypoints": data} if isinstance(data, list) else data

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posediff.doors.checks import flag, integer
+
 Values = NDArray[np.float64]
 
 
@@ -120,8 +122,13 @@ def _results(path: Path, entries: Sequence[Any], joints: int) -> Detections:
         if isinstance(track, list):  # AlphaPose
             track = track[0] if track else None
         image, values = _person(path, i, person, joints)
-        people.add(str(image), values, int(track) if isinstance(track, float) else track)
+        people.add(str(image), values, whole(f"{path}: entry {i}", track))
     return people
+
+
+def whole(where: str, track: Any) -> Any:
+    """A track, which may have any name, but no fraction."""
+    return integer(f"{where}: track_id", track) if isinstance(track, float) else track
 
 
 def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections:
@@ -131,12 +138,13 @@ def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections
     for image in data.get("images", []):
         name = files[image["id"]] = str(image.get("file_name", image["id"]))
         people.listed.append(name)
-        if not image.get("is_labeled", True):
+        if not flag(f"{path}: is_labeled of {name}", image.get("is_labeled", True)):
             people.unlabelled.add(name)
     for i, person in enumerate(data["annotations"]):
         if any(person.get("keypoints", [])[2::3]):
             image, values = _person(path, i, person, joints)
-            people.add(files.get(image, str(image)), values, person.get("track_id"))
+            track = whole(f"{path}: annotations[{i}]", person.get("track_id"))
+            people.add(files.get(image, str(image)), values, track)
     return people
 
 

@@ -4,7 +4,6 @@ A file of boxes is JSON: {"photo.jpg": [[x, y, w, h], ...], ...}, pixels of the 
 person. A photo without an entry has no people.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from torch import Tensor
 from posediff.data.pictures import picture_files
 from posediff.data.pictures.crops import boxed, cut, normalised
 from posediff.data.pictures.picture_files import RGB
+from posediff.doors.checks import shown
+from posediff.doors.json_door import read_json
 from posediff.pose.affine import clean_box
 
 KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -39,12 +40,7 @@ def read_boxes(path: str | Path) -> dict[str, list[list[float]]]:
     Raises FileNotFoundError if there is no such file, ValueError if it has another form.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of boxes")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e:
-        raise ValueError(f"{path}: not valid JSON ({e})") from None
+    found = read_json(path, "file of boxes")
     if not isinstance(found, dict) or not all(isinstance(x, list) for x in found.values()):
         raise ValueError(f'{path}: must be {{"photo.jpg": [[x, y, w, h], ...], ...}}')
     return found
@@ -108,7 +104,7 @@ def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tenso
     except (TypeError, ValueError):
         box = torch.empty(0)
     if box.shape != (4,) or not bool(box.isfinite().all()):
-        raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {values}")
+        raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {shown(values)}")
     inside, _ = clean_box(box, torch.tensor([width, height]), "mmpose")
     if not (torch.cat([box[2:], inside[2:]]) > 0).all():
         raise ValueError(
