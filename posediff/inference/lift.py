@@ -95,7 +95,7 @@ def lifted(
 ) -> Lifted:
     """`lift`, with the sample that the model read."""
     bones = skeleton(model.head.skeleton)
-    points, scores, names, tracks, frames, _ = rows
+    points, scores, names, tracks, frames = rows[:5]
     scores = torch.where(points.isfinite().all(-1), scores, 0.0)
     found = enough(points, scores, layout, bones)
     if not found.any():
