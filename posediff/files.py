@@ -41,8 +41,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 def visible(folder: Path, suffixes: Sequence[str] = ()) -> list[Path]:
     """The files of a folder with one of these suffixes, whatever their case, in the natural order
-    of their names (2 before 10). Hidden files are skipped: those of operating systems (._000012.jpg,
-    .DS_Store) begin with a dot."""
+    of their names (2 before 10). Hidden files are skipped, as those of operating systems
+    (._000012.jpg, .DS_Store)."""
     found = (path for path in folder.iterdir() if not path.name.startswith("."))
     some = (path for path in found if not suffixes or path.suffix.lower() in suffixes)
     return sorted(some, key=lambda path: natural(path.name))

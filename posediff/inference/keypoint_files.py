@@ -73,10 +73,7 @@ def read_keypoints(path: str | Path, joints: int, layout: Skeleton | None = None
     message names the entry.
     """
     path = Path(path)
-    if path.is_dir():
-        people = _folder(path, joints, layout)
-    else:
-        people = _file(path, joints, layout)
+    people = _folder(path, joints, layout) if path.is_dir() else _file(path, joints, layout)
     if not people.values:
         raise ValueError(f"{path}: has no keypoints; write at least one frame")
     return _rows(path, without_repeats(people))

@@ -13,6 +13,7 @@ from posediff.inference.lift import FEWEST, lifted
 from posediff.inference.lifting_input import intrinsics
 from posediff.inference.pose_files import write_poses
 from posediff.inference.request import Request, output_folder
+from posediff.inference.units import in_pixels
 from posediff.pose.skeleton import skeleton
 from posediff.sample import take
 from posediff.visual.pose3d import draw_pose3d, write_picture
@@ -30,7 +31,11 @@ class KeypointFile:
         self.size = None if request.image_size is None else image_size(request.image_size)
         camera = request.camera
         self.camera = None if camera is None else intrinsics(camera).tolist()
-        self.rows = read_keypoints(request.input, len(self.layout.joints))
+        rows = read_keypoints(request.input, len(self.layout.joints), self.layout)
+        points = in_pixels(rows.points, rows.scores, request.units, self.size, request.input)
+        self.rows = rows._replace(points=points)
+        if request.units not in (None, "pixels"):
+            self.size = None  # it was that of the unit: each person is in an image of their own
 
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
         request, rows = self.request, self.rows
@@ -51,6 +56,7 @@ class KeypointFile:
             "seed": request.seed,
             "empty_frames": rows.empty,
             "too_few_joints": few,
+            "notes": [*rows.notes, *rows.left_out],
         }
         tracks, frames = rows.tracks[found].numpy(), rows.frames[found].numpy()
         written = write_poses(folder, poses, names, bones, meta, tracks, frames)
@@ -64,6 +70,9 @@ class KeypointFile:
             yield f"{len(few)} left out with fewer than {FEWEST} joints: {listed(few)}"
         if rows.empty:
             yield f"no person in {len(rows.empty)} frames: {listed(rows.empty)}"
+        yield from rows.notes
+        if rows.left_out:
+            raise ValueError(f"{len(rows.left_out)} files left out: {'; '.join(rows.left_out)}")
 
 
 def _drawings(

@@ -66,7 +66,7 @@ def estimate(
     one_of("carry", carry, get_args(Carry))
     draws, film = Draws(hypotheses, steps, seed, carry), is_film(source)
     given = open_video(str(source)) if film else pictures_of(source)
-    find = finder(boxes, detect, device)
+    find = finder(boxes, detect, device, film)
     used = models_of(models, to == "3d", film, device)
     if isinstance(given, Video):
         return video_people(given, find, used, draws)

@@ -1,8 +1,8 @@
-"""Images as they are stored in their files: RGB, 8 bits, not rotated.
+"""Images of files: RGB, 8 bits, as they are stored or upright.
 
-The orientation that a camera notes (EXIF) is ignored, because the coordinates of the benchmarks
-refer to the stored pixels. Grey becomes three equal channels, CMYK becomes RGB, 16 bits become 8,
-transparency is dropped.
+Coordinates of benchmarks refer to the stored pixels, those of a user's own photos and labels to the
+picture as programs show it: turned by the orientation that the camera noted (EXIF). Grey becomes
+three equal channels, CMYK becomes RGB, 16 bits become 8, transparency is dropped.
 """
 
 from pathlib import Path
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 RGB = NDArray[np.uint8]  # (h, w, 3)
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG"
+EXIF, NOTES = (b"Exif\0\0", b"eXIf"), 1 << 16  # marks of notes of the camera; bytes that have them
 # every segment is 0xFF, a kind, two bytes of length; these kinds contain height and width
 FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 
 
-def read(path: Path) -> RGB:
-    """Image (h, w, 3) of a file of any usual format.
+def read(path: Path, upright: bool = False) -> RGB:
+    """Image (h, w, 3) of a file of any usual format. upright: turned as its EXIF says.
 
     Raises FileNotFoundError if there is no such file, ValueError if it is cut short or no image.
     """
@@ -27,7 +28,7 @@ def read(path: Path) -> RGB:
     _require_file(path)
     data = path.read_bytes()
     problem = "empty" if not data else "" if _is_complete(data) else "cut short"
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     image = None if problem else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise ValueError(f"{path}: the image is {problem or 'damaged'}: copy it again")
@@ -37,14 +38,19 @@ def read(path: Path) -> RGB:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def size(path: Path) -> tuple[int, int]:
-    """Width and height, from the header of a JPEG or PNG file; other formats are decoded.
+def size(path: Path, upright: bool = False) -> tuple[int, int]:
+    """Width and height, from the header of a JPEG or PNG file; other formats, and those that may be
+    turned, are decoded.
 
     Raises as `read`.
     """
     _require_file(path)
     with path.open("rb") as file:
-        head = file.read(24)
+        head = file.read(NOTES)
+        if upright and any(mark in head for mark in EXIF):
+            height, width, _ = read(path, upright).shape
+            return width, height
+        head = head[:24]
         if head.startswith(PNG) and len(head) == 24:
             return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
         at = 2
@@ -52,7 +58,7 @@ def size(path: Path) -> tuple[int, int]:
             if part[1] in FRAMES:
                 return int.from_bytes(part[7:9]), int.from_bytes(part[5:7])
             at += 2 + int.from_bytes(part[2:4])
-    height, width, _ = read(path).shape
+    height, width, _ = read(path, upright).shape
     return width, height
 
 

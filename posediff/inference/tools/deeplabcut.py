@@ -35,7 +35,7 @@ def is_deeplabcut(first: Sequence[str]) -> bool:
 
 def read_lines(path: Path, lines: Sequence[Sequence[str]], layout: Skeleton) -> Detections:
     """The people of the lines of a CSV. Raises ValueError if they cannot be used."""
-    head = [line for line in takewhile(lambda line: line[0] in HEAD, lines)]
+    head = list(takewhile(lambda line: line[0] in HEAD, lines))
     axes = next((line for line in head if line[0] == "coords"), [])
     start = next((k for k, word in enumerate(axes) if word in AXES), None)
     if start is None:
@@ -118,12 +118,12 @@ def _people(
     for who in dict.fromkeys(column.individual for column in columns):
         person = np.zeros((len(values), len(layout.joints), 3))
         for part, j in joints.items():
-            if j is not None and (who, part, "x") in place:
-                at = [place.get(Column(who, part, axis)) for axis in AXES]
-                x, y, s = (None if k is None else values[:, k] for k in at)
-                sure = np.ones(len(values)) if s is None else np.nan_to_num(s)
+            if j is not None and {(who, part, "x"), (who, part, "y")} <= place.keys():
+                x, y = (values[:, place[Column(who, part, axis)]] for axis in "xy")
+                sure = place.get(Column(who, part, "likelihood"))
+                scores = np.ones(len(values)) if sure is None else np.nan_to_num(values[:, sure])
                 known = np.isfinite(x) & np.isfinite(y)
-                person[:, j] = np.stack([x, y, np.where(known, sure, 0)], 1)
+                person[:, j] = np.stack([x, y, np.where(known, scores, 0)], 1)
         for frame, row in zip(frames, person, strict=True):
             if (row[:, 2] > 0).any():
                 found.add(frame, row, who)

@@ -1,7 +1,7 @@
 """People in frames, as detectors and trackers write them, before they are rows of keypoints.
 
-A frame has the number that the file states, else the number in its name, and its place among the
-frames only if names have no numbers, or the same one twice. A track is a number or a word that is
+A frame has the number in its name, else the one that the file states, and its place among the
+frames only if there are none, or the same one twice. A track is a number or a word that is
 at most once in a frame; -1 and other numbers below 0 are no track.
 """
 
@@ -19,6 +19,7 @@ from posediff.pose.skeleton import SKELETONS
 
 Values = NDArray[np.float64]
 LARGEST = 1 << 53  # of the numbers in names that are numbers of frames
+MOST = 1 << 20  # frames between the first and the last; more are no numbers of frames
 SHOWN = 5  # names in a note, at most
 
 
@@ -109,7 +110,7 @@ def numbers_of(people: Detections) -> dict[str, int]:
     """Frame name -> number of the frame in time."""
     named = list(dict.fromkeys([*people.listed, *people.frames]))
     stated = [people.numbers.get(name) for name in named]
-    for numbers in (stated, *_in_names(named)):
+    for numbers in (*_in_names(named), stated):
         places = {(Path(name).parent, n) for name, n in zip(named, numbers, strict=True)}
         if len(places) == len(named) and None not in numbers:
             return {name: n for name, n in zip(named, numbers, strict=True) if n is not None}
@@ -125,16 +126,23 @@ def _in_names(named: Sequence[str]) -> list[list[int | None]]:
     return [[n if 0 <= n < LARGEST else None for n in column] for column in columns]
 
 
+def last_number(stem: str) -> int | None:
+    """The last number in a name, None if it has none."""
+    digits = re.findall(r"\d+", stem)
+    return int(digits[-1]) if digits and len(digits[-1]) < 16 else None
+
+
 def empty_frames(people: Detections) -> list[str]:
     """The frames without people, in order. A file that lists no frames, but has tracks, has those
     between its frames that its step leaves room for."""
     numbers, occupied = numbers_of(people), set(people.frames)
     if people.listed or not any(people.tracks):
         return [name for name in people.listed if name not in occupied | people.unlabelled]
-    taken = sorted(set(numbers.values()))
-    step = int(np.gcd.reduce(np.diff(taken))) if len(taken) > 1 else 1
-    between = range(taken[0], taken[-1] + 1, step)
-    return [str(n) for n in between if n not in set(taken)] if len(between) < LARGEST >> 30 else []
+    taken = set(numbers.values())
+    ordered = sorted(taken)
+    step = int(np.gcd.reduce(np.diff(ordered))) if len(ordered) > 1 else 1
+    between = range(ordered[0], ordered[-1] + 1, step)
+    return [str(n) for n in between if n not in taken] if len(between) < MOST else []
 
 
 def numeric(where: str, data: object) -> Values:

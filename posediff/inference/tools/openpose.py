@@ -1,6 +1,9 @@
-"""OpenPose's JSON, a file per frame: {"people": [{"person_id", "pose_keypoints_2d": [x, y, score] *
-J}]}, BODY_25 or COCO-18. AlphaPose writes it with --format open, and with --format cmu as {"bodies":
-[{"joints": ...}]}."""
+"""OpenPose's JSON, a file per frame, with joints of BODY_25 or COCO-18.
+
+    {"people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, score] * J}, ...]}
+
+AlphaPose writes it with --format open, and with --format cmu as {"bodies": [{"joints": ...}]}.
+"""
 
 from pathlib import Path
 from typing import Any
