@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -10,8 +11,11 @@ from typing import NoReturn
 from posediff import announce, config, shipped, usage
 from posediff.command import one_line_errors
 from posediff.data.video.frames import FILMS
-from posediff.inference.keypoint_files import KINDS
+from posediff.files import visible
+from posediff.inference.keypoint_files import KINDS, keypoint_files
+from posediff.inference.photo_input import KINDS as PHOTOS
 from posediff.outputs.frame_json import read
+from posediff.people.frame import Frame
 
 MODELS = ("image2d", "lift3d")  # the names of those that ship
 
@@ -34,16 +38,51 @@ def main(words: Sequence[str], commands: Sequence[str]) -> None:
 
 def answer(asked: argparse.Namespace) -> None:
     """Keypoints go to the lifter, a video at a time and all photos together to `estimate`."""
-    kinds = {path: path.suffix.lower() for path in asked.files}
+    kinds = {path: kind_of(path) for path in asked.files}
+    bad = list[str]()
     photos = [path for path, kind in kinds.items() if kind not in (*KINDS, *FILMS)]
     for path in asked.files:
         folder = asked.to / path.stem if len(asked.files) > 1 else asked.to
-        if kinds[path] in KINDS:
-            lift(path, folder, asked)
-        elif kinds[path] in FILMS:
-            look([path], folder, asked)
+        with kept(bad, path):
+            if kinds[path] in KINDS:
+                lift(path, folder, asked)
+            elif kinds[path] in FILMS:
+                look([path], folder, asked)
     if photos:
-        look(photos, asked.to, asked)
+        with kept(bad, photos[0]):
+            look(photos, asked.to, asked)
+    if bad:
+        raise ValueError(bad[0] if len(bad) == 1 else f"{len(bad)} could not be used: {bad}")
+
+
+def kind_of(path: Path) -> str:
+    """The suffix of a file; of a folder of keypoints without photos that of its files."""
+    if not path.is_dir() or visible(path, PHOTOS):
+        return path.suffix.lower()
+    return next((file.suffix.lower() for file in keypoint_files(path)), "")
+
+
+@contextmanager
+def kept(bad: list[str], path: Path) -> Iterator[None]:
+    """Note an error of one file, so that it does not lose the results of the others."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        bad.append(" ".join(str(error).split()))
+    except SystemExit as stop:  # of a command, which has printed its line
+        if stop.code not in (None, 0):
+            bad.append(f"{path}: was not used, as said above")
+
+
+def gathered(frames: Iterable[Frame], bad: list[str]) -> list[Frame]:
+    """All frames; the error that some end with is noted."""
+    found = list[Frame]()
+    with kept(bad, Path()):
+        for frame in frames:
+            found.append(frame)
+    if bad and not found:
+        raise ValueError(bad[0])
+    return found
 
 
 def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None:
@@ -65,12 +104,15 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
         device=str(device),
     )
     formats = ("json", "csv", "npz", *(() if asked.flat else ("angles",)))
-    seen = frames if film else list(frames)
+    bad = list[str]()
+    seen = frames if film else gathered(frames, bad)
     written = posediff.save(seen, folder, (*formats, "video") if film else formats)
     shown = read(folder / "frames.json") if film else seen
     if not asked.flat:
         written.append(posediff.view(shown, folder / "view.html"))
     print("\n".join(map(str, written)))
+    if bad:
+        raise ValueError(bad[0])
 
 
 def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:

@@ -30,9 +30,7 @@ every row is a track of its own. Rows without any joint are dropped; a frame tha
 is listed as empty.
 """
 
-import csv
 import json
-import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -46,7 +44,7 @@ from torch import Tensor
 from posediff.files import visible
 from posediff.inference.keypoint_json import read_people
 from posediff.inference.lifting_input import Tracks
-from posediff.inference.tools import deeplabcut
+from posediff.inference.tools import csv_table, deeplabcut
 from posediff.inference.tools.detections import (
     Detections,
     Values,
@@ -281,74 +279,10 @@ def _text(path: Path) -> str:
 
 
 def _csv(path: Path, joints: int, layout: Skeleton | None) -> Detections:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            top = file.readline()
-            mark = max(",;\t", key=top.count)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=mark)
-            lines = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: no CSV text ({error}); write it again as UTF-8") from error
-    if mark == ";":  # programs that separate by semicolons write decimal commas
-        lines = [(n, [_with_point(cell) for cell in row]) for n, row in lines]
-    if lines and deeplabcut.is_deeplabcut(lines[0][1]):
-        return deeplabcut.read_lines(path, [row for _, row in lines], _named(path, layout))
+    lines = csv_table.lines_of(path)
     if not lines:
         return Detections()
-    width = len(lines[0][1])
-    per_joint = next((n for n in (3, 2) if width - n * joints in (0, 1)), None)
-    if per_joint is None:
-        raise miscounted(
-            f"{path}: line {lines[0][0]}",
-            joints,
-            f"{width / 3:g} (x, y, score) or {width / 2:g} (x, y) in its {width} columns (one more "
-            "in front may name the frames)",
-            width // 3,
-        )
-    first = width - per_joint * joints  # 1 if there is a column of names
-    if any(_number(cell) is None for cell in lines[0][1][first:]):
-        _check_header(path, lines.pop(0)[1], first, per_joint)
-    rows = [_csv_row(f"{path}: line {number}", row, first, width) for number, row in lines]
-    names = [row[0].strip() for _, row in lines] if first else []
-    values = np.reshape(rows, (len(rows), joints, per_joint))
+    if deeplabcut.is_deeplabcut(lines[0][1]):
+        return deeplabcut.read_lines(path, [row for _, row in lines], _named(path, layout))
+    values, names = csv_table.points_of(path, lines, joints)
     return _one_person(path, values, joints, names=names)
-
-
-def _with_point(cell: str) -> str:
-    return (
-        cell.replace(",", ".") if re.fullmatch(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*", cell) else cell
-    )
-
-
-def _csv_row(where: str, row: list[str], first: int, width: int) -> list[float]:
-    if len(row) != width:
-        raise ValueError(
-            f"{where}: {len(row)} columns, but the first line has {width}; correct the line"
-        )
-    numbers = []
-    for column, cell in enumerate(row[first:], start=first + 1):
-        number = _number(cell)
-        if number is None:
-            raise ValueError(f"{where}, column {column}: {cell!r} is no number; correct the cell")
-        numbers.append(number)
-    return numbers
-
-
-def _check_header(path: Path, row: list[str], first: int, per_joint: int) -> None:
-    """Refuse columns in another order (x1, x2, ..., y1, y2, ...), which would be misread."""
-    for column, cell in enumerate(row[first:]):
-        axis, word = "xys"[column % per_joint], cell.strip().lower()
-        if axis != "s" and axis not in (word[:1], word[-1:]):
-            raise ValueError(
-                f"{path}: header, column {first + column + 1} is {word!r} where an {axis} is "
-                "needed; order and name the columns x1,y1,x2,y2,... or x1,y1,s1,x2,y2,s2,..."
-            )
-
-
-def _number(cell: str) -> float | None:
-    """NaN for an empty cell, None for text."""
-    try:
-        return float(cell.strip() or "nan")
-    except ValueError:
-        return None

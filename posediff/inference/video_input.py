@@ -9,7 +9,7 @@ entry has no people.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ class Video:
     numbers: list[int]  # of all frames in time, ascending
     rate: float = RATE  # frames per second
     note: str = ""  # for the user
+    left_out: dict[str, str] = field(default_factory=dict)  # frames that cannot be used, and why
 
     def index(self, name: str) -> int | None:
         """The index of the frame of that name, None if there is none. In a video file any spelling
@@ -64,11 +65,10 @@ def open_video(source: str | Path) -> Video:
     """
     source, memory = Path(source), Memory(KEPT)
     if source.is_dir():
-        files = photo_files(source)
-        size = picture_files.size(files[0], upright=True)
+        files, left_out, size = _usable(photo_files(source))
         names = [path.name for path in files]
         read = lambda i: memory.get(i, lambda: _still(files[i], size))  # noqa: E731
-        return Video(source, names, read, _numbers(names))
+        return Video(source, names, read, _numbers(names), left_out=left_out)
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such video or folder of frames")
     if source.suffix.lower() not in FILMS:
@@ -80,6 +80,24 @@ def open_video(source: str | Path) -> Video:
     names = [f"{number:06d}" for number in film.numbers]
     read = lambda i: memory.get(i, lambda: film.read(i))  # noqa: E731
     return Video(source, names, read, film.numbers, film.rate or RATE, film.cut_short())
+
+
+def _usable(files: Sequence[Path]) -> tuple[list[Path], dict[str, str], tuple[int, int]]:
+    """The frames that can be decoded and have the size of the first one, the others by name with
+    the reason, and this size. Raises ValueError if there is none."""
+    size: tuple[int, int] | None = None
+    good, bad = list[Path](), dict[str, str]()
+    for path in files:
+        try:
+            height, width = _still(path, size).shape[:2]
+        except (OSError, ValueError) as error:
+            bad[path.name] = str(error)
+            continue
+        size = size or (width, height)
+        good.append(path)
+    if size is None:
+        raise ValueError(next(iter(bad.values())))
+    return good, bad, size
 
 
 def _numbers(names: Sequence[str]) -> list[int]:
@@ -108,6 +126,8 @@ def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[TrackBo
     given_boxes = read_boxes(boxes)
     for name, entries in (given_boxes.of_film() if video.path.is_file() else given_boxes).items():
         index = video.index(name)
+        if name in video.left_out:
+            continue
         if index is None:
             raise ValueError(f"{boxes}: {video.path} has no frame {name}")
         for n, entry in enumerate(entries):
@@ -166,10 +186,10 @@ def samples(
         }
 
 
-def _still(path: Path, size: tuple[int, int]) -> RGB:
+def _still(path: Path, size: tuple[int, int] | None) -> RGB:
     image = picture_files.read(path, upright=True)
     height, width = image.shape[:2]
-    if (width, height) != size:
+    if size and (width, height) != size:
         first = f"{size[0]} x {size[1]}"
         raise ValueError(f"{path}: {width} x {height} pixels, but the first frame has {first}")
     return image

@@ -67,6 +67,9 @@ class VideoFrames:
         yield f"{len(people)} poses of {tracks} people in {len(video.names)} frames"
         yield from map(str, (results, film, sheet))
         yield from filter(None, (film_note(), video.note))
+        if video.left_out:
+            count, reasons = len(video.left_out), "; ".join(video.left_out.values())
+            raise ValueError(f"{count} frames of {video.path} left out: {reasons}")
 
     def _drawn_frames(self, poses: Poses) -> Iterator[Picture]:
         """Every frame, with its people and the numbers of their tracks."""
