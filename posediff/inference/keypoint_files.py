@@ -93,7 +93,7 @@ def _folder(folder: Path, joints: int, layout: Skeleton | None) -> Detections:
             people.extend(_file(path, joints, layout))
         except (OSError, ValueError) as error:
             bad.append(str(error))
-    if len(bad) == len(paths):
+    if bad and not people.values:
         raise ValueError(bad[0] + (f" (and {len(bad) - 1} more files)" if bad[1:] else ""))
     people.left_out += bad
     return people

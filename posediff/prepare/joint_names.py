@@ -13,7 +13,7 @@ PARTS = {  # part of CMU's names: words of others, the first that the file has o
     "Hip": ("hip", "thigh", "upleg", "upperleg", "femur"),
     "Knee": ("knee", "shin", "calf", "lowerleg", "leg"),
     "Ankle": ("ankle", "foot"),
-    "Collar": ("collar", "clavicle"),
+    "Collar": ("collar", "clavicle", "shoulder"),  # the last if the arm has a word of its own
     "Shoulder": ("upperarm", "arm", "shldr", "shoulder"),
     "Elbow": ("elbow", "forearm", "lowerarm"),
     "Wrist": ("wrist", "hand"),
@@ -53,4 +53,6 @@ def renamed(names: Iterable[str], given: Mapping[str, str] | None = None) -> dic
             word = next((word for word in words if (side, word) in sided), None)
             if word is not None:
                 found[side + part] = sided[side, word]
+        if found.get(f"{side}Collar") == found.get(f"{side}Shoulder"):
+            found.pop(f"{side}Collar", None)
     return found | dict(given or {})

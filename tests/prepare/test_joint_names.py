@@ -66,7 +66,7 @@ def bvh(path, tool, spine="Spine1"):
             "{",
             "OFFSET " + " ".join(map(str, offset)),
             "CHANNELS 3 Zrotation Xrotation Yrotation",
-            *sum(below, []),
+            *(line for lines in below for line in lines),
             "}",
         ]
 
@@ -109,8 +109,10 @@ def test_a_body_has_the_same_17_joints_under_any_names(tmp_path, tool):
     found = mocap17(bvh(tmp_path / "a.bvh", tool))
     assert found.shape == (2, 17, 3)
     centimetres = np.round(found[0] / 10, 6)
-    expected = {0: (0, 90), 1: (-9, 90), 3: (-9, 8), 6: (9, 8), 7: (0, 110), 8: (0, 140), 9: (0, 150),
-                10: (0, 161.5), 11: (15, 135), 13: (15, 82), 16: (-15, 82)}  # fmt: skip
+    expected = {
+        0: (0, 90), 1: (-9, 90), 3: (-9, 8), 6: (9, 8), 7: (0, 110), 8: (0, 140), 9: (0, 150),
+        10: (0, 161.5), 11: (15, 135), 13: (15, 82), 16: (-15, 82),
+    }  # fmt: skip
     for j, (x, z) in expected.items():
         assert centimetres[j].tolist() == [x, 0, z], j
 

@@ -18,7 +18,9 @@ def lines_of(path: Path) -> list[Line]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             top = next((line for line in file if line.strip()), "")
-            mark = next((mark for mark in ";\t" if mark in top), ",")  # "0,5;0,7" has decimal commas
+            mark = next(
+                (mark for mark in ";\t" if mark in top), ","
+            )  # "0,5;0,7" has decimal commas
             file.seek(0)
             reader = csv.reader(file, delimiter=mark)
             lines = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]

@@ -140,7 +140,7 @@ def empty_frames(people: Detections) -> list[str]:
         return [name for name in people.listed if name not in occupied | people.unlabelled]
     taken = set(numbers.values())
     ordered = sorted(taken)
-    step = int(np.gcd.reduce(np.diff(ordered))) if len(ordered) > 1 else 1
+    step = int(np.gcd.reduce(np.diff(ordered))) if len(ordered) > 2 else 1
     between = range(ordered[0], ordered[-1] + 1, step)
     return [str(n) for n in between if n not in taken] if len(between) < MOST else []
 
