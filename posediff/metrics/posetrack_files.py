@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from posediff.files import visible
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import skeleton
 from posediff.truth import Document
@@ -103,7 +104,7 @@ def _entries(source: Source) -> Mapping[str, Path | Document]:
     if isinstance(source, Mapping):
         return dict(sorted(source.items()))
     folder = Path(source)
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else [folder]
+    paths = sorted(visible(folder, (".json",))) if folder.is_dir() else [folder]
     if not paths or not paths[0].is_file():
         raise FileNotFoundError(f"{source}: no such folder of json files, one per video")
     return {path.name: path for path in paths}

@@ -100,7 +100,7 @@ def read(
 
 def documents(source: Path) -> list[Path]:
     """The json files of a folder, without hidden ones, or the file itself."""
-    return visible(source, (".json",)) if source.is_dir() else [source]
+    return sorted(visible(source, (".json",))) if source.is_dir() else [source]
 
 
 def assembled(
