@@ -28,7 +28,7 @@ def main(cfg: Any) -> None:
         held_out = engine.Subset(held_out, cfg.trainer.validation_samples)
     model_tree = config.model_tree(cfg)
     encoders, device = checkpoint.encoders(model_tree), config.device(cfg.device)
-    model = config.build_model(model_tree).to(device)
+    model = config.build_model(model_tree, config.classes(cfg)).to(device)
     size = engine.samples_of(cfg.eval.batch_size, model)
     if not cfg.resume:
         initialise(cfg, model)

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from posediff.data.lifting.recording import SPLITS, Recording, write
-from posediff.files import write_json
+from posediff.files import read_text, write_json
 from posediff.prepare.motion import Motion, read_amc, read_bvh
 from posediff.prepare.retarget import COMMON, SPINES, centre, cut, mocap17, resample
 
@@ -182,8 +182,10 @@ def label_of(stem: str) -> dict[str, str]:
 
 def read_table(path: Path, stems: set[str]) -> dict[str, dict[str, str]]:
     """The rows of a csv file by their `file`."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        rows = list(csv.DictReader(read_text(path).splitlines()))
+    except csv.Error as error:
+        raise ValueError(f"{path}: no CSV text ({error})") from None
     table = {}
     for n, row in enumerate(rows, start=2):
         if not all(row.get(key) for key in ("file", "subject", "action")):

@@ -30,9 +30,6 @@ every row is a track of its own. Rows without any joint are dropped; a frame tha
 is listed as empty.
 """
 
-import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +38,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posediff.files import visible
+from posediff.doors import numpy_door
+from posediff.doors.checks import reading, representable
+from posediff.doors.json_door import read_json
+from posediff.files import read_text, visible
 from posediff.inference.keypoint_json import read_people
 from posediff.inference.lifting_input import Tracks
 from posediff.inference.tools import csv_table, deeplabcut
@@ -74,7 +74,8 @@ def read_keypoints(path: str | Path, joints: int, layout: Skeleton | None = None
     people = _folder(path, joints, layout) if path.is_dir() else _file(path, joints, layout)
     if not people.values:
         raise ValueError(f"{path}: has no keypoints; write at least one frame")
-    return _rows(path, without_repeats(people))
+    with reading(path, "a frame or track is of another form"):
+        return _rows(path, without_repeats(people))
 
 
 def keypoint_files(folder: Path) -> list[Path]:
@@ -110,13 +111,14 @@ def _file(path: Path, joints: int, layout: Skeleton | None) -> Detections:
         if kind == ".txt":  # Ultralytics: a frame without people
             return Detections(listed=[path.stem])
         raise ValueError(f"{path}: the file is empty; write the keypoints again")
-    if kind == ".csv":
-        return _csv(path, joints, layout)
-    if kind == ".txt":
-        return read_labels(path, _text(path), joints)
-    if kind == ".h5":
-        return deeplabcut.read_hdf(path, _named(path, layout))
-    return _json(path, joints) if kind == ".json" else _numpy(path, joints)
+    with reading(path, "its content has another form than its tool writes"):
+        if kind == ".csv":
+            return _csv(path, joints, layout)
+        if kind == ".txt":
+            return read_labels(path, read_text(path), joints)
+        if kind == ".h5":
+            return deeplabcut.read_hdf(path, _named(path, layout))
+        return _json(path, joints) if kind == ".json" else _numpy(path, joints)
 
 
 def _named(path: Path, layout: Skeleton | None) -> Skeleton:
@@ -128,7 +130,7 @@ def _named(path: Path, layout: Skeleton | None) -> Skeleton:
 def _rows(path: Path, people: Detections) -> Tracks:
     """Detections as rows, sorted by track and time, without those that have no joint."""
     names, numbers = names_of(people.frames, people.tracks), numbers_of(people)
-    points, scores = _checked(path, np.array(people.values), names)
+    points, scores = _checked(path, representable(path, np.array(people.values)), names)
     labels = labels_of(people)
     track_of = {label: n for n, label in enumerate(dict.fromkeys(labels))}
     tracks = torch.tensor([track_of[label] for label in labels])
@@ -209,17 +211,7 @@ def _one_person(
 
 
 def _numpy(path: Path, joints: int) -> Detections:
-    try:
-        with path.open("rb") as file:
-            arrays = _arrays(np.load(file, allow_pickle=False))
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "pickle" in str(error):
-            raise ValueError(
-                f"{path}: no plain array (pickled Python objects are not read); save numbers: "
-                "np.save(path, np.asarray(keypoints, dtype=np.float32))"
-            ) from error
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: cut short or no NumPy file ({reason}); save it again") from error
+    arrays = _arrays(path)
     key = next(iter(arrays)) if len(arrays) == 1 else "keypoints"
     if key not in arrays:
         found = ", ".join(arrays) or "no array"
@@ -228,23 +220,19 @@ def _numpy(path: Path, joints: int) -> Detections:
     return _one_person(path, values, joints, arrays.get("scores"))
 
 
-def _arrays(loaded: Any) -> dict[str, Any]:
+def _arrays(path: Path) -> dict[str, Any]:
     """The arrays of a file; beside `keypoints` only `scores` is read."""
-    if isinstance(loaded, np.ndarray):
-        return {"keypoints": loaded}
-    with loaded:
-        names = loaded.files
-        if "keypoints" in names:
-            names = [name for name in names if name in ("keypoints", "scores")]
-        return {name: loaded[name] for name in names}
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"PK"
+    if not zipped:
+        return {"keypoints": numpy_door.read_npy(path)}
+    return numpy_door.read_npz(path, only=("keypoints", "scores"))
 
 
 def _json(path: Path, joints: int) -> Detections:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{path}: cut short or no JSON ({error}); write it again") from error
-    people = read_people(path, data, joints)
+    data = read_json(path)
+    with reading(path, "an entry is of another form than its tool writes"):
+        people = read_people(path, data, joints)
     if people is not None:
         return people
     content = {"keypoints": data} if isinstance(data, list) else data
@@ -269,13 +257,6 @@ def _stack(path: Path, entries: object) -> Values:
                 "give every frame all joints, a missing one with score 0"
             )
     return np.array(arrays)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no text ({error}); write it again as UTF-8") from error
 
 
 def _csv(path: Path, joints: int, layout: Skeleton | None) -> Detections:

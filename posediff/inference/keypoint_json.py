@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from posediff.doors.checks import flag, integer
 from posediff.inference.tools.detections import Detections, Values, miscounted, numeric, triples
 from posediff.inference.tools.mediapipe import read_mediapipe
 from posediff.inference.tools.openpose import read_openpose
@@ -49,8 +50,14 @@ def _results(path: Path, entries: Sequence[Any], joints: int) -> Detections:
     people = Detections()
     for i, person in enumerate(entries):
         image, values = _person(path, i, person, joints)
-        people.add(str(image), values, person.get("track_id", person.get("idx")))
+        track = person.get("track_id", person.get("idx"))
+        people.add(str(image), values, whole(f"{path}: entry {i}", track))
     return people
+
+
+def whole(where: str, track: Any) -> Any:
+    """A track, which may have any name, but no fraction."""
+    return integer(f"{where}: track_id", track) if isinstance(track, float) else track
 
 
 def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections:
@@ -62,12 +69,13 @@ def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections
         people.listed.append(name)
         if isinstance(image.get("frame_id"), int):
             people.numbers[name] = image["frame_id"]
-        if not image.get("is_labeled", True):
+        if not flag(f"{path}: is_labeled of {name}", image.get("is_labeled", True)):
             people.unlabelled.add(name)
     for i, person in enumerate(data["annotations"]):
         if any((person.get("keypoints") or [])[2::3]):
             image, values = _person(path, i, person, joints)
-            people.add(files.get(image, str(image)), values, person.get("track_id"))
+            track = whole(f"{path}: annotations[{i}]", person.get("track_id"))
+            people.add(files.get(image, str(image)), values, track)
     return people
 
 

@@ -5,7 +5,6 @@ person; or one of COCO, Ultralytics or MOT (posediff/inference/tools/box_files.p
 an entry has no people. Photos are read upright, as programs show them.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from torch import Tensor
 from posediff.data.pictures import picture_files
 from posediff.data.pictures.crops import boxed, cut, normalised
 from posediff.data.pictures.picture_files import RGB
+from posediff.doors.checks import reading, shown
+from posediff.doors.json_door import read_json
 from posediff.files import visible
 from posediff.inference.tools.box_files import TEXTS, PictureBoxes, boxes_of, read_texts
 from posediff.pose.affine import clean_box
@@ -43,15 +44,10 @@ def read_boxes(path: str | Path) -> PictureBoxes:
     Raises FileNotFoundError if there is no such file, ValueError if it has another form.
     """
     path = Path(path)
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in TEXTS):
-        return read_texts(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of boxes")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e:
-        raise ValueError(f"{path}: not valid JSON ({e})") from None
-    return boxes_of(path, found)
+    with reading(path, "a box is of another form than its tool writes"):
+        if path.is_dir() or (path.is_file() and path.suffix.lower() in TEXTS):
+            return read_texts(path)
+        return boxes_of(path, read_json(path, "file of boxes"))
 
 
 def photo_sample(
@@ -119,7 +115,7 @@ def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tenso
     except (TypeError, ValueError):
         box = torch.empty(0)
     if box.shape != (4,) or not bool(box.isfinite().all()):
-        raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {values}")
+        raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {shown(values)}")
     inside, _ = clean_box(box, torch.tensor([width, height]), "mmpose")
     if not (torch.cat([box[2:], inside[2:]]) > 0).all():
         raise ValueError(

@@ -120,6 +120,9 @@ def load(network: Backbone, source: Path | str) -> Report:
             shapes = tuple(found[name].shape), tuple(expected[name].shape)
             problem = f"the entry {name} has shape {shapes[0]}, expected {shapes[1]}"
         raise ValueError(f"{path}: {problem}; is it of another network?")
+    for name, x in fitting.items():
+        if x.is_floating_point() and not bool(x.isfinite().all()):
+            raise ValueError(f"{path}: the entry {name} has numbers that are not finite")
     network.load_state_dict(fitting, strict=False)
     unused = [key for key in state if our_name(key) not in fitting]
     return Report(path, kind, list(fitting), missing, unused)
@@ -132,7 +135,7 @@ def read(path: Path) -> dict[str, Tensor]:
             raise FileNotFoundError(f"{path}: no such weight file")
         try:
             return load_file(path)
-        except SafetensorError:
+        except (SafetensorError, KeyError, RuntimeError, OSError):
             raise ValueError(f"{path}: damaged or no weight file; download it again") from None
     state = state_of(read_torch(path))
     if not state:

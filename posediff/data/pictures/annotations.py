@@ -15,7 +15,7 @@ have is not labelled. num_keypoints is used as stored: CrowdPose does not count 
 new count would change which people are ignored. A missing bbox is replaced by `joint_box`.
 """
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,9 @@ from numpy.typing import NDArray
 
 from posediff.data.pictures import picture_files
 from posediff.diffusion.choices import one_of
+from posediff.doors.checks import SINGLE, as_array, flag, integer, shown
+from posediff.doors.json_door import read_json
+from posediff.files import inside
 from posediff.pose.layout import by_names
 from posediff.pose.skeleton import Skeleton
 
@@ -36,6 +39,7 @@ Entry = Mapping[str, Any]
 Named = tuple[str, Entry]  # an entry with its name in error messages
 
 MARGIN = 0.12  # of the longer side, around the joints of a person without a box
+SIDE = 1_000_000  # pixels: no image is wider
 BODY = 0.53  # area of a person / area of the box, if none is stored (CrowdPose, AI Challenger)
 
 
@@ -115,11 +119,7 @@ def load(path: Path) -> Any:
     valid."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such annotation file: look at dataset.root and split")
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        reason = "empty" if path.stat().st_size == 0 else f"cut short or no JSON ({error})"
-        raise ValueError(f"{path}: {reason}: copy it again") from None
+    return read_json(path, "annotation file", "copy it again")
 
 
 def checked(
@@ -170,8 +170,11 @@ def checked(
         visible=visible,
         boxes=boxes,
         area=numbers(people, "area") if area == "file" else BODY * boxes[:, 2] * boxes[:, 3],
-        labelled=_given(people, "num_keypoints", (visible > 0).sum(1)).astype(np.int64),
-        crowd=np.array([bool(entry.get("iscrowd", 0)) for _, entry in people], np.bool_),
+        labelled=_counts(people, (visible > 0).sum(1)),
+        crowd=np.array(
+            [flag(f"{where}: iscrowd", entry.get("iscrowd", 0)) for where, entry in people],
+            np.bool_,
+        ),
         heads=_given(people, "bbox_head", np.full((len(people), 4), np.nan)),
         area_is=area,
         category=category["id"],
@@ -223,20 +226,24 @@ def _pictures(
     pictures, first = [], dict[Any, int]()
     for i, image in enumerate(images):
         where, number, file = f"{path}: images[{i}]", image.get("id"), image.get("file_name")
-        if not isinstance(number, int | str):
-            raise ValueError(f"{where}: id must be an integer or a string, got {number!r}")
+        if isinstance(number, bool) or not isinstance(number, int | str):
+            raise ValueError(f"{where}: id must be an integer or a string, got {shown(number)}")
         if number in first:
             raise ValueError(f"{where}: id {number!r} is also that of images[{first[number]}]")
         if not isinstance(file, str) or not file:
-            raise ValueError(f"{where}: file_name must name the image file, got {file!r}")
+            raise ValueError(f"{where}: file_name must name the image file, got {shown(file)}")
         first[number] = i
+        inside(folder, file, where)
         size: list[Any] = [image.get("width"), image.get("height")]
         width, height = picture_files.size(folder / file, upright) if size == [None, None] else size
-        if not all(isinstance(n, int) and n > 0 for n in (width, height)):
-            raise ValueError(f"{where}: width and height must be positive integers, got {size}")
+        if not all(type(n) is int and 0 < n <= SIDE for n in (width, height)):
+            raise ValueError(
+                f"{where}: width and height must be positive integers up to {SIDE}, got "
+                f"{shown(width)} and {shown(height)}"
+            )
         crowded = image.get("crowdIndex", np.nan)
-        if not isinstance(crowded, float | int):
-            raise ValueError(f"{where}: crowdIndex must be a number, got {crowded!r}")
+        if type(crowded) not in (float, int) or abs(crowded) > SINGLE:
+            raise ValueError(f"{where}: crowdIndex must be a number, got {shown(crowded)}")
         pictures.append(Picture(number, file, width, height, crowded))
     return pictures
 
@@ -253,11 +260,11 @@ def _people(
     allowed = {"image_id": place, "category_id": [c.get("id") for c in categories]}
     people = []
     for i, entry in enumerate(entries):
-        where = f"{path}: annotations[{i}] (id {entry.get('id')!r})"
+        where = f"{path}: annotations[{i}] (id {shown(entry.get('id'))})"
         for key, ids in allowed.items():
             given = entry.get(key)
             if not isinstance(given, int | str) or given not in ids:
-                raise ValueError(f"{where}: {key} {given!r} is not in the file's lists")
+                raise ValueError(f"{where}: {key} {shown(given)} is not in the file's lists")
         if entry["category_id"] == posed[0].get("id"):
             people.append((where, with_joints(entry, len(posed[0]["keypoints"]))))
     return people, posed[0]
@@ -270,14 +277,13 @@ def with_joints(entry: Entry, count: int) -> Entry:
     return {**entry, "keypoints": [0] * (3 * count), "num_keypoints": 0}
 
 
-def _absent_at_zero(entry: Entry) -> Entry:
-    """The entry with x = y = 0 where v = 0."""
-    values = entry.get("keypoints")
+def absent_at_zero(values: Any) -> Any:
+    """Keypoints [x, y, v] * J with x = y = 0 where v = 0; anything else as it is."""
     if not isinstance(values, list):
-        return entry
+        return values
     triples = zip(values[::3], values[1::3], values[2::3], strict=False)
     cleaned = [x for triple in triples for x in (triple if triple[2] else (0, 0, 0))]
-    return {**entry, "keypoints": cleaned if len(cleaned) == len(values) else values}
+    return cleaned if len(cleaned) == len(values) else values
 
 
 def _require(people: Sequence[Named], keys: Sequence[str]) -> None:
@@ -295,8 +301,9 @@ def _keypoints(
     try:
         rows = numbers(people, "keypoints", 3 * len(names))
     except ValueError:  # perhaps of absent joints alone
-        people = [(where, _absent_at_zero(entry)) for where, entry in people]
-        rows = numbers(people, "keypoints", 3 * len(names))
+        cleaned = [{"keypoints": absent_at_zero(entry.get("keypoints"))} for _, entry in people]
+        places = [where for where, _ in people]
+        rows = numbers(list(zip(places, cleaned, strict=True)), "keypoints", 3 * len(names))
     rows = rows.reshape(len(people), len(names), 3)
     flags = rows[..., 2]
     if len(bad := np.flatnonzero(~np.isin(flags, (0, 1, 2)).all(1))):
@@ -320,12 +327,19 @@ def _given(people: Sequence[Named], key: str, otherwise: NDArray[Any]) -> NDArra
     return column
 
 
+def _counts(people: Sequence[Named], otherwise: NDArray[Any]) -> NDArray[np.int64]:
+    """num_keypoints as stored."""
+    column = _given(people, "num_keypoints", otherwise)
+    for n in np.flatnonzero((column != np.floor(column)) | (column < 0))[:1]:
+        where, _ = people[n]
+        raise ValueError(f"{where}: num_keypoints must be an integer, 0 or more")
+    return column.astype(np.int64)
+
+
 def _ids(people: Sequence[Named]) -> NDArray[np.int64]:
     first: dict[int, str] = {}
     for where, entry in people:
-        number = entry.get("id")
-        if not isinstance(number, int):
-            raise ValueError(f"{where}: id must be an integer")
+        number = integer(f"{where}: id", entry.get("id"))
         if number in first:
             raise ValueError(f"{where}: the same id as {first[number].rpartition(': ')[2]}")
         first[number] = where
@@ -336,11 +350,10 @@ def numbers(people: Sequence[Named], key: str, *shape: int) -> Array:
     """The column `key` (N, *shape). Raises ValueError if an entry is not of finite numbers."""
 
     def finite(values: list[Any]) -> Array | None:
-        try:
-            array = np.array(values, np.float64).reshape(len(values), *shape)
-        except (ValueError, TypeError):
+        array = as_array(values)
+        if array is None or array.size != math.prod([len(values), *shape]):
             return None
-        return array if np.isfinite(array).all() else None
+        return array.reshape(len(values), *shape) if (np.abs(array) <= SINGLE).all() else None
 
     column = finite([entry.get(key) for _, entry in people])
     if column is not None:
@@ -351,7 +364,7 @@ def numbers(people: Sequence[Named], key: str, *shape: int) -> Array:
         row = finite([found])
         if row is None:
             what = f"{shape[0]} finite numbers" if shape else "a finite number"
-            shown = f"a list of {len(found)}" if isinstance(found, list) else repr(found)
-            raise ValueError(f"{where}: {key} must be {what}, not {shown}")
+            given = f"a list of {len(found)}" if isinstance(found, list) else shown(found)
+            raise ValueError(f"{where}: {key} must be {what}, not {given}")
         rows.append(row)
     return np.concatenate(rows)

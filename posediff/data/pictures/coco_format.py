@@ -166,10 +166,11 @@ def from_raw(path: Path, images: Any, joints: tuple[str, ...]) -> dict[str, Any]
                 values[2::3] = [flags[v] for v in values[2::3]]
                 entry = {"id": len(people) + 1, "image_id": image["image_id"], "category_id": 1}
                 people.append(entry | {"keypoints": values, "bbox": [x1, y1, x2 - x1, y2 - y1]})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(
                 f"{path}: [{i}]: needs image_id, human_annotations {{human: [x1, y1, x2, y2]}} and "
-                f"keypoint_annotations {{human: [x, y, v] * 14}}, v = 1, 2 or 3 ({error!r})"
+                f"keypoint_annotations {{human: [x, y, v] * 14}}, v = 1, 2 or 3 "
+                f"({repr(error)[:200]})"
             ) from None
     category = {"id": 1, "name": "person", "keypoints": list(joints)}
     return {"images": shown, "categories": [category], "annotations": people}

@@ -20,6 +20,7 @@ from posediff.data.pictures.picture_files import RGB
 FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 EXACT = (".mp4", ".avi", ".mov", ".m4v")  # of these, the header states the number of frames
 FAR = 0.1  # part of the rate by which that of the header may differ from the times of the frames
+DIGITS = 18  # of a frame's number: what 64 bits hold
 NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
@@ -155,7 +156,7 @@ def frames(
     files = {}
     for path in sorted(home.iterdir()):
         found = NUMBERED.fullmatch(path.stem)
-        if found and path.suffix == one.suffix and found[1] == prefix:
+        if found and len(found[2]) <= DIGITS and (path.suffix, found[1]) == (one.suffix, prefix):
             files[int(found[2])] = path
     present = set(files.values())
     named = {number: folder / file for number, file in listed.items()}
@@ -167,6 +168,8 @@ def split(file: Path) -> tuple[str, int]:
     found = NUMBERED.fullmatch(file.stem)
     if found is None:
         raise ValueError(f"{file}: the name of a frame must end in its number, as 000012.jpg")
+    if len(found[2]) > DIGITS:
+        raise ValueError(f"{file}: the number of a frame has more than {DIGITS} digits: rename it")
     return found[1], int(found[2])
 
 

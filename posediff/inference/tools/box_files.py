@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from posediff.files import visible
+from posediff.files import read_text, visible
 from posediff.inference.tools.detections import last_number, numeric, track_name
 from posediff.inference.tools.ultralytics import PERSON, label_numbers
 
@@ -95,7 +95,7 @@ def read_texts(path: Path) -> PictureBoxes:
         raise FileNotFoundError(f"{path}: no .txt file of boxes in this folder")
     boxes: dict[str, list[Any]] = {}
     for file in paths:
-        lines = [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line for line in read_text(file).splitlines() if line.strip()]
         if path.is_file() and lines and "," in lines[0]:
             return _grouped(_of_mot(path, lines), first=1)
         boxes[file.stem] = [_of_label(f"{file}: line {i}", x) for i, x in enumerate(lines, 1)]

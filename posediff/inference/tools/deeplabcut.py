@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posediff.data.lifting.pickles import read_pickle
+from posediff.doors.checks import reading
+from posediff.doors.hdf5_door import Group, opened
 from posediff.inference.tools.detections import Detections, Values, numeric, shortened
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
@@ -52,36 +54,26 @@ def read_lines(path: Path, lines: Sequence[Sequence[str]], layout: Skeleton) -> 
 
 def read_hdf(path: Path, layout: Skeleton) -> Detections:
     """The people of an HDF5 file. Raises ValueError if it cannot be used."""
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            group = next((x for x in file.values() if isinstance(x, h5py.Group)), None)
-            if (
-                group is None
-                or "table" not in group
-                or "values_block_0" not in group["table"].dtype.names
-            ):
-                raise ValueError("no table of pandas, as DeepLabCut writes it; give its CSV")
-            names, kinds = _head_of(path, group)
-            table = group["table"][()]
-    except (OSError, KeyError) as error:
-        raise ValueError(f"{path}: cut short or no HDF5 file ({error}); copy it again") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    words = [[str(column[k]) for column in kinds] for k in range(len(names))]
-    columns = _columns(path, list(zip(names, words, strict=True)))
-    frames = [x.decode() if isinstance(x, bytes) else str(x) for x in table["index"].tolist()]
-    values = numeric(str(path), table["values_block_0"])
-    if values.ndim != 2 or values.shape[1] != len(columns):
-        raise ValueError(f"{path}: {values.shape[1:]} values a frame for {len(columns)} columns")
-    return _people(path, columns, values, frames, layout)
+    with opened(path, "give DeepLabCut's CSV, or copy it again") as root:
+        group = next((root.group(name) for name in root.names() if root.is_group(name)), root)
+        table = group.raw("table")
+        stored = Group(group.node["table"], path, group.remedy, "table").attributes()
+    if not {"index", "values_block_0"} <= set(table.dtype.names or ()):
+        raise root.error("no table as pandas writes it")
+    with reading(path, "its table has another form than DeepLabCut's"):
+        names, kinds = _head_of(stored.get("values_block_0_kind"))
+        words = [[str(column[k]) for column in kinds] for k in range(len(names))]
+        columns = _columns(path, list(zip(names, words, strict=True)))
+        frames = [x.decode() if isinstance(x, bytes) else str(x) for x in table["index"].tolist()]
+        values = numeric(str(path), table["values_block_0"])
+        if values.ndim != 2 or values.shape[1] != len(columns):
+            raise ValueError(f"{values.shape[1:]} values a frame for {len(columns)} columns")
+        return _people(path, columns, values, frames, layout)
 
 
-def _head_of(path: Path, group: Any) -> tuple[list[str], list[Any]]:
-    """The names of the lines of the head, and the words of every column."""
-    stored = group["table"].attrs.get("values_block_0_kind")
-    kinds = stored if stored is None else read_pickle(io.BytesIO(bytes(stored)), "columns")
+def _head_of(stored: Any) -> tuple[list[str], list[Any]]:
+    """The names of the lines of the head, and the words of every column, which pandas pickles."""
+    kinds = None if stored is None else read_pickle(io.BytesIO(bytes(stored)), "columns")
     if not isinstance(kinds, list) or not all(isinstance(column, tuple) for column in kinds):
         raise ValueError("its columns have no names, as DeepLabCut writes them; give its CSV")
     deep = {len(column) for column in kinds}

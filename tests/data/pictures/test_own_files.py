@@ -155,7 +155,7 @@ def test_labels_of_own_data_sets_refer_to_upright_photos(phone, tmp_path):
     data = custom(tmp_path, {"test": "a.json"}, "coco17", "test", size=(96, 128))
     sample = data[0]
     x, y = sample["keypoints"][0].round().int().tolist()
-    colour = sample["image"][:, y, x] * np.array(data.std) + np.array(data.mean)
+    colour = sample["image"][:, y, x].numpy() * data.std + np.array(data.mean)
     assert colour.tolist() == pytest.approx([0, 255, 0], abs=25)
     assert data.summary()["images"] == "upright, by EXIF"
     raw = custom(tmp_path, {"test": "a.json"}, "coco17", "test", size=(96, 128), upright=False)

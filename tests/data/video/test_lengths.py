@@ -63,7 +63,9 @@ def test_a_film_that_was_cut_short_keeps_what_can_be_read(tmp_path):
     video = open_video(path)
     assert 4 < len(video.names) < COUNT
     last = len(video.names) - 1
-    assert int(video.read(last)[20, 30, 1]) == pytest.approx(10 * last, abs=6)
+    assert video.read(last).shape == (48, 64, 3)
+    whole_one = int(video.read(last - 1)[20, 30, 1])  # the last one may be cut itself
+    assert whole_one == pytest.approx(10 * (last - 1), abs=6)
     assert f"{len(video.names)} of {COUNT} frames can be decoded; cut short?" in video.note
 
 
