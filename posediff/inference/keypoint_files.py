@@ -57,16 +57,24 @@ from posediff.inference.tools.detections import (
     without_repeats,
 )
 from posediff.inference.tools.ultralytics import read_labels
+from posediff.inference.units import Units, in_pixels
 from posediff.pose.skeleton import Skeleton
 
 KINDS = (".npz", ".npy", ".json", ".csv", ".txt", ".h5")  # of files
 NEGATIVE = 0.25  # part of the positive third numbers above which negative ones are no scores
 
 
-def read_keypoints(path: str | Path, joints: int, layout: Skeleton | None = None) -> Tracks:
+def read_keypoints(
+    path: str | Path,
+    joints: int,
+    layout: Skeleton | None = None,
+    units: Units | None = None,
+    size: Sequence[float] | None = None,
+) -> Tracks:
     """The 2D keypoints of a file or folder in a layout of that many joints, at least one row.
 
-    layout: for files that name their joints (DeepLabCut).
+    layout: for files that name their joints (DeepLabCut). units, size: of points that are no pixels
+    (units.py).
     Raises FileNotFoundError if the file does not exist, ValueError if it cannot be used; the
     message names the entry.
     """
@@ -75,7 +83,8 @@ def read_keypoints(path: str | Path, joints: int, layout: Skeleton | None = None
     if not people.values:
         raise ValueError(f"{path}: has no keypoints; write at least one frame")
     with reading(path, "a frame or track is of another form"):
-        return _rows(path, without_repeats(people))
+        rows = _rows(path, without_repeats(people))
+    return rows._replace(points=in_pixels(rows.points, rows.scores, units, size, str(path)))
 
 
 def keypoint_files(folder: Path) -> list[Path]:

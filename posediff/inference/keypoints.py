@@ -13,7 +13,6 @@ from posediff.inference.lift import FEWEST, lifted
 from posediff.inference.lifting_input import intrinsics
 from posediff.inference.pose_files import write_poses
 from posediff.inference.request import Request, output_folder
-from posediff.inference.units import in_pixels
 from posediff.pose.skeleton import skeleton
 from posediff.sample import take
 from posediff.visual.pose3d import draw_pose3d, write_picture
@@ -31,9 +30,9 @@ class KeypointFile:
         self.size = None if request.image_size is None else image_size(request.image_size)
         camera = request.camera
         self.camera = None if camera is None else intrinsics(camera).tolist()
-        rows = read_keypoints(request.input, len(self.layout.joints), self.layout)
-        points = in_pixels(rows.points, rows.scores, request.units, self.size, request.input)
-        self.rows = rows._replace(points=points)
+        self.rows = read_keypoints(
+            request.input, len(self.layout.joints), self.layout, request.units, self.size
+        )
         if request.units not in (None, "pixels"):
             self.size = None  # it was that of the unit: each person is in an image of their own
 

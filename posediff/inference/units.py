@@ -6,7 +6,7 @@
     screen     x in -1 .. 1, y by the same factor: 2 p / width - (1, height / width)   (VideoPose3D)
     metres     of a plane before the camera (MediaPipe's world landmarks): 1000 pixels each
 
-A person whose points lie within SMALL pixels is none in pixels, so without a unit they are refused.
+People of several joints within SMALL pixels are none in pixels, so without a unit they are refused.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from posediff.diffusion.choices import one_of
 
 Units = Literal["pixels", "fraction", "centred", "screen", "metres"]
 
-SMALL = 4.0
+SMALL, SEVERAL = 4.0, 5  # pixels, joints
 PER_METRE = 1000.0
 
 
@@ -54,7 +54,7 @@ def _require_pixels(points: Tensor, scores: Tensor, name: str) -> None:
     known = ((scores > 0) & points.isfinite().all(-1))[..., None]
     low = torch.where(known, points, torch.inf).amin(1)
     high = torch.where(known, points, -torch.inf).amax(1)
-    several = known.sum(1)[:, 0] > 1
+    several = known.sum(1)[:, 0] >= SEVERAL
     extent = (high - low).amax(1)[several]
     if len(extent) and extent.median() < SMALL:
         lowest, highest = low[several].min().item(), high[several].max().item()

@@ -197,7 +197,7 @@ def pose_results(path):
 
 
 def keypoints(path):
-    return keypoint_files.read_keypoints(path, 17, COCO)
+    return keypoint_files.read_keypoints(path, 17, COCO, "pixels")
 
 
 def picture(suffix):

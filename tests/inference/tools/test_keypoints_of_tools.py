@@ -27,7 +27,7 @@ def flat(row):
 
 def read_back(path, x, layout, tracks=1):
     """The rows of a file; their points and scores must be those of x."""
-    rows = read_keypoints(path, x.shape[1], skeleton(layout))
+    rows = read_keypoints(path, x.shape[1], skeleton(layout), "pixels")
     assert np.allclose(rows.points, x[..., :2], atol=1e-3)
     assert np.allclose(rows.scores, x[..., 2], atol=1e-6)
     assert len(set(rows.tracks.tolist())) == tracks
@@ -145,6 +145,16 @@ def test_ultralytics_text_files_of_frames(tmp_path, more):
     assert rows.frames.tolist() == [2, 10, 11]
     assert "clip_3" in rows.empty
     assert rows.names[0] == ("clip_2#4" if len(more) == 2 else "clip_2")
+
+
+def test_fractions_are_asked_for_and_become_pixels(tmp_path):
+    x = people(17)
+    row = x[0] / [1920, 1080, 1]
+    (tmp_path / "clip_1.txt").write_text(" ".join(map(str, [0, 0.5, 0.5, 0.2, 0.3, *flat(row)])))
+    with pytest.raises(ValueError, match=r"clip_1\.txt: the points lie in .* add units=fraction"):
+        read_keypoints(tmp_path / "clip_1.txt", 17)
+    rows = read_keypoints(tmp_path / "clip_1.txt", 17, None, "fraction", (1920, 1080))
+    assert np.allclose(rows.points[0], x[0, :, :2], atol=1e-2)
 
 
 @pytest.mark.parametrize("key", ["pose_landmarks", "pose_world_landmarks", None])
