@@ -43,6 +43,7 @@ from posediff.doors.checks import reading, representable
 from posediff.doors.json_door import read_json
 from posediff.files import read_text, visible
 from posediff.inference.keypoint_json import read_people
+from posediff.inference.keypoint_units import Units, in_pixels
 from posediff.inference.lifting_input import Tracks
 from posediff.inference.tools import csv_table, deeplabcut
 from posediff.inference.tools.detections import (
@@ -57,7 +58,6 @@ from posediff.inference.tools.detections import (
     without_repeats,
 )
 from posediff.inference.tools.ultralytics import read_labels
-from posediff.inference.units import Units, in_pixels
 from posediff.pose.skeleton import Skeleton
 
 KINDS = (".npz", ".npy", ".json", ".csv", ".txt", ".h5")  # of files
@@ -74,7 +74,7 @@ def read_keypoints(
     """The 2D keypoints of a file or folder in a layout of that many joints, at least one row.
 
     layout: for files that name their joints (DeepLabCut). units, size: of points that are no pixels
-    (units.py).
+    (keypoint_units.py).
     Raises FileNotFoundError if the file does not exist, ValueError if it cannot be used; the
     message names the entry.
     """

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from posediff.data.lifting.windows import windowed
 from posediff.diffusion import Model, Poses
+from posediff.inference.keypoint_units import Units, in_pixels
 from posediff.inference.lifting_input import Tracks, intrinsics, lifting_sample
-from posediff.inference.units import Units, in_pixels
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.sample import parts, take, to
@@ -66,8 +66,8 @@ def lift(
     that project; a pose needs none. tracks, frames (N,): the numbers of person and frame of every
     row; without them the rows are one person in successive frames. hypotheses, steps: as in
     training, unless given. The answers depend on `ids`, by default the numbers of the rows. units:
-    of points that are no pixels (posediff/inference/units.py), with image_size that of the picture;
-    each person is then in an image of their own.
+    of points that are no pixels (keypoint_units.py), with image_size that of the picture; each
+    person is then in an image of their own.
 
     Raises ValueError if no row can be lifted, or if the joints are not those of `layout`.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from posediff.diffusion import Model
-from posediff.inference.units import Units
+from posediff.inference.keypoint_units import Units
 
 
 class Request(NamedTuple):

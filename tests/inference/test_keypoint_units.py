@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from posediff.inference.units import in_pixels
+from posediff.inference.keypoint_units import in_pixels
 
 PIXELS = torch.rand(4, 17, 2, generator=torch.manual_seed(0)) * 300 + 100
 SCORES = torch.ones(4, 17)
