@@ -203,15 +203,21 @@ class TopDownDataset(Dataset[dict[str, Any]]):
 
     def _require_pictures(self) -> None:
         """Raises FileNotFoundError, with the first names, if images of rows are not there."""
-        named = [self.folder / self.annotations.pictures[i].file for i in self._shown()]
-        homes = {path.parent for path in named}
-        there = {home: {x.name for x in os.scandir(home)} for home in homes if home.is_dir()}
-        gone = [path for path in named if path.name not in there.get(path.parent, ())]
+        named = [self.annotations.pictures[i].file for i in self._shown()]
+        places = [os.path.split(file) for file in named]
+        homes = {home: self.folder / home for home, _ in places}
+        there = {home: set(os.listdir(path)) for home, path in homes.items() if path.is_dir()}
+        gone = [
+            file
+            for file, (home, name) in zip(named, places, strict=True)
+            if name not in there.get(home, ())
+        ]
         if gone:
-            first = ", ".join(map(str, gone[:5])) + ", ..." * (len(gone) > 5)
+            others = f"; so are {', '.join(gone[1:5])}" if gone[1:] else ""
             raise FileNotFoundError(
-                f"{self.annotations.path}: {len(gone)} of its {len(named)} images with people are "
-                f"missing ({first}): look at dataset.root and images"
+                f"{self.folder / gone[0]}: no such image file{others}; {len(gone)} of the "
+                f"{len(named)} images with people in {self.annotations.path} are missing: look at "
+                "dataset.root and images"
             )
 
     def _shown(self) -> list[int]:
@@ -307,8 +313,8 @@ def _detected(path: Path, people: Annotations, box_nms: float) -> tuple[People, 
     picture = np.array([place.get(str(e.get("image_id")), -1) for _, e in found], np.int64)
     if not (picture >= 0).any():
         raise ValueError(
-            f"{path}: none of its {len(found)} boxes of people (category {own}) is in an image of "
-            f"{people.path}; {len(entries)} boxes of all categories"
+            f"{path}: none of its {len(found)} boxes of people is in an image of {people.path}, "
+            f"where people are category {own}; it has {len(entries)} boxes"
         )
     kept = np.flatnonzero((picture >= 0) & (boxes[:, 2:] > 0).all(1))
     if box_nms < 1:

@@ -81,7 +81,7 @@ def test_boxes_of_a_detector_have_the_category_of_the_annotations(read, tmp_path
     data = read(content, boxes="boxes.json")
     assert data.rows.box.tolist() == [[115, 105, 205, 330]]
     (tmp_path / "boxes.json").write_text(json.dumps(boxes[1:]))
-    with pytest.raises(ValueError, match=rf"none of its 0 boxes of people \(category {category}\)"):
+    with pytest.raises(ValueError, match=rf"none of its 0 boxes of people .*category {category}"):
         read(content, boxes="boxes.json")
 
 
@@ -110,7 +110,9 @@ def test_an_image_that_is_there_twice_counts_once(read):
 
 def test_missing_images_are_listed_when_the_data_set_is_made(read):
     people = [person(n, image=n) for n in range(9)]
-    with pytest.raises(FileNotFoundError, match=r"7 of its 9 images .*images/2\.jpg.*, \.\.\.\)"):
+    with pytest.raises(
+        FileNotFoundError, match=r"images/2\.jpg: no such image file; so are 3\.jpg.* 7 of the 9"
+    ):
         read(document(*people, images=range(9)))
 
 
