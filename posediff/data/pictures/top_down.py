@@ -206,7 +206,11 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         named = [self.annotations.pictures[i].file for i in self._shown()]
         places = [os.path.split(file) for file in named]
         homes = {home: self.folder / home for home, _ in places}
-        there = {home: set(os.listdir(path)) for home, path in homes.items() if path.is_dir()}
+        there = {
+            home: {x.name for x in os.scandir(path)}
+            for home, path in homes.items()
+            if path.is_dir()
+        }
         gone = [
             file
             for file, (home, name) in zip(named, places, strict=True)
