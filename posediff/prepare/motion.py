@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posediff.prepare.joint_names import without_namespace
+from posediff.prepare.mocap_names import without_namespace
 
 Array = NDArray[np.float64]
 

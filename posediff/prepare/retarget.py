@@ -6,7 +6,7 @@
     4  centring
     5  cuts where a joint jumps
 
-Three kinds of body can be read as they are, others by the names of their joints (joint_names.py).
+Three kinds of body can be read as they are, others by the names of their joints (mocap_names.py).
 Their thorax, neck and shoulders differ from each other's and from
 Human3.6M's, hence a skeleton name of their own.
 """
@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from posediff.data.lifting.recording import FPS
-from posediff.prepare.joint_names import renamed
+from posediff.prepare.mocap_names import renamed
 from posediff.prepare.motion import INCH, Array, Motion, rotated
 
 # Millimetres per unit of a file without a unit: CMU's, inches, cm, mm, m. Neighbours differ by more

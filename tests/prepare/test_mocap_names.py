@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from posediff.prepare.joint_names import renamed, side_and_part, without_namespace
+from posediff.prepare.mocap_names import renamed, side_and_part, without_namespace
 from posediff.prepare.motion import read_bvh
 from posediff.prepare.retarget import mocap17
 
