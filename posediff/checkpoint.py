@@ -19,6 +19,7 @@ come first, and entries of the file that the model does not have are ignored.
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping
 from functools import reduce
 from operator import getitem
@@ -41,6 +42,7 @@ from posediff.tree import build_known, require_known
 
 WEIGHTS = "model.safetensors"
 PARTS = "parts"
+RECALIBRATION = "recalibration"
 FORMAT = {"format": "posediff-model", "version": 2}
 
 
@@ -214,6 +216,7 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
         model: Model = build_known(config["model"], source, classes)
     load_from(model, folder)
     model.trained_on = config["dataset"]
+    model.recalibration = read_factor(folder, config)
     return model.eval()
 
 
@@ -235,6 +238,19 @@ def budget(folder: Path, config: Mapping[str, Any], source: str) -> model_door.B
         except (SafetensorError, OSError) as e:
             raise ValueError(f"{file}: damaged or no safetensors file ({e})") from None
     return model_door.Budget(source, [path, *shared], count)
+
+
+def read_factor(folder: Path, config: Mapping[str, Any]) -> float:
+    """The factor of recalibration in the config of a model folder, 1 without. Raises ValueError if
+    it is no positive number."""
+    found = config.get(RECALIBRATION, {"factor": 1.0})
+    factor = found.get("factor") if isinstance(found, dict) else None
+    if not isinstance(factor, int | float) or not 0 < factor < math.inf:
+        raise ValueError(
+            f"{folder}/config.json: {RECALIBRATION}: factor must be a number above 0, not "
+            f"{factor!r}; find it again with eval.recalibrate=512"
+        )
+    return float(factor)
 
 
 def encoders(tree: Mapping[str, Any], at: str = "") -> dict[str, Path]:

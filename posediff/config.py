@@ -171,7 +171,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         model = tree.build_known(plain(cfg.model), source, classes(cfg), head=loaded.head)
     if cfg.task.flip:
         model.head = model.head.mirrored()
-    model.trained_on = saved["dataset"]
+    model.trained_on, model.recalibration = saved["dataset"], loaded.recalibration
     return cfg, model.eval().to(device(cfg.device)), folder
 
 

@@ -14,6 +14,7 @@ pose is invented for a frame without detections, nor for a person with fewer tha
 joints: the pose of such a row is NaN with score 0.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from posediff.data.lifting.windows import windowed
 from posediff.diffusion import Model, Poses
 from posediff.inference.keypoint_units import Units, in_pixels
 from posediff.inference.lifting_input import Tracks, intrinsics, lifting_sample
+from posediff.inference.plausible import doubts
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.sample import parts, take, to
@@ -60,7 +62,8 @@ def lift(
     """3D poses of 2D keypoints, row by row, on the CPU.
 
     points (N, J, 2) pixels and scores (N, J) in the joints of `layout`; a joint is missing if its
-    score is 0 or its point is not finite. image_size: width and height, to see people at their
+    score is 0 or its point is not finite or (0, 0). What looks wrong is a warning
+    (posediff/inference/plausible.py). image_size: width and height, to see people at their
     place in the image, if the images are like those of the training data; None: each person in an
     image of their own. camera: f_x, f_y, c_x, c_y and perhaps five terms of distortion, for rules
     that project; a pose needs none. tracks, frames (N,): the numbers of person and frame of every
@@ -88,6 +91,9 @@ def lift(
         torch.zeros(N, dtype=torch.long) if tracks is None else torch.as_tensor(tracks),
         torch.arange(N) if frames is None else torch.as_tensor(frames),
     )
+    if points.shape[1] == len(skeleton(layout, "layout").joints):
+        for doubt in doubts(points, rows.scores, skeleton(layout), image_size):
+            warnings.warn(doubt, stacklevel=2)
     return lifted(model, rows, layout, image_size, camera, hypotheses, steps, seed).poses
 
 
@@ -104,7 +110,8 @@ def lifted(
     """`lift`, with the sample that the model read."""
     bones = skeleton(model.head.skeleton)
     points, scores, names, tracks, frames = rows[:5]
-    scores = torch.where(points.isfinite().all(-1), scores, 0.0)
+    # detectors write a joint that they did not find as (0, 0)
+    scores = torch.where(points.isfinite().all(-1) & (points != 0).any(-1), scores, 0.0)
     found = enough(points, scores, layout, bones)
     if not found.any():
         raise ValueError(

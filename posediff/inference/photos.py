@@ -18,6 +18,7 @@ from posediff.files import write_json
 from posediff.inference.photo_input import photo_files, photo_sample, read_boxes
 from posediff.inference.request import Request, data_settings, output_folder
 from posediff.metrics.result_files import Found, write_coco
+from posediff.people.budget import expected
 from posediff.pose.oks import instance_scores
 from posediff.pose.skeleton import skeleton
 from posediff.sample import to
@@ -45,6 +46,11 @@ class Photos:
         stems = Counter(path.stem for path in self.paths)
         answers: list[tuple[str, Poses]] = []
         drawn, bad = list[Path](), list[str]()
+        people = sum(
+            1 if boxes is None else len(boxes) for boxes in map(self._boxes_in, self.paths)
+        )
+        photos = f"{people} people in {len(self.paths)} photo{'s' * (len(self.paths) > 1)}"
+        yield expected({"image2d": model}, people, photos)
         for path in self.paths:
             boxes = self._boxes_in(path)
             if boxes == []:

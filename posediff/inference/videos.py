@@ -10,12 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from posediff.diffusion import Model, Poses
 from posediff.files import write_json
 from posediff.inference.request import Request, data_settings, output_folder
 from posediff.inference.video_input import open_video, people_in, samples
+from posediff.people.budget import expected
+from posediff.pose.affine import corners
 from posediff.pose.skeleton import skeleton
 from posediff.progress import progress
 from posediff.sample import to
@@ -42,6 +45,7 @@ class VideoFrames:
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
         video, people, folder = self.video, self.people, output_folder(self.request)
         settings = data_settings(model, "offsets", "size", "codec", "mean", "std")
+        yield expected({"video2d": model}, len(people), f"{len(people)} people in frames")
         device, answers = next(model.parameters()).device, []
         batches = samples(video, people, **settings, count=BATCH)
         for sample in progress(batches, -(-len(people) // BATCH), "poses", {}):
@@ -78,7 +82,9 @@ class VideoFrames:
             rows[person.frame].append(row)
         for i in range(len(self.video.names)):
             tracks = [str(self.people[row].track) for row in rows[i]]
-            yield draw_pose2d(self.video.read(i), poses[rows[i]], bones, tracks)
+            boxes = [corners(self.people[row].box).numpy() for row in rows[i]]
+            shown = np.stack(boxes) if boxes else None
+            yield draw_pose2d(self.video.read(i), poses[rows[i]], bones, tracks, shown)
 
     def _results(self, model: Model, poses: Poses, offsets: Sequence[int]) -> dict[str, Any]:
         """The content of results.json; `frame_id` is the number of the frame in the video."""

@@ -8,7 +8,7 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,16 +78,8 @@ class VideoFile:
     @cached_property
     def times(self) -> list[float]:
         """Seconds of all frames that can be decoded, at least one, as the file states them."""
-        import cv2
-
-        self.open()
-        found = []
-        while self.capture.grab():
-            found.append(float(self.capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000)
-        if not found:
-            raise ValueError(f"{self.path}: no frame of it can be decoded: copy it again")
-        self.open()
-        return found
+        about = self.path.stat()
+        return list(_times(self.path, about.st_mtime_ns, about.st_size))
 
     @cached_property
     def numbers(self) -> list[int]:
@@ -137,6 +129,19 @@ class VideoFile:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"capture": None, "owner": 0}
+
+
+@lru_cache(maxsize=256)
+def _times(path: Path, modified: int, size: int) -> tuple[float, ...]:
+    """Seconds of the frames of a video file, which is decoded once as long as it is not changed."""
+    import cv2
+
+    capture, found = cv2.VideoCapture(str(path)), list[float]()
+    while capture.grab():
+        found.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000)
+    if not found:
+        raise ValueError(f"{path}: no frame of it can be decoded: copy it again")
+    return tuple(found)
 
 
 def frames(
