@@ -134,8 +134,8 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     shown: Iterable[Frame] = seen
     if film:  # frames are read again, so that few are in memory
         video = open_video(paths[0])
-        again = read(folder / "frames.json")
-        shown = (replace(frame, image=video.read(frame.index or 0)) for frame in again)
+        stored = read(folder / "frames.json")
+        shown = (replace(frame, image=video.read(frame.index or 0)) for frame in stored)
     if not asked.flat:
         written.append(posediff.view(shown, folder / "view.html"))
         if asked.denoising:
