@@ -3,9 +3,10 @@
 import json
 import math
 import os
+import re
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,21 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         folder.rename(old)
     beside.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def visible(folder: Path, suffixes: Sequence[str] = ()) -> list[Path]:
+    """The files of a folder with one of these suffixes, whatever their case, in the natural order
+    of their names (2 before 10). Hidden files are skipped, as those of operating systems
+    (._000012.jpg, .DS_Store)."""
+    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    some = (path for path in found if not suffixes or path.suffix.lower() in suffixes)
+    return sorted(some, key=lambda path: natural(path.name))
+
+
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """A key that sorts names by the numbers in them."""
+    parts = re.split(r"(\d+)", name)
+    return [*((0, int(x)) if x.isdecimal() else (1, x) for x in parts), (1, name)]
 
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> Path:

@@ -6,10 +6,12 @@ score) are read as an `Inert`.
 
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 NUMPY = [
     *("numpy.ndarray", "numpy.dtype"),
@@ -28,6 +30,22 @@ class Inert:
 
     def __init__(self, *_: object) -> None: ...
     def __setstate__(self, state: object) -> None: ...
+
+
+WRAPPINGS = (  # keys around a state dict
+    *("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network"),
+    *("weights", "params", "ema_state_dict", "state_dict_ema", "model_ema", "ema"),
+)
+
+
+def state_of(content: Any) -> dict[str, Tensor]:
+    """The tensors by name in the content of a file; of nested ones under the usual keys the first
+    with the most. Empty if there are none."""
+    if not isinstance(content, Mapping):
+        return {}
+    state = {key: x for key, x in content.items() if isinstance(x, Tensor)}
+    inner = (state_of(content[key]) for key in WRAPPINGS if isinstance(content.get(key), Mapping))
+    return max((state, *inner), key=len)
 
 
 def refuse_program(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,8 +15,10 @@ from posediff import announce, checkpoint, config, shipped, usage
 from posediff.command import one_line_errors
 from posediff.data.video.frames import FILMS
 from posediff.diffusion import Model
-from posediff.inference.keypoint_files import KINDS
+from posediff.files import visible
+from posediff.inference.keypoint_files import KINDS, keypoint_files
 from posediff.inference.keypoints import rows_of
+from posediff.inference.photo_input import KINDS as PHOTOS
 from posediff.inference.video_input import open_video
 from posediff.outputs.frame_json import read
 from posediff.people.budget import costs, expected, within
@@ -46,16 +49,51 @@ def main(words: Sequence[str], commands: Sequence[str]) -> None:
 
 def answer(asked: argparse.Namespace) -> None:
     """Keypoints go to the lifter, a video at a time and all photos together to `estimate`."""
-    kinds = {path: path.suffix.lower() for path in asked.files}
+    kinds = {path: kind_of(path) for path in asked.files}
+    bad = list[str]()
     photos = [path for path, kind in kinds.items() if kind not in (*KINDS, *FILMS)]
     for path in asked.files:
         folder = asked.to / path.stem if len(asked.files) > 1 else asked.to
-        if kinds[path] in KINDS:
-            lift(path, folder, asked)
-        elif kinds[path] in FILMS:
-            look([path], folder, asked)
+        with kept(bad, path):
+            if kinds[path] in KINDS:
+                lift(path, folder, asked)
+            elif kinds[path] in FILMS:
+                look([path], folder, asked)
     if photos:
-        look(photos, asked.to, asked)
+        with kept(bad, photos[0]):
+            look(photos, asked.to, asked)
+    if bad:
+        raise ValueError(bad[0] if len(bad) == 1 else f"{len(bad)} could not be used: {bad}")
+
+
+def kind_of(path: Path) -> str:
+    """The suffix of a file; of a folder of keypoints without photos that of its files."""
+    if not path.is_dir() or visible(path, PHOTOS):
+        return path.suffix.lower()
+    return next((file.suffix.lower() for file in keypoint_files(path)), "")
+
+
+@contextmanager
+def kept(bad: list[str], path: Path) -> Iterator[None]:
+    """Note an error of one file, so that it does not lose the results of the others."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        bad.append(" ".join(str(error).split()))
+    except SystemExit as stop:  # of a command, which has printed its line
+        if stop.code not in (None, 0):
+            bad.append(f"{path}: was not used, as said above")
+
+
+def gathered(frames: Iterable[Frame], bad: list[str]) -> list[Frame]:
+    """All frames; the error that some end with is noted."""
+    found = list[Frame]()
+    with kept(bad, Path()):
+        for frame in frames:
+            found.append(frame)
+    if bad and not found:
+        raise ValueError(bad[0])
+    return found
 
 
 def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None:
@@ -90,19 +128,22 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     )
     formats = ("json", "csv", "npz", *(() if asked.flat else ("angles",)))
     formats += ("video", *(("gif",) if asked.gif else ())) if film else ("pictures",)
-    seen = frames if film else list(frames)
+    bad = list[str]()
+    seen = frames if film else gathered(frames, bad)
     written = posediff.save(seen, folder, formats)
     shown: Iterable[Frame] = seen
     if film:  # frames are read again, so that few are in memory
         video = open_video(paths[0])
-        kept = read(folder / "frames.json")
-        shown = (replace(frame, image=video.read(frame.index or 0)) for frame in kept)
+        stored = read(folder / "frames.json")
+        shown = (replace(frame, image=video.read(frame.index or 0)) for frame in stored)
     if not asked.flat:
         written.append(posediff.view(shown, folder / "view.html"))
         if asked.denoising:
             again = read(folder / "frames.json") if film else seen
             written += denoising(again, models["lift3d"], folder, asked.seed)
     print("\n".join(map(str, written)))
+    if bad:
+        raise ValueError(bad[0])
 
 
 def denoising(frames: Iterable[Frame], lifter: Model, folder: Path, seed: int) -> list[Path]:

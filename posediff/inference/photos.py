@@ -36,6 +36,9 @@ class Photos:
     def __init__(self, request: Request) -> None:
         self.request, self.paths, boxes = request, photo_files(request.input), request.boxes
         self.boxes = read_boxes(boxes) if isinstance(boxes, str) else boxes
+        if isinstance(self.boxes, Mapping) and not any(map(self._boxes_in, self.paths)):
+            first = ", ".join(list(self.boxes)[:3])
+            raise ValueError(f"{boxes}: no box for a photo of {request.input}; it names {first}")
 
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
         folder = output_folder(self.request)
@@ -71,7 +74,7 @@ class Photos:
             count = f"{len(bad)} of {len(self.paths)} photos could not be used"
             raise ValueError(f"{count}: {'; '.join(bad)}")
 
-    def _boxes_in(self, path: Path) -> Sequence[Sequence[float]] | None:
+    def _boxes_in(self, path: Path) -> Sequence[Any] | None:
         if isinstance(self.boxes, Mapping):
             return self.boxes.get(path.name, [])
         return None if self.boxes is None else [self.boxes]

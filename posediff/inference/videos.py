@@ -70,8 +70,10 @@ class VideoFrames:
         tracks = len({person.track for person in people})
         yield f"{len(people)} poses of {tracks} people in {len(video.names)} frames"
         yield from map(str, (results, film, sheet))
-        if note := film_note():
-            yield note
+        yield from filter(None, (film_note(), video.note))
+        if video.left_out:
+            count, reasons = len(video.left_out), "; ".join(video.left_out.values())
+            raise ValueError(f"{count} frames of {video.path} left out: {reasons}")
 
     def _drawn_frames(self, poses: Poses) -> Iterator[Picture]:
         """Every frame, with its people and the numbers of their tracks."""
@@ -85,8 +87,9 @@ class VideoFrames:
             yield draw_pose2d(self.video.read(i), poses[rows[i]], bones, tracks, shown)
 
     def _results(self, model: Model, poses: Poses, offsets: Sequence[int]) -> dict[str, Any]:
-        """The content of results.json. Frames count from 0."""
+        """The content of results.json; `frame_id` is the number of the frame in the video."""
         bones = skeleton(poses.skeleton)
+        frames = zip(self.video.names, self.video.numbers, strict=True)
         keypoints = torch.cat([poses.keypoints, torch.ones_like(poses.scores)[..., None]], -1)
         return {
             "info": {
@@ -100,8 +103,13 @@ class VideoFrames:
             },
             "categories": [{"id": 1, "name": "person", "keypoints": list(bones.joints)}],
             "images": [
-                {"id": i, "frame_id": i, "vid_id": self.video.path.stem, "file_name": name}
-                for i, name in enumerate(self.video.names)
+                {
+                    "id": i,
+                    "frame_id": number,
+                    "vid_id": self.video.path.stem,
+                    "file_name": name,
+                }
+                for i, (name, number) in enumerate(frames)
             ],
             "annotations": [
                 {

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from posediff.doors.checks import as_array, entries, flag, identity, listing, text
 from posediff.doors.json_door import read_json
+from posediff.files import visible
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import skeleton
 from posediff.truth import Document
@@ -104,7 +105,7 @@ def _entries(source: Source) -> Mapping[str, Path | Document]:
     if isinstance(source, Mapping):
         return dict(sorted(source.items()))
     folder = Path(source)
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else [folder]
+    paths = sorted(visible(folder, (".json",))) if folder.is_dir() else [folder]
     if not paths or not paths[0].is_file():
         raise FileNotFoundError(f"{source}: no such folder of json files, one per video")
     return {path.name: path for path in paths}

@@ -71,7 +71,7 @@ def estimate(
     one_of("carry", carry, get_args(Carry))
     film = is_film(source)
     given = open_video(str(source)) if film else pictures_of(source)
-    find = finder(boxes, detect, device)
+    find = finder(boxes, detect, device, film)
     used = models_of(models, to == "3d", film, device)
     draws = Draws(hypotheses, steps, seed, carry).into(used.get("lift3d"))
     if budget_ms is not None:

@@ -52,7 +52,7 @@ def _files(folder: Path, subject: str) -> list[Path]:
     """The subject's files in the first form that the folder contains."""
     homes = (folder / subject, *sorted(folder.glob(f"*/{subject}")))
     for place, home, suffix in product(FOLDERS, homes, (".cdf", ".cdf.mat", ".h5")):
-        if found := sorted((home / place).glob(f"*{suffix}")):
+        if found := sorted((home / place).glob(f"[!.]*{suffix}")):
             return found
     return []
 

@@ -21,11 +21,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posediff.prepare.mocap_names import without_namespace
+
 Array = NDArray[np.float64]
 
 INCH = 25.4
 SHORTEST = 1e-5  # seconds of a frame
 CHANNELS = {"tx", "ty", "tz", "rx", "ry", "rz"}
+BLANK = "\0"  # in a name, while the words of a file are separated
+NAMED = re.compile(r"(^\s*(?:ROOT|JOINT)[ \t]+)([^\n{]*[^\s{])", re.MULTILINE)
 KINDS = {"position": "t", "rotation": "r"}  # of BVH's channels: Xposition is tx, Zrotation rz
 
 
@@ -135,10 +139,11 @@ def _bvh_tree(path: Path, head: str) -> dict[str, _Joint]:
     """The joints in the order of their channels; head: the text above MOTION."""
     tree: dict[str, _Joint] = {}
     parents: list[str] = []
+    head = NAMED.sub(lambda found: found[1] + re.sub(r"\s", BLANK, found[2]), head)
     name, following = "", iter(head.split())
     for word in following:
         if word in ("ROOT", "JOINT", "End"):
-            name = next(following, "")
+            name = without_namespace(next(following, "").replace(BLANK, " "))
             name = f"{parents[-1]}:end" if word == "End" and parents else name
             if name in tree:
                 raise ValueError(f"{path}: two joints are called {name}")

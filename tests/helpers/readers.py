@@ -102,16 +102,16 @@ def as_hdf5(name, arrays, attributes, read, suffix=".h5"):
     return source
 
 
-def as_text(name, text, read):
+def as_text(name, text, read, mark=" "):
     def source(folder):
         path = folder / name
         path.write_text(text)
 
         def mutate(p, rng):
-            words = text.split(" ")
+            words = text.split(mark)
             at = rng.integers(len(words))
             words[at] = str(fuzz.WORDS[rng.integers(len(fuzz.WORDS))])
-            p.write_text(" ".join(words), encoding="utf-8", errors="replace")
+            p.write_text(mark.join(words), encoding="utf-8", errors="replace")
 
         return path, read, mutate
 
@@ -197,7 +197,7 @@ def pose_results(path):
 
 
 def keypoints(path):
-    return keypoint_files.read_keypoints(path, 17)
+    return keypoint_files.read_keypoints(path, 17, COCO, "pixels")
 
 
 def picture(suffix):
@@ -427,6 +427,17 @@ RESULTS = [
     {"image_id": "f_1.jpg", "category_id": 1, "keypoints": TRIPLES, "score": 1, "track_id": 3}
 ]
 CSV = "\n".join(", ".join("0.5" if n % 3 == 2 else str(n) for n in range(51)) for _ in range(3))
+ULTRALYTICS = [
+    {
+        "name": "person",
+        "class": 0,
+        "box": {"x1": 1.0, "y1": 2.0, "x2": 30.0, "y2": 40.0},
+        "track_id": 3,
+        "keypoints": {axis: [float(n) for n in range(17)] for axis in ("x", "y", "visible")},
+    }
+]
+LABELS = " ".join("0.5" for _ in range(51))
+DEEPLABCUT = "scorer,n,n,n\nbodyparts,nose,nose,nose\ncoords,x,y,likelihood\n0,10,20,1\n"
 
 READERS = {
     "coco": as_json("people", coco(), people_of),
@@ -443,6 +454,29 @@ READERS = {
     "keypoints results": as_json("points", RESULTS, keypoints),
     "keypoints mmpose": as_json("points", MMPOSE, keypoints),
     "keypoints csv": as_text("points.csv", CSV, keypoints),
+    "keypoints openpose": as_json(
+        "f_1_keypoints", {"people": [{"person_id": [-1], "pose_keypoints_2d": TRIPLES}]}, keypoints
+    ),
+    "keypoints mediapipe": as_json(
+        "points", [[{"x": n * 9.0, "y": n * 5.0, "visibility": 0.5} for n in range(17)]], keypoints
+    ),
+    "keypoints ultralytics": as_json("points", ULTRALYTICS, keypoints),
+    "keypoints detectron2": as_json(
+        "points", [{"pred_keypoints": [np.reshape(TRIPLES, (17, 3)).tolist()]}], keypoints
+    ),
+    "keypoints text": as_text("f_1.txt", f"0 0.5 0.5 0.1 0.1 {LABELS} 0.9 3\n", keypoints),
+    "keypoints deeplabcut": as_text("points.csv", DEEPLABCUT, keypoints, ","),
+    "boxes coco": as_json(
+        "boxes",
+        {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [BOXES[0] | {"image_id": 1}]},
+        photo_input.read_boxes,
+    ),
+    "boxes results": as_json("boxes", BOXES, photo_input.read_boxes),
+    "boxes ultralytics": as_json("boxes", ULTRALYTICS, photo_input.read_boxes),
+    "boxes mot": as_text(
+        "gt.txt", "1, 2, 3, 4, 50, 60, 1\n2, 2, 3, 4, 50, 60, 1\n", photo_input.read_boxes
+    ),
+    "boxes text": as_text("a.txt", "0 0.5 0.5 0.1 0.1 0.9 3\n", photo_input.read_boxes),
     "keypoints npz": as_npz("points", {"keypoints": np.ones((3, 17, 2))}, keypoints),
     "keypoints npy": as_npy,
     "boxes": as_json("boxes", {"a.jpg": [[0, 0, 9, 9]]}, photo_input.read_boxes),

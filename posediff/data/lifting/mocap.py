@@ -21,6 +21,7 @@ from posediff.data.lifting.views import Clip, Source
 from posediff.diffusion.choices import one_of
 from posediff.doors.checks import array, entries, identity, mapping
 from posediff.doors.json_door import read_json
+from posediff.files import visible
 from posediff.pose.camera import Camera
 
 Named = tuple[Recording, set[str]]  # a clip, the names of its file, source and subject
@@ -85,7 +86,7 @@ def mocap(
 
 def read_files(root: Path) -> list[Named]:
     """The clips of all files in a folder. Raises ValueError if two files have the same clip."""
-    paths = sorted(root.glob("*.npz"))
+    paths = sorted(visible(root, (".npz",))) if root.is_dir() else []
     if not paths:
         raise _missing(root / "*.npz")
     clips, first = [], dict[tuple[str, str], Path]()

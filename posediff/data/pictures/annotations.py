@@ -5,6 +5,11 @@
     annotations  id, image_id, category_id, keypoints [x, y, v] * J with v = 0 absent, 1 occluded,
                  2 visible; optional: bbox and bbox_head [x, y, w, h], area, num_keypoints, iscrowd
 
+x and y of an absent joint may be NaN or null. People with a bbox alone, and crowds, have no joints.
+A file without annotations has no people, as those of tests whose labels are secret (test-dev), and
+its category may have no joints; it is used with the boxes of a detector.
+An image or annotation that is there twice, with equal entries, counts once (merged files).
+
 Joints are matched to the skeleton by name, in the usual spellings; a joint that the file does not
 have is not labelled. num_keypoints is used as stored: CrowdPose does not count head and neck, and a
 new count would change which people are ignored. A missing bbox is replaced by `joint_box`.
@@ -124,19 +129,26 @@ def checked(
     folder: Path,
     area: Area = "file",
     needs: Sequence[str] = (),
+    upright: bool = False,
 ) -> Annotations:
     """People of `data`, the content of the file `path`.
 
     folder: contains the images. area: source of the areas, the entry of the file or the box.
-    needs: keys that every annotation must have.
+    needs: keys that every annotation must have. upright: sizes of images that the file does not
+    state are those of upright ones.
     Raises FileNotFoundError if an image is needed for its size and missing, ValueError if an entry
     cannot be used.
     """
     one_of("dataset.area", area, get_args(Area))
+    if isinstance(data, dict) and "images" in data and "annotations" not in data:
+        data = {"categories": [], **data, "annotations": []}
     images, categories, entries = (
         listed(path, data, key) for key in ("images", "categories", "annotations")
     )
-    pictures = _pictures(path, images, folder)
+    images, entries = without_copies(images), without_copies(entries)
+    if not entries:
+        categories = [_person_of(categories, skeleton)]
+    pictures = _pictures(path, images, folder, upright)
     place = {picture.id: i for i, picture in enumerate(pictures)}
     people, category = _people(path, entries, categories, place)
     _require(people, needs if area == "0.53*w*h" else [*needs, "area"])
@@ -189,7 +201,28 @@ def listed(path: Path, data: Any, key: str) -> list[Entry]:
     return entries
 
 
-def _pictures(path: Path, images: Sequence[Entry], folder: Path) -> list[Picture]:
+def without_copies(entries: list[Entry]) -> list[Entry]:
+    """The entries without those that equal an earlier one of the same id."""
+    try:
+        if len({entry.get("id") for entry in entries}) == len(entries):
+            return entries
+    except TypeError:  # an id that is no id, which is refused later
+        return entries
+    first: dict[Any, Entry] = {}
+    return [x for x in entries if first.setdefault(x.get("id"), x) is x or first[x["id"]] != x]
+
+
+def _person_of(categories: Sequence[Entry], skeleton: Skeleton) -> Entry:
+    """The category of people in a file without annotations, with the skeleton's joints."""
+    named = [c for c in categories if c.get("keypoints")]
+    people = [c for c in categories if c.get("name") == "person"]
+    category: Entry = next(iter([*named, *people, *categories]), {"id": 1})
+    return {"id": 1, **category, "keypoints": category.get("keypoints") or skeleton.joints}
+
+
+def _pictures(
+    path: Path, images: Sequence[Entry], folder: Path, upright: bool = False
+) -> list[Picture]:
     pictures, first = [], dict[Any, int]()
     for i, image in enumerate(images):
         where, number, file = f"{path}: images[{i}]", image.get("id"), image.get("file_name")
@@ -202,7 +235,7 @@ def _pictures(path: Path, images: Sequence[Entry], folder: Path) -> list[Picture
         first[number] = i
         inside(folder, file, where)
         size: list[Any] = [image.get("width"), image.get("height")]
-        width, height = picture_files.size(folder / file) if size == [None, None] else size
+        width, height = picture_files.size(folder / file, upright) if size == [None, None] else size
         if not all(type(n) is int and 0 < n <= SIDE for n in (width, height)):
             raise ValueError(
                 f"{where}: width and height must be positive integers up to {SIDE}, got "
@@ -219,7 +252,8 @@ def _people(
     path: Path, entries: Sequence[Entry], categories: Sequence[Entry], place: Mapping[Any, int]
 ) -> tuple[list[Named], Entry]:
     """Annotations of the category that has joints, and this category."""
-    posed = [c for c in categories if c.get("keypoints") and isinstance(c["keypoints"], list)]
+    posed = [c for c in categories if isinstance(c.get("keypoints"), list | tuple)]
+    posed = [c for c in posed if c["keypoints"]]
     if len(posed) != 1:
         found = f"{len(posed)} of the {len(categories)} categories have"
         raise ValueError(f"{path}: {found} `keypoints`, the names of the joints: exactly one must")
@@ -232,8 +266,24 @@ def _people(
             if not isinstance(given, int | str) or given not in ids:
                 raise ValueError(f"{where}: {key} {shown(given)} is not in the file's lists")
         if entry["category_id"] == posed[0].get("id"):
-            people.append((where, entry))
+            people.append((where, with_joints(entry, len(posed[0]["keypoints"]))))
     return people, posed[0]
+
+
+def with_joints(entry: Entry, count: int) -> Entry:
+    """The entry; without a labelled joint if it is a person with a box alone, or a crowd."""
+    if entry.get("keypoints") or "bbox" not in entry:
+        return entry
+    return {**entry, "keypoints": [0] * (3 * count), "num_keypoints": 0}
+
+
+def absent_at_zero(values: Any) -> Any:
+    """Keypoints [x, y, v] * J with x = y = 0 where v = 0; anything else as it is."""
+    if not isinstance(values, list):
+        return values
+    triples = zip(values[::3], values[1::3], values[2::3], strict=False)
+    cleaned = [x for triple in triples for x in (triple if triple[2] else (0, 0, 0))]
+    return cleaned if len(cleaned) == len(values) else values
 
 
 def _require(people: Sequence[Named], keys: Sequence[str]) -> None:
@@ -248,7 +298,13 @@ def _keypoints(
     path: Path, people: Sequence[Named], names: list[str], skeleton: Skeleton
 ) -> tuple[Array, NDArray[np.int8]]:
     """(N, J, 2) and (N, J) in the order of the skeleton."""
-    rows = numbers(people, "keypoints", 3 * len(names)).reshape(len(people), len(names), 3)
+    try:
+        rows = numbers(people, "keypoints", 3 * len(names))
+    except ValueError:  # perhaps of absent joints alone
+        cleaned = [{"keypoints": absent_at_zero(entry.get("keypoints"))} for _, entry in people]
+        places = [where for where, _ in people]
+        rows = numbers(list(zip(places, cleaned, strict=True)), "keypoints", 3 * len(names))
+    rows = rows.reshape(len(people), len(names), 3)
     flags = rows[..., 2]
     if len(bad := np.flatnonzero(~np.isin(flags, (0, 1, 2)).all(1))):
         where, _ = people[bad[0]]

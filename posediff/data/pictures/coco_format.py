@@ -109,11 +109,13 @@ def custom(
 
     annotations: a file for train, one for test and optionally one for validation. Without the last,
     a part `validation` of the training images is held out. skeleton: name of the layout that
-    contains the joints of the files; they are matched by name, in any usual spelling.
+    contains the joints of the files; they are matched by name, in any usual spelling. Labels
+    refer to the pictures as programs show them, turned by their EXIF, unless `upright` is false.
     """
     root, folder = Path(root), Path(root) / images
     name, shared = annotation_file(annotations, split)
-    people = checked(root / name, load(root / name), skeleton_named(skeleton), folder, area)
+    layout, upright = skeleton_named(skeleton), options.setdefault("upright", True)
+    people = checked(root / name, load(root / name), layout, folder, area, upright=upright)
     if shared:
         people = held_out(people, split, validation)
     return TopDownDataset(people, folder, split == "train", root, **options)

@@ -1,8 +1,8 @@
-"""Images as they are stored in their files: RGB, 8 bits, not rotated.
+"""Images of files: RGB, 8 bits, as they are stored or upright.
 
-The orientation that a camera notes (EXIF) is ignored, because the coordinates of the benchmarks
-refer to the stored pixels. Grey becomes three equal channels, CMYK becomes RGB, 16 bits become 8,
-transparency is dropped.
+Coordinates of benchmarks refer to the stored pixels, those of a user's own photos and labels to the
+picture as programs show it: turned by the orientation that the camera noted (EXIF). Grey becomes
+three equal channels, CMYK becomes RGB, 16 bits become 8, transparency is dropped.
 """
 
 import io
@@ -19,12 +19,13 @@ from posediff.doors.limits import refuse_above
 RGB = NDArray[np.uint8]  # (h, w, 3)
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG"
+EXIF, NOTES = (b"Exif\0\0", b"eXIf"), 1 << 16  # marks of notes of the camera; bytes that have them
 # every segment is 0xFF, a kind, two bytes of length; these kinds contain height and width
 FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 
 
-def read(path: Path) -> RGB:
-    """Image (h, w, 3) of a file of any usual format.
+def read(path: Path, upright: bool = False) -> RGB:
+    """Image (h, w, 3) of a file of any usual format. upright: turned as its EXIF says.
 
     Raises FileNotFoundError if there is no such file, ValueError if it is cut short or no image.
     """
@@ -35,7 +36,7 @@ def read(path: Path) -> RGB:
     problem = "empty" if not data else "" if _is_complete(data) else "cut short"
     if not problem and (sides := stated(io.BytesIO(data))):
         refuse_above("megapixels", path, math.prod(sides) / 1e6, "its size in megapixels")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image = None if problem else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # a size beyond that of OpenCV
@@ -48,18 +49,24 @@ def read(path: Path) -> RGB:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def size(path: Path) -> tuple[int, int]:
-    """Width and height, from the header of a JPEG or PNG file; other formats are decoded.
+def size(path: Path, upright: bool = False) -> tuple[int, int]:
+    """Width and height, from the header of a JPEG or PNG file; other formats, and those that may be
+    turned, are decoded.
 
     Raises as `read`.
     """
     _require_file(path)
     with path.open("rb") as file:
+        notes = file.read(NOTES) if upright else b""
+        if any(mark in notes for mark in EXIF):
+            height, width, _ = read(path, upright).shape
+            return width, height
+        file.seek(0)
         head, found = file.read(4), stated(file)
         if found and (head == PNG or head.startswith(JPEG)) and min(found) > 0:
             refuse_above("megapixels", path, math.prod(found) / 1e6, "its size in megapixels")
             return found
-    height, width, _ = read(path).shape
+    height, width, _ = read(path, upright).shape
     return width, height
 
 

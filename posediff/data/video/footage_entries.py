@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from posediff.data.pictures.annotations import Entry
+from posediff.data.pictures.annotations import Entry, absent_at_zero
 from posediff.doors.checks import (
     SINGLE,
     array,
@@ -65,13 +65,7 @@ def checked_people(path: Path, people: Sequence[Entry]) -> list[Entry]:
             continue
         for n, values in given.items():  # one by one, to name a bad one
             if key == "keypoints" and isinstance(values, list):
-                values = _absent_at_zero(values)
+                values = absent_at_zero(values)
                 cleaned[n] = {**cleaned[n], key: values}
             array(f"{path}: annotations[{n}]: {key}", values, width)
     return cleaned
-
-
-def _absent_at_zero(values: list[Any]) -> list[Any]:
-    triples = zip(values[::3], values[1::3], values[2::3], strict=False)
-    found = [x for x, y, v in triples for x in ((x, y, v) if v else (0, 0, 0))]
-    return found if len(found) == len(values) else values

@@ -73,7 +73,8 @@ def jhmdb(
 
 def _listed(folder: Path, number: int) -> Iterator[tuple[str, str, int]]:
     """Actions, clips and their use: 1 in training, 2 in the test."""
-    files = sorted(folder.glob(f"*_test_split*{number}.txt"))
+    found = sorted(folder.glob(f"*_test_split*{number}.txt"))
+    files = [path for path in found if not path.name.startswith(".")]
     if not files:
         raise FileNotFoundError(
             f"{folder}: no file *_test_split*{number}.txt: look at dataset.root"
