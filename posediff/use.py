@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -11,7 +12,10 @@ from posediff import announce, config, shipped, usage
 from posediff.command import one_line_errors
 from posediff.data.video.frames import FILMS
 from posediff.inference.keypoint_files import KINDS
+from posediff.inference.video_input import open_video
 from posediff.outputs.frame_json import read
+from posediff.people.frame import Frame
+from posediff.people.tally import Tally
 
 MODELS = ("image2d", "lift3d")  # the names of those that ship
 
@@ -64,13 +68,28 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
         seed=asked.seed,
         device=str(device),
     )
-    formats = ("json", "csv", "npz", *(() if asked.flat else ("angles",)))
-    seen = frames if film else list(frames)
-    written = posediff.save(seen, folder, (*formats, "video") if film else formats)
-    shown = read(folder / "frames.json") if film else seen
+    tally = Tally()
+    seen = tally.over(frames) if film else list(tally.over(frames))
+    chosen = asked.formats.split(",") if asked.formats else formats(film, asked.flat)
+    written = posediff.save(seen, folder, ("json", *chosen))
     if not asked.flat:
+        shown = again(paths[0], folder) if film else seen
         written.append(posediff.view(shown, folder / "view.html"))
     print("\n".join(map(str, written)))
+    print(tally.line())
+
+
+def formats(film: bool, flat: bool) -> tuple[str, ...]:
+    """What is written besides frames.json if no formats are asked for."""
+    angles = () if flat else ("angles",)
+    return "csv", "npz", *angles, "video" if film else "pictures"
+
+
+def again(path: Path, folder: Path) -> Iterator[Frame]:
+    """The frames of a video that were written, with their images."""
+    video = open_video(str(path))
+    for frame in read(folder / "frames.json"):
+        yield replace(frame, image=video.read(frame.index or 0))
 
 
 def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
@@ -109,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--model", action="append")
     made.add_argument("--boxes")
     made.add_argument("--2d", dest="flat", action="store_true")
+    made.add_argument("--formats")
     made.add_argument("--layout", default="coco17")
     made.add_argument("--hypotheses", type=int)
     made.add_argument("--steps", type=int)

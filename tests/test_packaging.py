@@ -58,8 +58,9 @@ def test_the_wheel_holds_the_package_its_configuration_its_weights_and_nothing_e
     held = {name for name in names if ".dist-info/" not in name}
     weights = {p.relative_to(ROOT).as_posix() for p in WEIGHTS.rglob("*") if p.is_file()}
     assert "posediff/weights/movenet_thunder/model.safetensors" in weights
-    page = {p.relative_to(ROOT).as_posix() for p in (ROOT / "posediff/visual/page").iterdir()}
-    assert held == python | yaml | weights | page | {"posediff/py.typed"}
+    folders = (ROOT / "posediff/visual/page", ROOT / "posediff/examples")
+    files = {p.relative_to(ROOT).as_posix() for folder in folders for p in folder.iterdir()}
+    assert held == python | yaml | weights | files | {"posediff/py.typed"}
     for licence in ("LICENSE", "THIRD_PARTY.md"):
         assert any(name.endswith(f"licenses/{licence}") for name in names)
 

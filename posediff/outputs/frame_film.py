@@ -1,7 +1,7 @@
 """Frames of a video as a film that shows their people, each with the number of its track."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -45,8 +45,8 @@ def writing_film(path: Path) -> Iterator[Add]:
             raise ValueError(f"{path.name}: a film needs two frames of a video or more")
 
 
-def draw_frame(frame: Frame) -> Picture:
-    """A frame with its 2D poses, their spread and the numbers of their tracks."""
+def draw_frame(frame: Frame, names: Sequence[str] = ()) -> Picture:
+    """A frame with its 2D poses, their spread and `names`, by default the numbers of tracks."""
     width, height = frame.size
     image = np.full((height, width, 3), 255, np.uint8) if frame.image is None else frame.image
     if not frame.people:
@@ -54,8 +54,8 @@ def draw_frame(frame: Frame) -> Picture:
         none = Poses(nobody[..., None], nobody, nobody[..., None, None], nobody, "coco17")
         return draw_pose2d(image, none, skeleton("coco17"))
     layout = one_skeleton(person.skeleton_2d for person in frame.people) or ""
-    names = ["" if person.track is None else str(person.track) for person in frame.people]
-    return draw_pose2d(image, _poses(frame.people, layout), skeleton(layout), names)
+    tracks = ["" if person.track is None else str(person.track) for person in frame.people]
+    return draw_pose2d(image, _poses(frame.people, layout), skeleton(layout), names or tracks)
 
 
 def _poses(people: tuple[Person, ...], layout: str) -> Poses:

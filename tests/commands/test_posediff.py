@@ -19,6 +19,8 @@ from posediff.command import CONF
 from posediff.outputs.frame_json import read
 from posediff.usage import GENERAL, USAGES, help_of
 
+TABLES = ("frames.json", "joints.csv", "people.npz")
+
 
 def error_line(capsys, *words):
     capsys.readouterr()
@@ -110,8 +112,9 @@ def models(tmp_path_factory):
 @pytest.mark.parametrize(
     ("more", "files"),
     [
-        ((), ["angles.csv", "frames.json", "joints.csv", "people.npz", "view.html"]),
-        (("--2d",), ["frames.json", "joints.csv", "people.npz"]),
+        ((), [*TABLES, "angles.csv", "view.html", "a [1]_poses.jpg", "b_poses.jpg"]),
+        (("--2d",), [*TABLES, "a [1]_poses.jpg", "b_poses.jpg"]),
+        (("--2d", "--formats", "csv,coco"), ["frames.json", "joints.csv", "coco_results.json"]),
     ],
 )
 def test_people_of_photos_are_written_and_the_models_said(models, capsys, tmp_path, more, files):
@@ -126,7 +129,9 @@ def test_people_of_photos_are_written_and_the_models_said(models, capsys, tmp_pa
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"model    {models[1]} (image2d coarse, trained on ")
     assert said[len(models) // 2 if not more else 1].startswith("device   cpu, ")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == files
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*files}
+    assert said[-1].startswith("2 pictures, 2 people; first answer after ")
+    assert ("mean spread" in said[-1]) == (not more)
     assert [f.name for f in read(tmp_path / "out/frames.json")] == [path.name for path in photos]
 
 
