@@ -56,5 +56,12 @@ bench: install  ## ours against the released network, on one thread
 weights: install  ## train all models that ship again, from data/, in hours; MORE= further overrides
 	PY=$(PY) sh scripts/train_weights.sh $(MORE)
 
+docs: install  ## guides and reference as pages in build/docs; a warning is an error
+	$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo build/docs/index.html
+
+gallery: install  ## the pictures of the documents, made by the models that ship
+	$(PY) scripts/document_pictures.py docs/pictures
+
 clean:  ## remove the environment and caches; runs/ and data/ stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

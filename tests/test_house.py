@@ -157,7 +157,7 @@ def test_configuration_files_are_short_and_parse():
 def test_every_path_that_a_document_names_exists(document):
     text = (ROOT / document).read_text()
     paths = set(re.findall(r"\b(?:posediff|conf|scripts|tests|benchmarks)/[\w/.-]+\w", text))
-    assert len(paths) > 1
+    assert paths or document.startswith("docs/")
     for path in paths:
         assert (ROOT / path).exists(), path
 

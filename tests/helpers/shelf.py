@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from helpers.heads import case, model
+from helpers.heads import HEADS, case, model
 
 from posediff import checkpoint, config, demo, shipped
 from posediff.visual.film import filming
@@ -18,6 +18,7 @@ def shelf(folder: Path) -> Path:
         about = {"task": cfg.task.name, "method": cfg.task.method, "model": tree}
         data = {k: x for k, x in config.plain(cfg.dataset).items() if k in config.DATA_KEYS}
         about |= {"skeleton": cfg.dataset.skeleton, "dataset": data}
+        about["overrides"] = [word for word in HEADS[of] if word.startswith(("task", "preset"))]
         checkpoint.save(folder / name, model(of).state_dict(), about)
     for name in ("people", "movenet_thunder"):
         shutil.copytree(shipped.PACKAGED / name, folder / name)
