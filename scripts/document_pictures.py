@@ -28,7 +28,8 @@ def main() -> None:
     folder = Path(sys.argv[1])
     to = "3d" if LIFTER in shipped.names() else "2d"
     photos = [draw_people(f, 1) for f in posediff.estimate([EXAMPLES / x for x in PHOTOS], to)]
-    write_picture(folder / "people.jpg", sheet(photos, 1 if to == "3d" else len(photos)))
+    shown = sheet(photos[:2], 1) if to == "3d" else sheet(photos, len(photos))
+    write_picture(folder / "people.jpg", shown)
     frames = list(posediff.estimate(EXAMPLES / FILM, to))
     some = np.linspace(0, len(frames) - 1, SHOWN).round().astype(int)
     write_picture(folder / "film.jpg", sheet([draw_frame(frames[n]) for n in some], SHOWN))

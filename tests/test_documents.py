@@ -1,9 +1,9 @@
 """Every command and every snippet of the documents is run, or parsed by what it would run.
 
     python    run, the blocks of a document one after the other in one namespace
-    bash      a line that trains, scores or predicts composes its configuration; a script and
-              `posediff report` and `posediff demo` parse their arguments; `posediff FILE` runs, with
-              models that are not trained; targets of make and extras of pip exist
+    bash      a line that trains, scores or predicts composes its configuration; scripts, reports
+              and the demo parse their arguments; `posediff FILE` runs, with models that are not
+              trained; targets of make and extras of pip exist
     json      parsed;  text: a listing, and no command
 
 A comment `<!-- folder: PATH -->` above a block of bash is the folder that it is for.
@@ -67,7 +67,7 @@ def named(value):
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A folder with the files that the documents name, where the models of helpers/shelf.py ship."""
+    """A folder with the files of the documents, where the models of helpers/shelf.py ship."""
     folder = tmp_path_factory.mktemp("documents")
     (folder / "photos").mkdir()
     for name in ("photo.jpg", "photos/a.jpg"):
