@@ -5,6 +5,7 @@ or set in columns is shown as it is, `names` are code, and no letter has a meani
 """
 
 import importlib
+import itertools
 import pkgutil
 import re
 from pathlib import Path
@@ -15,11 +16,11 @@ project, author, release = "posediff", "the posediff authors", posediff.__versio
 copyright = "the posediff authors, Apache-2.0"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_theme, html_show_sourcelink = "alabaster", False
-html_theme_options = {"description": "Human pose with its uncertainty", "page_width": "1100px"}
+html_theme_options = {"description": "Human pose with its uncertainty", "page_width": "1200px"}
 autodoc_typehints, autodoc_member_order = "signature", "bysource"
 autodoc_preserve_defaults = True
+highlight_language = "none"  # of blocks without one, as the docstrings have
 myst_heading_anchors = 2
-suppress_warnings = ["myst.xref_missing"]  # files of the repository that are no pages
 REFERENCE = Path(__file__).parent / "reference"  # written by each build
 FIRST = (
     "load",
@@ -79,8 +80,16 @@ def plain_text(app, what, name, obj, options, lines):
         if any(re.match(r"\s{2}|- ", row) or re.search(r"\S {3}", row) for row in rows):
             made += ["::", "", *(f"    {row}" for row in rows), ""]
         else:
-            made += [*_escaped("\n".join(rows)).split("\n"), ""]
+            for part in _described(rows):
+                made += [*_escaped("\n".join(part)).split("\n"), ""]
     lines[:] = made
+
+
+def _described(rows):
+    """The rows of a paragraph, apart where a row begins with a name and a colon, if several do."""
+    starts = [n for n, row in enumerate(rows) if re.match(r"\w+(, \w+)*( \(.*?\))?: ", row)]
+    cuts = sorted({0, *starts, len(rows)}) if len(starts) > 1 else [0, len(rows)]
+    return [rows[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 def _escaped(text):
