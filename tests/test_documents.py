@@ -14,6 +14,8 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
@@ -200,3 +202,12 @@ def test_every_link_of_a_document_leads_somewhere():
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
             assert "://" in target or (document.parent / target).exists(), (document, target)
+
+
+@pytest.mark.slow
+def test_the_pages_build_without_a_warning(tmp_path):
+    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
+    run = subprocess.run([*build, ROOT / "docs", tmp_path], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    page = (tmp_path / "reference/posediff.html").read_text()
+    assert all(f'id="posediff.{name}"' in page for name in ("estimate", "lift", "save", "view"))
