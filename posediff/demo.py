@@ -13,10 +13,6 @@ EXAMPLES = Path(__file__).parent / "examples"
 PHOTOS = ("skateboard.jpg", "street.jpg", "tennis.jpg")
 FILM = "golf.mp4"
 LIFTER = use.MODELS[1]
-NO_LIFTER = (
-    f"3D is left out: no model {LIFTER} ships with this copy of posediff. With one that you\n"
-    "trained: posediff demo --model <run folder>; `make demo-train` trains a small one."
-)
 
 
 def main(words: Sequence[str]) -> None:
@@ -26,16 +22,12 @@ def main(words: Sequence[str]) -> None:
         asked.to.mkdir(parents=True, exist_ok=True)
         for name in (*PHOTOS, FILM):
             shutil.copyfile(EXAMPLES / name, asked.to / name)
-        options = list[str]()
-        if asked.model:
-            options = ["--model", use.MODELS[0], "--model", asked.model]
-        elif LIFTER not in shipped.names():
-            print(NO_LIFTER)
-            options = ["--2d"]
+        models = ["--model", use.MODELS[0], "--model", asked.model] if asked.model else []
         photos = [str(asked.to / name) for name in PHOTOS]
-        show([*photos, "--to", str(asked.to / "photos"), *options])
-        films = () if "--2d" in options else ("--formats", "csv,angles,curves,bvh,video")
-        show([str(asked.to / FILM), "--to", str(asked.to / "film"), *films, *options])
+        show([*photos, "--to", str(asked.to / "photos"), *models])
+        lifts = asked.model or LIFTER in shipped.names()
+        formats = ["--formats", "csv,angles,curves,bvh,video"] if lifts else []
+        show([str(asked.to / FILM), "--to", str(asked.to / "film"), *formats, *models])
 
 
 def show(words: list[str]) -> None:

@@ -18,6 +18,10 @@ from posediff.people.frame import Frame
 from posediff.people.tally import Tally
 
 MODELS = ("image2d", "lift3d")  # the names of those that ship
+NO_LIFTER = (
+    f"3D is left out: no model {MODELS[1]} ships with this copy of posediff. With one that you\n"
+    f"trained: --model {MODELS[0]} --model <run folder>"
+)
 
 
 def main(words: Sequence[str], commands: Sequence[str]) -> None:
@@ -55,6 +59,9 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     import posediff
 
     film, device = paths[0].suffix.lower() in FILMS, config.device(asked.device)
+    if not (asked.flat or asked.model or MODELS[1] in shipped.names()):
+        print(NO_LIFTER)
+        asked.flat = True
     for name in asked.model or MODELS[: 1 if asked.flat else 2]:
         print(announce.model(shipped.find(name)))
     print(announce.device(device), flush=True)
