@@ -1,11 +1,11 @@
-"""All commands under one name: posediff train|eval|predict|report|demo, or posediff FILE..."""
+"""All commands under one name: posediff train|eval|predict|report|check|demo, or FILE..."""
 
 import sys
 from importlib import import_module
 
 from posediff import __version__, usage, use
 
-COMMANDS = ("train", "eval", "predict", "report", "demo")
+COMMANDS = ("train", "eval", "predict", "report", "check", "demo")
 
 
 def main() -> None:

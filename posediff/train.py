@@ -6,7 +6,16 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import announce, checkpoint, config, engine, feature_cache, shipped, tree
+from posediff import (
+    announce,
+    checkpoint,
+    config,
+    engine,
+    expectation,
+    feature_cache,
+    shipped,
+    tree,
+)
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.nn import weights
@@ -28,7 +37,7 @@ def main(cfg: Any) -> None:
         held_out = engine.Subset(held_out, cfg.trainer.validation_samples)
     model_tree = config.model_tree(cfg)
     encoders, device = checkpoint.encoders(model_tree), config.device(cfg.device)
-    model = config.build_model(model_tree).to(device)
+    model = config.build_model(model_tree, config.classes(cfg)).to(device)
     size = engine.samples_of(cfg.eval.batch_size, model)
     if not cfg.resume:
         initialise(cfg, model)
@@ -49,12 +58,14 @@ def main(cfg: Any) -> None:
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
     trainer = config.plain(cfg.trainer)
+    recipe = tree.build(trainer["recipe"])
+    print(expectation.training(model, data, held_out, recipe, size), flush=True)
     best = engine.fit(
         model,
         data,
         tree.build(trainer["optimizer"])(groups(cfg, model)),
         tree.build(trainer["rate"]),
-        tree.build(trainer["recipe"]),
+        recipe,
         score,
         cfg.eval.monitor,
         folder,
@@ -74,8 +85,19 @@ def initialise(cfg: Any, model: Model) -> None:
     if backbone is not None and cfg.backbone.weights is not None:
         print(weights.load(backbone, cfg.backbone.weights))
     if cfg.task.begin is not None:
-        for source, at in cfg.task.begin_parts.items():
+        for source, at in pairs(cfg.task.begin_parts):
             checkpoint.load_part(model, at, shipped.find(cfg.task.begin), source)
+
+
+def pairs(parts: Any) -> list[tuple[str, str]]:
+    """task.begin_parts. Raises ValueError if it is no list of pairs of names."""
+    try:
+        return [(str(source), str(at)) for source, at in parts]
+    except (TypeError, ValueError):
+        raise ValueError(
+            "task.begin_parts must be pairs of a part of that model and the part of this one that "
+            f"gets its weights, such as [[head.clip,head.clip]], got {parts}"
+        ) from None
 
 
 def freeze(cfg: Any, model: Model) -> None:

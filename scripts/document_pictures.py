@@ -15,8 +15,6 @@ import numpy as np
 import posediff
 from posediff import shipped
 from posediff.demo import EXAMPLES, FILM, LIFTER, PHOTOS
-from posediff.outputs.frame_film import draw_frame
-from posediff.outputs.frame_picture import draw_people
 from posediff.visual.canvas import Picture
 from posediff.visual.pose3d import write_picture
 
@@ -27,16 +25,20 @@ SHOWN = 4  # frames of the video
 def main() -> None:
     folder = Path(sys.argv[1])
     to = "3d" if LIFTER in shipped.names() else "2d"
-    photos = [draw_people(f, 1) for f in posediff.estimate([EXAMPLES / x for x in PHOTOS], to)]
+    photos = [drawn(f) for f in posediff.estimate([EXAMPLES / x for x in PHOTOS], to)]
     shown = sheet(photos[:2], 1) if to == "3d" else sheet(photos, len(photos))
     write_picture(folder / "people.jpg", shown)
     frames = list(posediff.estimate(EXAMPLES / FILM, to))
     some = np.linspace(0, len(frames) - 1, SHOWN).round().astype(int)
-    write_picture(folder / "film.jpg", sheet([draw_frame(frames[n]) for n in some], SHOWN))
+    write_picture(folder / "film.jpg", sheet([drawn(frames[n], False) for n in some], SHOWN))
     if to == "3d":
         (curves,) = posediff.save(frames, folder, ["curves"])
         curves.replace(folder / "angles.png")
     print(*sorted(folder.iterdir()), sep="\n")
+
+
+def drawn(frame: posediff.Frame, space: bool = True) -> Picture:
+    return np.ascontiguousarray(frame.draw(space=space)[..., ::-1])
 
 
 def sheet(pictures: list[Picture], columns: int) -> Picture:

@@ -17,7 +17,6 @@ import numpy as np
 
 import posediff
 from posediff.inference.photo_input import photo_files
-from posediff.outputs.frame_picture import draw_people
 from posediff.visual.canvas import Canvas, Picture
 from posediff.visual.pose3d import write_picture
 
@@ -49,8 +48,8 @@ def main() -> None:
 
 
 def cell(frame: posediff.Frame) -> Picture:
-    """The photo with its people, and the 3D pose of the largest."""
-    return fitted(draw_people(frame, 1))
+    """The photo with its people, and beside it their poses in 3D."""
+    return fitted(np.ascontiguousarray(frame.draw()[..., ::-1]))
 
 
 def fitted(picture: Picture) -> Picture:

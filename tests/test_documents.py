@@ -1,8 +1,8 @@
 """Every command and every snippet of the documents is run, or parsed by what it would run.
 
     python    run, the blocks of a document one after the other in one namespace
-    bash      a line that trains, scores or predicts composes its configuration; scripts, reports
-              and the demo parse their arguments; `posediff FILE` runs, with models that are not
+    bash      a line that trains, scores or predicts composes its configuration; scripts, reports,
+              checks and the demo parse their arguments; `posediff FILE` runs, with models that are not
               trained; targets of make and extras of pip exist
     json      parsed;  text: a listing, and no command
 
@@ -25,7 +25,7 @@ import pytest
 from helpers.commands import run, script
 from helpers.shelf import film, shelf
 
-from posediff import __main__, config, demo, report, shipped
+from posediff import __main__, check, config, demo, report, shipped
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,7 +33,7 @@ BLOCK = re.compile(r"(?:^<!-- folder: (\S+) -->\n)?^```(.*?)\n(.*?)^```$", re.M 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 COMMANDS = ("train", "eval", "predict")
-OTHERS = {"report": report.parser, "demo": demo.parser}
+OTHERS = {"report": report.parser, "demo": demo.parser, "check": check.parser}
 
 
 class Block(NamedTuple):
@@ -171,7 +171,7 @@ def test_a_script_knows_its_arguments(parse_alone, block, words):
 
 
 @pytest.mark.parametrize(("block", "words"), [x for x in LINES if kind(x[1]) == "other"], ids=named)
-def test_reports_and_the_demo_know_their_arguments(block, words):
+def test_a_report_a_check_and_the_demo_know_their_arguments(block, words):
     assert OTHERS[words[1]]().parse_args(words[2:])
 
 

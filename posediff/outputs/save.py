@@ -6,7 +6,7 @@
     npz      people.npz          arrays, a row per person
     angles   angles.csv          joint angles in degrees, with their intervals; of people in 3D
     curves   angles_NNN.png      the same of each track of a video, over time
-    pictures NAME_poses.jpg      every frame in 2D, its largest people in 3D from two sides
+    pictures NAME_people.jpg     every frame in 2D, and its people in 3D from two sides
     bvh      motion_NNN.bvh      rotations of each track of a video, for animation
     video    poses.mp4           every frame of a video with its people: H.264 with the extra
                                  `video`, or else MPEG-4 Part 2 and a warning
@@ -24,9 +24,8 @@ from posediff.files import adding_files
 from posediff.outputs.arrays import writing_arrays
 from posediff.outputs.bvh import write_bvh
 from posediff.outputs.coco_results import writing_coco
-from posediff.outputs.frame_film import writing_film
+from posediff.outputs.frame_film import writing_film, writing_pictures
 from posediff.outputs.frame_json import Add, writing_json
-from posediff.outputs.frame_picture import writing_pictures
 from posediff.outputs.tables import writing_angles, writing_joints
 from posediff.outputs.tracks import TrackMotion, TrackMotions
 from posediff.outputs.trc import write_trc
@@ -100,8 +99,9 @@ FORMATS: dict[str, Writing] = {
     "npz": _named(writing_arrays, "people.npz"),
     "angles": _named(writing_angles, "angles.csv"),
     "curves": _by_track(_curves, "angles{}.png"),
-    "pictures": writing_pictures,
     "bvh": _by_track(_bvh, "motion{}.bvh"),
     "video": _named(writing_film, "poses.mp4"),
+    "gif": _named(writing_film, "poses.gif"),
+    "pictures": writing_pictures,
     "trc": _by_track(_trc, "markers{}.trc"),
 }

@@ -12,7 +12,6 @@ height of the lowest joint, perpendicular to the camera's y axis: a hint, not th
 scene. Scale and grid depend on the aggregated pose alone, so that wide hypotheses look wide.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,34 +67,31 @@ def draw_pose3d(points_2d: Tensor, image_size: Tensor, pose: Poses, skeleton: Sk
     points_2d: (J, 2) pixels, NaN if a joint is missing. image_size: (2,) width, height. pose: one
     of `Poses`, without the leading dimension, in metres.
     """
-    panels = [_input_panel(to_array(points_2d), to_array(image_size), skeleton)]
-    return _captioned([*panels, *_views(pose, skeleton)], pose)
+    input_panel = _input_panel(to_array(points_2d), to_array(image_size), skeleton)
+    panels = np.hstack([input_panel, draw_views(pose, skeleton)])
+    return np.vstack([panels, _caption(len(pose.hypotheses), to_array(pose.spread))])
 
 
-def draw_views(pose: Poses, skeleton: Skeleton) -> Picture:
-    """The same without the 2D input."""
-    return _captioned(_views(pose, skeleton), pose)
-
-
-def _captioned(panels: Sequence[Picture], pose: Poses) -> Picture:
-    caption = _caption(len(pose.hypotheses), to_array(pose.spread), len(panels) * WIDTH)
-    return np.vstack([np.hstack(panels), caption])
-
-
-def _views(pose: Poses, skeleton: Skeleton) -> list[Picture]:
-    """The panels of a pose from the front and from the side."""
+def draw_views(
+    pose: Poses, skeleton: Skeleton, within: Tensor | None = None, words: bool = True
+) -> Picture:
+    """One of `Poses` from the front and from the side, with its hypotheses and spread, (HEIGHT,
+    2 WIDTH, 3). within: the pose (J, 3) whose scale and place are used, by default its own. words:
+    titles and the length of the scale bar; False for views that become too small for them."""
     joints, hypotheses = to_array(pose.keypoints), to_array(pose.hypotheses)
-    panels, radii = [], to_array(pose.spread)
-    for view, title in zip(views(joints), ("3D, front", "3D, side"), strict=True):
+    radii, panels = to_array(pose.spread), []
+    standing = joints if within is None else to_array(within)
+    for view, title in zip(views(standing), ("3D, front", "3D, side"), strict=True):
         canvas = Canvas(WIDTH, HEIGHT)
-        _grid(canvas, view, joints)
+        _grid(canvas, view, standing)
         _spread(canvas, view, joints, radii, skeleton)
         _hypotheses(canvas, view.project(hypotheses), skeleton)
         _bones(canvas, view.project(joints), turned(joints, view.yaw)[:, 2], skeleton, BONE)
-        _scale_bar(canvas, view)
-        canvas.text((16, 30), title, INK, 12.5, bold=True)
+        if words:
+            _scale_bar(canvas, view)
+            canvas.text((16, 30), title, INK, 12.5, bold=True)
         panels.append(canvas.finish())
-    return panels
+    return np.hstack(panels)
 
 
 def write_picture(path: Path, picture: Picture) -> None:
@@ -187,8 +183,8 @@ def _scale_bar(canvas: Canvas, view: Projection) -> None:
         canvas.text((x + 30, y + 4), "camera", FAINT, 11)
 
 
-def _caption(K: int, radii: Points, width: int) -> Picture:
-    canvas, x, y = Canvas(width, CAPTION), 16.0, 27.0
+def _caption(K: int, radii: Points) -> Picture:
+    canvas, x, y = Canvas(3 * WIDTH, CAPTION), 16.0, 27.0
     for colour, words in ((LEFT, "left"), (RIGHT, "right")):
         canvas.line((x + 3, y - 5), (x + 20, y - 5), colour, BONE)
         x += 52 + canvas.text((x + 30, y), words, INK, 11.5)
@@ -198,7 +194,6 @@ def _caption(K: int, radii: Points, width: int) -> Picture:
     x += 52 + canvas.text((x + 30, y), f"{K} hypothes{'e' if K > 1 else 'i'}s", INK, 11.5)
     with canvas.translucent(0.5):
         canvas.circle((x + 11, y - 5), 8, LEFT, filled=False)
-    x += 54 + canvas.text((x + 30, y), "spread of a joint (RMS)", INK, 11.5)
-    x = max(x, width - WIDTH + 16)
-    canvas.text((x, y), f"mean spread {1000 * radii.mean():.0f} mm", INK, 11.5)
+    canvas.text((x + 30, y), "spread of a joint (RMS)", INK, 11.5)
+    canvas.text((2 * WIDTH + 16, y), f"mean spread {1000 * radii.mean():.0f} mm", INK, 11.5)
     return canvas.finish()

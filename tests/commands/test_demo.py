@@ -36,7 +36,7 @@ def test_the_demo_writes_pictures_tables_curves_a_film_and_pages(shelf, tmp_path
     run(__main__.main, "demo", "--to", "out")
     here = written(tmp_path / "out")
     assert {*demo.PHOTOS, demo.FILM} < here
-    assert {"photos/street_poses.jpg", "photos/view.html", "photos/angles.csv"} < here
+    assert {"photos/street_people.jpg", "photos/view.html", "photos/angles.csv"} < here
     assert {"film/poses.mp4", "film/view.html", "film/angles_000.png", "film/motion_000.bvh"} < here
     frames = read(tmp_path / "out/photos/frames.json")
     assert [frame.name for frame in frames] == [*demo.PHOTOS]
@@ -54,7 +54,7 @@ def test_without_a_lifter_it_says_so_and_stays_in_2d(shelf, tmp_path, capsys):
     run(__main__.main, "demo")
     assert "3D is left out: no model lift3d ships" in capsys.readouterr().out
     here = written(tmp_path / "demo")
-    assert "photos/street_poses.jpg" in here
+    assert "photos/street_people.jpg" in here
     assert not any(name.endswith(("view.html", "angles.csv")) for name in here)
 
 
