@@ -2,8 +2,8 @@
 
     python    run, the blocks of a document one after the other in one namespace
     bash      a line that trains, scores or predicts composes its configuration; scripts, reports,
-              checks and the demo parse their arguments; `posediff FILE` runs, with models that are not
-              trained; targets of make and extras of pip exist
+              checks and the demo parse their arguments; `posediff FILE` runs, with models that are
+              not trained; targets of make and extras of pip exist
     json      parsed;  text: a listing, and no command
 
 A comment `<!-- folder: PATH -->` above a block of bash is the folder that it is for.
