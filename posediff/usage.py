@@ -111,7 +111,9 @@ USAGES = {
             Option("boxes", "null", "of people: a json file or [x,y,w,h]; null: the whole picture"),
             Option("layout", "coco17", "order of the joints of your keypoints, such as halpe26"),
             Option("image_size", "null", "[width,height] of the picture of your keypoints"),
-            Option("units", "pixels", "of keypoints: fraction (0..1), centred, screen, metres"),
+            Option(
+                "units", "null", "of keypoints: fraction, centred, screen, metres; null: pixels"
+            ),
             Option("heatmaps", "false", "also draw every step of the diffusion (image2d)"),
             Option("output", "predictions", "the folder of the results"),
             STEPS,
