@@ -37,7 +37,7 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
                 try:
                     task(cfg)
                 except (TypeError, KeyError, AttributeError, IndexError, ArithmeticError) as error:
-                    corrections.refuse_other_types(primary)  # perhaps one is the cause
+                    refuse_other_types(primary)  # perhaps one is the cause
                     raise error
 
         composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
@@ -142,6 +142,8 @@ def require_plain(override: str, groups: Collection[str], where: str) -> None:
     )
     if "." not in key and value is not None:  # the choice of a group
         right &= isinstance(value, str) and bool(re.fullmatch(r"[\w-]+(/[\w-]+)*", value))
+    if isinstance(value, int | float):
+        limits.refuse_above("setting", where, abs(value), f"the value of {key}")
     if not right or not _is_plain(value):
         raise ValueError(
             f"{where}: {override[:200]!r} is no option of a method with a plain value: it is not "
@@ -160,3 +162,24 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, str):
         return not re.search(r"\$\{[^}]*[:$]", value)
     return value is None or isinstance(value, bool | int | float)
+
+
+def refuse_other_types(primary: str) -> None:
+    """Raise ValueError for the first option of this command whose value is of another kind than its
+    default: a word for a number, a number for a list."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from posediff import config
+    from posediff.corrections import KINDS
+
+    given = config.overrides_given()
+    groups = {str(key) for key in HydraConfig.get().runtime.choices}
+    choices = [x for x in given if config.key_of(x).partition("@")[0] in groups]
+    plain, whole = config.compose(primary, choices), config.compose(primary, given)
+    for override in given:
+        key = config.key_of(override)
+        before, now = (OmegaConf.select(cfg, key, throw_on_missing=False) for cfg in (plain, whole))
+        kind = next((name for name, is_one in KINDS.items() if is_one(before)), None)
+        if override not in choices and kind and not KINDS[kind](now):
+            raise ValueError(f"{override}: {key} must be {kind}, as {before}, its default")

@@ -153,26 +153,6 @@ def refuse_mistyped(given: Mapping[str, Any]) -> None:
             raise ValueError(f"{key}={value}: must be {kind}")
 
 
-def refuse_other_types(primary: str) -> None:
-    """Raise ValueError for the first option of this command whose value is of another kind than its
-    default: a word for a number, a number for a list."""
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
-
-    from posediff import config
-
-    given = config.overrides_given()
-    groups = {str(key) for key in HydraConfig.get().runtime.choices}
-    choices = [x for x in given if config.key_of(x).partition("@")[0] in groups]
-    plain, whole = config.compose(primary, choices), config.compose(primary, given)
-    for override in given:
-        key = config.key_of(override)
-        before, now = (OmegaConf.select(cfg, key, throw_on_missing=False) for cfg in (plain, whole))
-        kind = next((name for name, is_one in KINDS.items() if is_one(before)), None)
-        if override not in choices and kind and not KINDS[kind](now):
-            raise ValueError(f"{override}: {key} must be {kind}, as {before}, its default")
-
-
 def names(group: str) -> list[str]:
     return sorted(path.stem for path in (Path(commands.CONF) / group).glob("*.yaml"))
 

@@ -94,7 +94,8 @@ class Group:
             node = self.node[name] if name else None  # by name, or by a reference of MATLAB's
             if node is None or not hasattr(node, "shape"):
                 raise self.error(f"no array {name}")
-            refuse_foreign(node, f"{self.path}: {self.at}{name}")
+            if not isinstance(name, str):  # what has a name was checked when the file was opened
+                refuse_foreign(node.id, f"{self.path}: {self.at}{name}")
             return node[()]
 
     def array(self, name: str, *shape: int, nan: bool = False) -> NDArray[Any]:
@@ -109,28 +110,30 @@ class Group:
             raise self.error(
                 f"{name} must be {wanted} numbers, not {found.dtype} of shape {found.shape}"
             )
-        if found.dtype.kind == "f" and found.size:
-            low, high = found.min(), found.max()  # NaN, if there is one
-            if not (low >= -SINGLE and high <= SINGLE):
-                good = np.abs(found) <= SINGLE
-                bad = ~(good | np.isnan(found)) if nan else ~good
-                for place in np.argwhere(bad)[:1]:
-                    value = found[tuple(place)]
-                    raise self.error(f"{name}{place.tolist()} is {value:g}, no usable number")
+        if found.dtype.kind == "f" and not _surely_finite(found):
+            good = np.abs(found) <= SINGLE
+            bad = ~(good | np.isnan(found)) if nan else ~good
+            for place in np.argwhere(bad)[:1]:
+                value = found[tuple(place)]
+                raise self.error(f"{name}{place.tolist()} is {value:g}, no usable number")
         return found
 
     def attributes(self) -> dict[str, Any]:
         with self._guarded("its attributes"):
-            found = {}
-            for name in self.node.attrs:
-                info = self.node.attrs.get_id(name)
-                refuse_array(f"{self.path}: attribute {name}", info.get_storage_size(), 1)
-                found[str(name)] = self.node.attrs[name]
-            return found
+            names = [str(name) for name in self.node.attrs]
+        return {name: self._attribute(name) for name in names}
+
+    def _attribute(self, name: str) -> Any:
+        with self._guarded(f"its attribute {name}"):
+            size = self.node.attrs.get_id(name).get_storage_size()
+            refuse_array(f"{self.path}: attribute {name}", size, 1)
+            return self.node.attrs[name]
 
     def numbers(self, attribute: str, count: int) -> NDArray[np.float64]:
         """An attribute of `count` finite numbers."""
-        given = np.asarray(self.attributes().get(attribute, ()))
+        with self._guarded(f"its attribute {attribute}"):
+            there = attribute in self.node.attrs
+        given = np.asarray(self._attribute(attribute) if there else ())
         if (
             given.shape != (count,)
             or given.dtype.kind not in "iuf"
@@ -142,27 +145,40 @@ class Group:
     def refuse_foreign(self) -> None:
         """Raise ValueError for a link to another file, for data that are stored in another, and
         for an array that the file cannot contain; of this group and all below it."""
-        import h5py
+        from h5py import h5d, h5g, h5l, h5o
 
-        count, waiting, seen = 0, [(self.node, self.at)], set()
+        waiting, seen, count = [(self.node.id, self.at)], set[int](), 0
         with self._guarded("its tree"):
             while waiting:
                 group, at = waiting.pop()
                 for name in group:
-                    place = f"{self.path}: {at}{name}"
-                    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-                        raise ValueError(f"{place}: a link to another file, which is not followed")
-                    node = group.get(name)
+                    place, kind = (
+                        f"{at}{name.decode('utf-8', 'replace')}",
+                        group.links.get_info(name),
+                    )
+                    if kind.type == h5l.TYPE_SOFT:  # to a place in this file, which is visited
+                        continue
+                    if kind.type != h5l.TYPE_HARD:
+                        raise ValueError(
+                            f"{self.path}: {place}: a link to another file, which is not followed"
+                        )
                     count += 1
                     if count > MEMBERS:
                         raise self.error(f"more than {MEMBERS:,} entries")
-                    if isinstance(node, h5py.Dataset):
-                        refuse_foreign(node, place)
-                    elif isinstance(node, h5py.Group):
-                        number = h5py.h5o.get_info(node.id).addr
-                        if number not in seen:
-                            seen.add(number)
-                            waiting.append((node, f"{at}{name}/"))
+                    node = h5o.open(group, name)
+                    if isinstance(node, h5d.DatasetID):
+                        refuse_foreign(node, f"{self.path}: {place}")
+                    elif isinstance(node, h5g.GroupID) and kind.u not in seen:
+                        seen.add(kind.u)
+                        waiting.append((node, f"{place}/"))
+
+
+def _surely_finite(values: NDArray[Any]) -> bool:
+    """Whether the sum of squares is finite in float32, or in the array's own type: then all numbers
+    are, too. One pass, a fifth of the time of a comparison of each number."""
+    flat = values.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.float32(np.dot(flat, flat))))
 
 
 def same(attribute: Any, value: str | float) -> bool:
@@ -171,8 +187,13 @@ def same(attribute: Any, value: str | float) -> bool:
 
 
 def refuse_foreign(node: Any, place: str) -> None:
-    """Raise ValueError for an h5py.Dataset whose data are in another file or of no plausible
+    """Raise ValueError for an h5py DatasetID whose data are in another file or of no plausible
     size."""
-    if node.external or node.is_virtual:
+    from h5py import h5d
+
+    made = node.get_create_plist()
+    if made.get_layout() == h5d.VIRTUAL or made.get_external_count():
         raise ValueError(f"{place}: its data are in another file, which is not read")
-    refuse_array(place, int(node.size or 0) * node.dtype.itemsize, node.id.get_storage_size())
+    space = node.get_space()
+    count = space.get_simple_extent_npoints() if space.is_simple() else 0
+    refuse_array(place, count * node.get_type().get_size(), node.get_storage_size())

@@ -21,6 +21,9 @@ NAME = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*")
 NODE = {"_target_", "_partial_"}
 TEXTS = ("task", "method", "skeleton", "date")
 DATA_TEXTS = ("name", "keypoints", "annotation", "views", "codec")
+PARTS = ("head", "process", "sampler", "aggregate")  # of a model, each a node
+LEAST = {"hypotheses": 1, "steps": 1, "start": 0, "end": 0}  # values of its options and sampler's
+FLAGS = ("every_step", "opposite", "squared")
 TENSORS = 64  # that may be made while building, for each entry of the weight file
 FACTORIES = {
     *(torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye),
@@ -42,11 +45,26 @@ def check(config: Mapping[str, Any], where: str, *needed: str) -> None:
         text(f"{where}: encoders[{n}]", name)
     if "model" in config:
         check_tree(config["model"], f"{where}: model")
-        if "_target_" not in mapping(f"{where}: model", config["model"]):
-            raise ValueError(f"{where}: model: no _target_ in it: write the model folder again")
+        check_model(mapping(f"{where}: model", config["model"]), f"{where}: model")
     if "dataset" in config:
         check_data(mapping(f"{where}: dataset", config["dataset"]), f"{where}: dataset")
     check_found(config, where)
+
+
+def check_model(model: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError for a root or a part of it that is no node, and for options of another
+    kind."""
+    parts = {key: model[key] for key in PARTS if key in model}
+    for place, node in ((where, model), *((f"{where}.{key}", x) for key, x in parts.items())):
+        if "_target_" not in mapping(place, node):
+            raise ValueError(f"{place}: no _target_ in it: write the model folder again")
+    for place, node in ((where, model), (f"{where}.sampler", model.get("sampler") or {})):
+        for key, least in LEAST.items():
+            if node.get(key) is not None or (key in node and least):
+                integer(f"{place}.{key}", node[key], least, int(CURRENT.setting))
+        for key in FLAGS:
+            if not isinstance(node.get(key, False), bool):
+                raise ValueError(f"{place}.{key} must be true or false, not {shown(node[key])}")
 
 
 def check_tree(node: Any, where: str, allowed: Collection[str] = NODE) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from posediff.diffusion import Model, Poses
-from posediff.files import safe_name
+from posediff.files import safe_names
 from posediff.inference.keypoint_files import read_keypoints
 from posediff.inference.keypoint_units import Units
 from posediff.inference.lift import FEWEST, lifted
@@ -102,11 +102,12 @@ def _drawings(
     folder: Path, poses: Poses, names: Sequence[str], sample: Mapping[str, Any]
 ) -> Iterator[Path]:
     """At most DRAWN rows, evenly spaced, with the 2D that the lifter read."""
+    files = safe_names(names)
     for i in range(0, len(names), max(1, -(-len(names) // DRAWN))):
         known = sample["visible"][i, :, None] > 0
         points = torch.where(known, sample["keypoints_2d"][i], torch.nan)
         size, bones = sample["image_size"][i], skeleton(poses.skeleton)
-        path = folder / f"{safe_name(names[i])}.png"
+        path = folder / f"{files[names[i]]}.png"
         write_picture(path, draw_pose3d(points, size, poses[i], bones))
         yield path
 

@@ -164,6 +164,27 @@ def test_a_config_that_asks_for_more_than_the_weights(tmp_path, changes, words):
         read(path)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"hypotheses": x} for x in (0, -1, "5", 2.5, None, True, 10**20)),
+        *(
+            {"sampler": {"_target_": "posediff.diffusion.DDIMSampler", "steps": x}}
+            for x in (0, "a")
+        ),
+        *({key: x} for key in ("head", "sampler", "process", "aggregate") for x in (None, 5, {})),
+        {"every_step": "a"},
+    ],
+)
+def test_options_of_a_model_are_of_their_kind(tmp_path, changes):
+    path, _, _ = readers.model_config(tmp_path)
+    content = json.loads(path.read_text())
+    content["model"] |= changes
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"config\.json: model\.{next(iter(changes))}"):
+        checkpoint.read_config(path.parent)
+
+
 def test_weights_that_are_not_finite_are_refused(tmp_path):
     path, read, _ = readers.model_config(tmp_path)
     read(path)

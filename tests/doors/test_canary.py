@@ -78,6 +78,7 @@ class Touch:
         "task.hypotheses=1,2",
         "+model@x=diffusion",
         "a word",
+        "schedule.steps=100000000",
     ],
 )
 def test_overrides_of_a_model_folder_are_options_with_plain_values(

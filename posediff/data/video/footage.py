@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 
 from posediff.data.pictures.annotations import (
     Annotations,
-    Entry,
-    absent_at_zero,
     checked,
     listed,
     load,
@@ -33,9 +31,10 @@ from posediff.data.pictures.annotations import (
 )
 from posediff.data.video import frames as frame_files
 from posediff.data.video.annolist import from_annolist
+from posediff.data.video.footage_entries import checked_image, checked_people
 from posediff.data.video.frames import Frames
-from posediff.doors.checks import SINGLE, array, as_array, flag, identity, integer, listing, reading
-from posediff.files import inside, safe_names, visible
+from posediff.doors.checks import integer, reading
+from posediff.files import safe_names, visible
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
 
@@ -143,14 +142,14 @@ def _part(
         listed(path, data, key) for key in ("images", "annotations", "categories")
     )
     given = without_copies(given)
-    images = [_image(path, i, image, folder, origin) for i, image in enumerate(given)]
+    images = [checked_image(path, i, image, folder, origin) for i, image in enumerate(given)]
     videos, numbers = _videos(path, images)
     frames = {video: frame_files.frames(folder, x, first, upright) for video, x in videos.items()}
     labelled = np.array([image["is_labeled"] for image in images], np.bool_)
     unlabelled = {str(image["id"]) for image in images if not image["is_labeled"]}
     category = categories[0].get("id", 1) if categories else 1
     joints = next((len(c["keypoints"]) for c in categories if c.get("keypoints")), 0)
-    noted = _checked_people(path, noted)
+    noted = checked_people(path, noted)
     people = [
         {"category_id": category, **with_joints(entry, joints), "id": n}
         for n, entry in enumerate(noted, 1)
@@ -177,54 +176,6 @@ def _part(
         nframes={image["vid_id"]: image.get("nframes") for image in reversed(images)},
         truth=_by_video(path, document | {"origin": origin}, videos),
     )
-
-
-def _image(
-    path: Path, i: int, image: Mapping[str, Any], folder: Path, origin: int
-) -> dict[str, Any]:
-    file = image.get("file_name")
-    if not isinstance(file, str) or not file:
-        raise ValueError(f"{path}: images[{i}]: file_name must name the image file, got {file!r}")
-    where = f"{path}: images[{i}]"
-    identity(f"{where}: id", image.get("id"))
-    inside(folder, file, where)
-    entry = {**image, "is_labeled": flag(f"{where}: is_labeled", image.get("is_labeled", True))}
-    if image.get("vid_id") is not None:
-        identity(f"{where}: vid_id", image["vid_id"])
-    if image.get("nframes") is not None:
-        integer(f"{where}: nframes", image["nframes"], 0)
-    for key in ("ignore_regions_x", "ignore_regions_y"):
-        if image.get(key):
-            entry[key] = [
-                [x - origin for x in array(f"{where}: {key}[{n}]", region, -1).tolist()]
-                if origin
-                else region
-                for n, region in enumerate(listing(f"{where}: {key}", image[key]))
-            ]
-    return entry
-
-
-def _checked_people(path: Path, people: Sequence[Entry]) -> list[Entry]:
-    """People with x = y = 0 where v = 0, for which files have NaN and null, too.
-
-    Raises ValueError for boxes that are not four numbers, and joints that are no numbers.
-    """
-    for n, entry in enumerate(people):
-        identity(f"{path}: annotations[{n}]: image_id", entry.get("image_id"))
-    cleaned = list(people)
-    for key, width in (("keypoints", -1), ("bbox", 4), ("bbox_head", 4)):
-        # absent, null and empty mean that there is none
-        given = {n: entry[key] for n, entry in enumerate(people) if entry.get(key)}
-        every = as_array([*given.values()])
-        good = every is not None and every.ndim == 2 and bool((np.abs(every) <= SINGLE).all())
-        if good and every is not None and width in (-1, every.shape[1]):
-            continue
-        for n, values in given.items():  # one by one, to name a bad one
-            if key == "keypoints" and isinstance(values, list):
-                values = absent_at_zero(values)
-                cleaned[n] = {**cleaned[n], key: values}
-            array(f"{path}: annotations[{n}]: {key}", values, width)
-    return cleaned
 
 
 def _videos(
