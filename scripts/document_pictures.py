@@ -26,7 +26,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     to = "3d" if LIFTER in shipped.names() else "2d"
     photos = [drawn(f) for f in posediff.estimate([EXAMPLES / x for x in PHOTOS], to)]
-    shown = sheet(photos[:2], 1) if to == "3d" else sheet(photos, len(photos))
+    shown = sheet(photos[1:], 1) if to == "3d" else sheet(photos, len(photos))
     write_picture(folder / "people.jpg", shown)
     frames = list(posediff.estimate(EXAMPLES / FILM, to))
     some = np.linspace(0, len(frames) - 1, SHOWN).round().astype(int)
