@@ -261,7 +261,7 @@ def end_epoch(
     print(
         f"epoch {line['epoch']}/{recipe.epochs}  loss {figures['loss']:.4g}  "
         f"{monitor} {figures[monitor]:.4g}"
-        f"  {steps * recipe.batch_size / training.seconds:.0f} samples/s"
+        f"  {steps * recipe.batch_size / max(training.seconds, 1e-9):.0f} samples/s"
         f"{'  (best so far)' if improved else ''}",
         flush=True,
     )
