@@ -7,6 +7,7 @@ figures and log of an unbroken one.
 """
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from posediff import checkpoint, run_folder, training_state
+from posediff import checkpoint, micro_batch, run_folder, training_state
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.model import Rule
@@ -76,9 +77,12 @@ class Recipe:
     rate: Callable[[float], float] = constant
     aligned: Callable[[float], float] = never
     save_every: SaveEvery = field(default_factory=SaveEvery)
+    micro_batch: int | None = None  # samples of a batch that are in memory at once; null: all
 
     def __post_init__(self) -> None:
         one_of("trainer.recipe.precision", self.precision, ("float32", "bfloat16"))
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise ValueError(f"trainer.micro_batch must be 1 or more, got {self.micro_batch}")
 
     def steps(self, data: Samples) -> int:
         """Optimiser steps in an epoch; all batches are full."""
@@ -130,7 +134,7 @@ class Training:
         self.tick()
         state = {
             "epoch": self.epoch,
-            "step": self.step,
+            "steps": self.step,
             "best": self.best,
             "total": self.total,
             "seconds": self.seconds,
@@ -151,8 +155,10 @@ class Training:
         self.average.load_state_dict(kept["average"])
         self.optimizer.load_state_dict(kept["optimizer"])
         self.base = kept["base"]
-        self.epoch, self.best = kept["epoch"], kept["best"]
-        self.step = kept.get("step", self.epoch * steps)
+        # keys of one identity, so that files of equal states are equal to the byte
+        self.best = {sys.intern(key): x for key, x in kept["best"].items()}
+        self.epoch = kept["epoch"]
+        self.step = kept.get("steps", self.epoch * steps)
         self.total, self.seconds = kept.get("total", 0.0), kept.get("seconds", 0.0)
         self.saved = (self.step, self.clock)
 
@@ -200,8 +206,9 @@ def fit(
 def train_one_epoch(training: Training, data: Samples, outputs: Outputs, stop: Stop) -> None:
     """The steps of the epoch that are left."""
     model, recipe = training.model, training.recipe
-    device = next(model.parameters()).device
     model.train()
+    if recipe.micro_batch is not None:
+        micro_batch.refuse(model)
     data.set_epoch(training.epoch)
     steps, notes = recipe.steps(data), dict[str, str]()
     first, end = training.epoch * steps, (training.epoch + 1) * steps
@@ -209,7 +216,7 @@ def train_one_epoch(training: Training, data: Samples, outputs: Outputs, stop: S
     rows = batches(len(data), recipe.batch_size, recipe.seed, training.step, left)
     loading = loader(data, list(rows), recipe.workers)
     for sample in progress(loading, left, f"epoch {training.epoch + 1}", notes):
-        loss = train_one_step(training, to(sample, device), training.step / (steps * recipe.epochs))
+        loss = train_one_step(training, sample, training.step / (steps * recipe.epochs))
         lr = training.optimizer.param_groups[0]["lr"]
         run_folder.write_line(outputs.folder, {"step": training.step, "loss": loss, "lr": lr})
         training.total, training.step = training.total + loss, training.step + 1
@@ -223,22 +230,37 @@ def train_one_step(training: Training, sample: Any, done: float) -> float:
     """The loss of a batch, once the weights have followed its gradient; `done` is the part of the
     training before it."""
     model, optimizer, recipe = training.model, training.optimizer, training.recipe
-    torch.manual_seed((recipe.seed << 20) + training.step)
+    torch.manual_seed(step_seed(training))
     for group, lr in zip(optimizer.param_groups, training.base, strict=True):
         group["lr"] = lr * recipe.rate(done)
-    device, bf16 = next(model.parameters()).device, recipe.precision == "bfloat16"
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        loss: Tensor = model(sample, recipe.aligned(done))
-    value = loss.item()
-    if not math.isfinite(value):
-        raise ValueError(f"the loss is {value} at step {training.step}: lower trainer.optimizer.lr")
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    value = gradients(training, sample, recipe.aligned(done))
     if recipe.max_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), recipe.max_norm)
     optimizer.step()
     training.average.update_parameters(model)
     return value
+
+
+def gradients(training: Training, sample: Any, aligned: float) -> float:
+    """The loss of a batch, whose gradients are left in the weights."""
+    model, recipe, value = training.model, training.recipe, 0.0
+    device, bf16 = next(model.parameters()).device, recipe.precision == "bfloat16"
+    seed = step_seed(training)
+    for part, noise, weight in micro_batch.split(sample, recipe.micro_batch, model, seed):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            loss: Tensor = weight * model(to(part, device), aligned, noise)
+        value += loss.item()
+        if not math.isfinite(value):
+            raise ValueError(
+                f"the loss is {value} at step {training.step}: lower trainer.optimizer.lr"
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+    return value
+
+
+def step_seed(training: Training) -> int:
+    return (training.recipe.seed << 20) + training.step
 
 
 def end_epoch(

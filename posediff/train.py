@@ -31,7 +31,7 @@ CALIBRATED = "calibrated"  # in the config.json of the best model, once it is
 # of the settings of a training: what may differ when it is resumed, as it changes no result
 FREE = {"root", "workers", "cache", "save_every", "validation_samples"}
 # and what may differ and changes the rest of the training
-RECIPE = {"epochs", "rate", "max_norm", "ema", "precision", "self_aligned"}
+RECIPE = {"epochs", "rate", "max_norm", "ema", "precision", "self_aligned", "micro_batch"}
 
 
 @command("train")
@@ -127,6 +127,7 @@ def recipe_of(cfg: Any) -> engine.Recipe:
         rate=tree.build(trainer["rate"]),
         aligned=rates.self_aligned(trainer["self_aligned"]),
         save_every=tree.build(trainer["save_every"]),
+        micro_batch=trainer["micro_batch"],
     )
     return recipe
 

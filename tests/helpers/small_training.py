@@ -39,7 +39,7 @@ class Line(torch.nn.Module):
         super().__init__()
         self.line = torch.nn.Linear(1, 1)
 
-    def forward(self, sample, aligned):
+    def forward(self, sample, aligned, noise):
         noise = torch.randn(sample["x"].shape)
         return (self.line(sample["x"] + 0.1 * noise) - sample["y"]).square().mean()
 
