@@ -7,6 +7,7 @@ figures and log of an unbroken one.
 """
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from posediff import checkpoint, micro_batch, run_folder, training_state
-from posediff.diffusion import Model
+from posediff import checkpoint, micro_batch, processes, run_folder, training_state
+from posediff.diffusion import Model, Poses
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.model import Rule
-from posediff.interruption import Stop
+from posediff.interruption import Stop, Stopped
 from posediff.loading import Samples as Samples
 from posediff.loading import Subset as Subset
 from posediff.loading import batches, in_order, loader
@@ -109,11 +110,30 @@ class Selection:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where a training writes: log.jsonl and checkpoints/{last,previous,best} of a run folder."""
+    """Where a training writes: log.jsonl and checkpoints/{last,previous,best} of a run folder. Of
+    several processes, only the first does."""
 
     folder: Path
     config: Mapping[str, Any]  # of model folders
     settings: Mapping[str, Any] = field(default_factory=dict)  # kept in states, to be compared
+
+    def cut_log(self, size: int) -> None:
+        if processes.first():
+            run_folder.cut_log(self.folder, size)
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        if processes.first():
+            run_folder.write_line(self.folder, line)
+
+    def save_best(self, weights: Mapping[str, Tensor]) -> None:
+        if processes.first():
+            checkpoint.save(self.folder / run_folder.BEST, weights, self.config)
+
+    def save_state(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Keep a state, and how much of log.jsonl belongs to it."""
+        if processes.first():
+            more = {"log": run_folder.log_size(self.folder), "settings": dict(self.settings)}
+            training_state.save(self.folder, weights, self.config, {**state, **more})
 
 
 class Training:
@@ -130,7 +150,6 @@ class Training:
         self.saved = (0, self.clock)  # step and time
 
     def save(self, outputs: Outputs) -> None:
-        """Keep the state, and how much of log.jsonl belongs to it."""
         self.tick()
         state = {
             "epoch": self.epoch,
@@ -141,10 +160,8 @@ class Training:
             "base": self.base,
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict(),
-            "log": run_folder.log_size(outputs.folder),
-            "settings": dict(outputs.settings),
         }
-        training_state.save(outputs.folder, self.model.state_dict(), outputs.config, state)
+        outputs.save_state(self.model.state_dict(), state)
         self.saved = (self.step, self.clock)
 
     def restore(self, state: TrainingState, steps: int) -> None:
@@ -189,12 +206,13 @@ def fit(
         raise ValueError(
             "trainer.self_aligned.share must be 0 for a method without diffusion: it has no states"
         )
+    processes.share_statistics(model)
     training = Training(model, optimizer, recipe)
     if state is not None:
         training.restore(state, recipe.steps(data))
     kept = state.trainer.get("log") if state is not None else 0
     if kept is not None:
-        run_folder.cut_log(outputs.folder, kept)
+        outputs.cut_log(kept)
     with Stop() as stop:
         while training.epoch < recipe.epochs:
             stop.check()
@@ -207,30 +225,32 @@ def train_one_epoch(training: Training, data: Samples, outputs: Outputs, stop: S
     """The steps of the epoch that are left."""
     model, recipe = training.model, training.recipe
     model.train()
-    if recipe.micro_batch is not None:
-        micro_batch.refuse(model)
+    micro_batch.refuse(model, recipe.micro_batch)
     data.set_epoch(training.epoch)
     steps, notes = recipe.steps(data), dict[str, str]()
     first, end = training.epoch * steps, (training.epoch + 1) * steps
     left = end - training.step
     rows = batches(len(data), recipe.batch_size, recipe.seed, training.step, left)
-    loading = loader(data, list(rows), recipe.workers)
+    own = processes.share(recipe.batch_size)
+    loading = loader(data, [batch[own] for batch in rows], recipe.workers)
     for sample in progress(loading, left, f"epoch {training.epoch + 1}", notes):
         loss = train_one_step(training, sample, training.step / (steps * recipe.epochs))
         lr = training.optimizer.param_groups[0]["lr"]
-        run_folder.write_line(outputs.folder, {"step": training.step, "loss": loss, "lr": lr})
+        outputs.log({"step": training.step, "loss": loss, "lr": lr})
         training.total, training.step = training.total + loss, training.step + 1
         notes["loss"] = f"{training.total / (training.step - first):.4g}"
-        if stop.asked or training.due():
+        asked = processes.any_of(bool(stop.asked))
+        if asked or processes.any_of(training.due()):
             training.save(outputs)
-            stop.check()
+            if asked:
+                raise Stopped(stop.asked or signal.SIGTERM)
 
 
 def train_one_step(training: Training, sample: Any, done: float) -> float:
     """The loss of a batch, once the weights have followed its gradient; `done` is the part of the
     training before it."""
     model, optimizer, recipe = training.model, training.optimizer, training.recipe
-    torch.manual_seed(step_seed(training))
+    torch.manual_seed(step_seed(training) + (processes.number() << 56))
     for group, lr in zip(optimizer.param_groups, training.base, strict=True):
         group["lr"] = lr * recipe.rate(done)
     optimizer.zero_grad(set_to_none=True)
@@ -247,15 +267,17 @@ def gradients(training: Training, sample: Any, aligned: float) -> float:
     model, recipe, value = training.model, training.recipe, 0.0
     device, bf16 = next(model.parameters()).device, recipe.precision == "bfloat16"
     seed = step_seed(training)
-    for part, noise, weight in micro_batch.split(sample, recipe.micro_batch, model, seed):
+    split = micro_batch.split(sample, recipe.micro_batch, model, seed, recipe.batch_size)
+    for part, noise, weight in split:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             loss: Tensor = weight * model(to(part, device), aligned, noise)
         value += loss.item()
-        if not math.isfinite(value):
-            raise ValueError(
-                f"the loss is {value} at step {training.step}: lower trainer.optimizer.lr"
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
+        if math.isfinite(value):
+            loss.backward()  # type: ignore[no-untyped-call]
+    value = processes.total(value)
+    if not math.isfinite(value):
+        raise ValueError(f"the loss is {value} at step {training.step}: lower trainer.optimizer.lr")
+    processes.add_gradients(model)
     return value
 
 
@@ -278,7 +300,7 @@ def end_epoch(
     steps, monitor = recipe.steps(data), selection.monitor
     figures = {"loss": training.total / steps, **scored}
     line = {"epoch": training.epoch + 1, **figures}
-    run_folder.write_line(outputs.folder, {**line, "seconds": training.seconds})
+    outputs.log({**line, "seconds": training.seconds})
     improved = selection.improved(figures, training.best)
     print(
         f"epoch {line['epoch']}/{recipe.epochs}  loss {figures['loss']:.4g}  "
@@ -289,7 +311,7 @@ def end_epoch(
     )
     if improved:
         training.best = line
-        checkpoint.save(outputs.folder / run_folder.BEST, average.state_dict(), outputs.config)
+        outputs.save_best(average.state_dict())
     training.epoch, training.total, training.seconds = training.epoch + 1, 0.0, 0.0
     training.save(outputs)
 
@@ -310,10 +332,15 @@ def evaluate(
     that of the model."""
     device = next(model.parameters()).device
     model.eval()
-    for sample in in_order(data, batch_size, workers, label):
+
+    def answered(sample: Any) -> tuple[dict[str, Poses], Any]:
         drawn = model.sample(to(sample, device), hypotheses, seed=seed)
-        for name, rule in rules.items():
-            metric.update(name, rule(drawn), drawn.sample)
+        return {name: rule(drawn) for name, rule in rules.items()}, drawn.sample
+
+    own = in_order(data, batch_size, workers, label, processes.turns())
+    for answers, sample in processes.merged(map(answered, own)):
+        for name, poses in answers.items():
+            metric.update(name, poses, sample)
     return metric.compute()
 
 

@@ -52,9 +52,12 @@ def batches(length: int, size: int, seed: int, first: int, steps: int) -> Iterat
         yield rows
 
 
-def in_order(data: Samples, size: int, workers: int = 0, label: str = "") -> Iterator[Any]:
-    """The batches of one pass, first to last; progress is shown if it has a label."""
-    rows = [list(range(i, min(i + size, len(data)))) for i in range(0, len(data), size)]
+def in_order(
+    data: Samples, size: int, workers: int = 0, label: str = "", turns: slice = slice(None)
+) -> Iterator[Any]:
+    """The batches of one pass, first to last, or some of them; progress is shown if it has a
+    label."""
+    rows = [list(range(i, min(i + size, len(data)))) for i in range(0, len(data), size)][turns]
     batches = iter(loader(data, rows, workers))
     return progress(batches, len(rows), label, {}) if label else batches
 

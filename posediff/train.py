@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from posediff import (
     config,
     engine,
     feature_cache,
+    processes,
     rates,
     run_folder,
     shipped,
@@ -40,8 +42,11 @@ def main(cfg: Any) -> None:
     if cfg.resume and "name" not in map(config.key_of, config.overrides_given()):
         folder.rmdir()
         raise ValueError("resume=true needs name=, the name of the run folder to go on in")
-    with run_folder.locked(folder):
-        state = begun(cfg, folder)
+    with run_folder.locked(folder) if processes.first() else nullcontext():
+        state = begun(cfg, folder) if processes.first() else None
+        begins = processes.from_first(state is None)
+        if not processes.first() and not begins:
+            state = training_state.newest(folder)
         try:
             train(cfg, folder, state)
         except Stopped as stopped:
@@ -88,7 +93,8 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
         compare(state, settings, folder)
         about = state.config
         checkpoint.load_weights(model, state.weights, folder)
-    run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
+    if processes.first():
+        run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
     if cfg.backbone.frozen:
         freeze(cfg, model)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -98,6 +104,9 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
         f"{announce.device(device)}\n{folder}"
     )
     if cfg.trainer.cache.views is not None:
+        if processes.first():  # the others then read what it wrote
+            cached(cfg, model, data, held_out)
+        processes.from_first(None)
         data, held_out = cached(cfg, model, data, held_out)
     size = engine.samples_of(cfg.eval.batch_size, model)
 
@@ -115,7 +124,9 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
         engine.Outputs(folder, about, settings),
         state,
     )
-    calibrate(cfg, folder / run_folder.BEST, held_out, size)
+    if processes.first():
+        calibrate(cfg, folder / run_folder.BEST, held_out, size)
+    processes.from_first(None)
     monitor = cfg.eval.monitor
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
 

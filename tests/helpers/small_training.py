@@ -4,10 +4,13 @@ import os
 import sys
 import time
 import traceback
+from types import SimpleNamespace
 
 import torch
 
 from posediff import engine, training_state
+from posediff.diffusion import Noise
+from posediff.diffusion.head import Window
 
 CONFIG = {"task": "line", "model": {"_target_": "line"}}
 FAILED, KILLED = 3, 9
@@ -33,14 +36,14 @@ class Points:
 
 
 class Line(torch.nn.Module):
-    sampler = None
+    sampler, squared, head = None, False, SimpleNamespace(window=Window())
 
     def __init__(self):
         super().__init__()
         self.line = torch.nn.Linear(1, 1)
 
     def forward(self, sample, aligned, noise):
-        noise = torch.randn(sample["x"].shape)
+        noise = (noise or Noise.plain()).normal(sample["x"].shape)
         return (self.line(sample["x"] + 0.1 * noise) - sample["y"]).square().mean()
 
 

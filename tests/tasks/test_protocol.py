@@ -57,7 +57,7 @@ def gradients(made, batch, size):
     torch.manual_seed(3)
     made.zero_grad()
     total = 0.0
-    for part, noise, weight in micro_batch.split(batch, size, made, seed=3):
+    for part, noise, weight in micro_batch.split(batch, size, made, 3, len(batch["id"])):
         loss = weight * made(part, 0.0, noise)
         loss.backward()
         total += loss.item()
@@ -70,7 +70,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(name):
     made, batch = model(name), case(name).sample
     if name == "d3dp":
         with pytest.raises(ValueError, match="squared needs whole batches"):
-            micro_batch.refuse(made)
+            micro_batch.refuse(made, 2)
         return
     batch = sample.cat([batch, {**batch, "visible": torch.ones_like(batch["visible"])}])
     loss, whole = gradients(made, batch, None)
