@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from posediff import checkpoint, engine, loading, rates, training_state
+from posediff import checkpoint, engine, loading, rates, training, training_state
 from posediff.progress import clock, progress
 
 
@@ -30,7 +30,7 @@ def test_a_set_smaller_than_a_batch_still_fills_it():
 
 
 def test_the_average_forgets_its_beginning_and_then_has_the_stated_memory():
-    update = engine.averaging(0.9)
+    update = training.averaging(0.9)
     mean, expected = [torch.zeros(1)], 0.0
     for n, value in enumerate((1.0, 2.0, 3.0)):
         update(mean, [torch.tensor([value])], n)
@@ -40,7 +40,7 @@ def test_the_average_forgets_its_beginning_and_then_has_the_stated_memory():
     update(mean, [torch.tensor([5.0])], 10_000)
     assert mean[0].item() == pytest.approx(0.9 * expected + 0.5)
     raw = [torch.zeros(1)]
-    engine.averaging(0.0)(raw, [torch.tensor([7.0])], 3)
+    training.averaging(0.0)(raw, [torch.tensor([7.0])], 3)
     assert raw[0].item() == 7
 
 
