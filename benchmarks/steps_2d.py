@@ -28,7 +28,7 @@ import torch
 from lspet_image2d import call
 from mocap_lift3d import spread
 
-from posediff import checkpoint, config, engine, start
+from posediff import checkpoint, config, engine, feature_cache, start
 from posediff.diffusion import DiffusionModel, Model
 from posediff.diffusion.aggregate import Hypotheses, mean
 from posediff.eval import metric_of
@@ -92,7 +92,8 @@ class Begin:
         saved = checkpoint.read_config(folder)
         self.folder, self.task, self.data = folder, saved["task"], saved["dataset"]
         given = [o for o in saved["overrides"] if config.group_of(o) in ("task", "backbone")]
-        kept = [o for o in given if config.key_of(o) not in ("task", "task.begin", "task.flip")]
+        own = ("task", "task.begin", "task.begin_parts", "task.flip")
+        kept = [o for o in given if config.key_of(o) not in own]
         crops = [
             f"dataset.{key}={self.data[key]}"
             for key in ("size", "codec", "offsets")
@@ -151,8 +152,11 @@ def scores(begin: Begin, cfg: Any, folder: Path, args: argparse.Namespace) -> Ce
     model = checkpoint.load(folder / "checkpoints/best").to(config.device(cfg.device))
     held_out, test = config.dataset(cfg, "validation"), config.dataset(cfg, "test")
     kept, scored = (
-        Read(engine.Subset(held_out, args.held_out)),
-        Read(engine.Subset(test, args.test or len(test))),
+        Read(engine.Subset(data, count or len(data)))
+        for data, count in (
+            (maps_of(cfg, model, held_out, "validation", args.runs), args.held_out),
+            (maps_of(cfg, model, test, "test", args.runs), args.test),
+        )
     )
     fixed, ranges = model.sampler, {}
     for S, K, at in missing:
@@ -172,6 +176,20 @@ def scores(begin: Begin, cfg: Any, folder: Path, args: argparse.Namespace) -> Ce
             found[f"{S} {K} {at} {answer}"] = {**named, "timesteps": model.timesteps}
         path.write_text(json.dumps(found, indent=1) + "\n")
     return found
+
+
+def maps_of(
+    cfg: Any, model: DiffusionModel, data: engine.Samples, split: str, runs: Path
+) -> engine.Samples:
+    """The data with the maps of the backbone in place of its images, if all decoders have the same
+    one; the data else."""
+    if not cfg.backbone.frozen:
+        return data
+    backbone = model.head.pretrained
+    backbone.freeze()
+    options = {"dataset": config.dataset_tree(cfg), "split": split}
+    name = f"{cfg.dataset.name}-{split}"
+    return feature_cache.cached(data, backbone, runs / "cache", name, options)
 
 
 class Read:

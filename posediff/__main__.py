@@ -1,11 +1,11 @@
-"""All commands under one name: posediff train|eval|predict|report, or posediff FILE..."""
+"""All commands under one name: posediff train|eval|predict|report|check, or posediff FILE..."""
 
 import sys
 from importlib import import_module
 
 from posediff import __version__, usage, use
 
-COMMANDS = ("train", "eval", "predict", "report")
+COMMANDS = ("train", "eval", "predict", "report", "check")
 
 
 def main() -> None:

@@ -19,6 +19,18 @@ def model(folder: Path, label: str = "model") -> str:
     )
 
 
+def used(folder: Path) -> str:
+    """`model`, and the recalibration of its hypotheses, which predictions apply."""
+    found = checkpoint.read_config(folder).get(checkpoint.RECALIBRATION)
+    if found is None:
+        return model(folder)
+    return (
+        f"{model(folder)}\n{'spread':8} hypotheses {found['factor']:.2f} times as far from their "
+        f"mean (recalibrated on {found['samples']} {found['split']} samples, {found['steps']} "
+        "steps)"
+    )
+
+
 def described(saved: Mapping[str, Any]) -> str:
     """Task, method and training data: lift3d paper, trained on mocap with noisy 2D."""
     data = saved["dataset"]

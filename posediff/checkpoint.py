@@ -19,23 +19,28 @@ come first, and entries of the file that the model does not have are ignored.
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping
 from functools import reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from posediff import run_folder, shipped
 from posediff.diffusion import Model
+from posediff.doors import model_door
+from posediff.doors.checks import mapping, reading, shown
+from posediff.doors.json_door import read_json
 from posediff.files import kept_beside, replacing_folder, write_json
-from posediff.tree import build_known
+from posediff.tree import build_known, require_known
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 PARTS = "parts"
+RECALIBRATION = "recalibration"
 FORMAT = {"format": "posediff-model", "version": 2}
 
 
@@ -61,20 +66,23 @@ def existing(folder: Path | str) -> Path:
     return old if old.is_dir() and not folder.is_dir() else folder
 
 
-def read_config(folder: Path | str) -> dict[str, Any]:
+def read_config(folder: Path | str, *needed: str) -> dict[str, Any]:
+    """The config.json of a folder, whose entries are checked; `needed` are those that it must have.
+
+    Raises FileNotFoundError or ValueError.
+    """
     path = existing(folder) / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; a model folder holds it and {WEIGHTS}")
-    try:
-        config = json.loads(path.read_text())
-    except ValueError as e:
-        raise ValueError(f"{path}: not valid JSON ({e}); write the model folder again") from None
+    config = read_json(path, remedy="write the model folder again")
     if not isinstance(config, dict) or config.get("format") != FORMAT["format"]:
         raise ValueError(f"{path}: not the config of a posediff model")
     if config.get("version") != FORMAT["version"]:
         raise ValueError(
-            f"{path}: version {config.get('version')}, this posediff reads {FORMAT['version']}"
+            f"{path}: version {shown(config.get('version'))}, this posediff reads "
+            f"{FORMAT['version']}"
         )
+    model_door.check(config, str(path), *needed)
     return config
 
 
@@ -95,7 +103,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The entries of a safetensors file. Raises ValueError if it is damaged."""
     try:
         return load_file(path)
-    except SafetensorError as e:
+    except (SafetensorError, KeyError, RuntimeError, OSError) as e:
         raise ValueError(f"{path}: damaged or no safetensors file ({e})") from None
 
 
@@ -158,7 +166,18 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path 
         if weights[name].shape != wanted[name].shape:
             shapes = f"{tuple(weights[name].shape)}, the model has {tuple(wanted[name].shape)}"
             raise ValueError(f"{source}: the entry {name} has shape {shapes}")
+    refuse_not_finite(weights, source)
     module.load_state_dict(dict(weights))
+
+
+def refuse_not_finite(weights: Mapping[str, Tensor], source: Path | str) -> None:
+    """Raise ValueError for the first entry with a number that is not finite."""
+    for name, x in weights.items():
+        if x.is_floating_point() and not bool(x.isfinite().all()):
+            raise ValueError(
+                f"{source}: the entry {name} has numbers that are not finite: the training "
+                "diverged, or the file is damaged"
+            )
 
 
 def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
@@ -174,11 +193,46 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
         ValueError: damaged files, a class that is not known, weights that do not fit.
     """
     folder = shipped.find(folder)
-    config = read_config(folder)
-    model: Model = build_known(config["model"], f"{folder}/config.json", classes)
+    config, source = read_config(folder, "model", "dataset"), f"{folder}/config.json"
+    with reading(source, "its model cannot be built"), budget(folder, config, source):
+        model: Model = build_known(config["model"], source, classes)
     load_from(model, folder)
     model.trained_on = config["dataset"]
+    model.recalibration = read_factor(folder, config)
     return model.eval()
+
+
+def read_factor(folder: Path, config: Mapping[str, Any]) -> float:
+    """The factor of recalibration in the config of a model folder, 1 without. Raises ValueError if
+    it is no positive number."""
+    found = config.get(RECALIBRATION, {"factor": 1.0})
+    factor = found.get("factor") if isinstance(found, dict) else None
+    if not isinstance(factor, int | float) or not 0 < factor < math.inf:
+        raise ValueError(
+            f"{folder}/config.json: {RECALIBRATION}: factor must be a number above 0, not "
+            f"{factor!r}; find it again with eval.recalibrate=512"
+        )
+    return float(factor)
+
+
+def budget(folder: Path, config: Mapping[str, Any], source: str) -> model_door.Budget:
+    """The bound of what a model may take while it is built, by its weight files."""
+    path = existing(folder) / WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; a model folder holds it and config.json")
+    parts = config.get(PARTS) or {}
+    shared = [
+        shared_file(existing(folder), part, place)
+        for part, place in (parts.items() if isinstance(parts, dict) else ())
+    ]
+    count = 0
+    for file in (path, *shared):
+        try:
+            with safe_open(file, "pt") as opened:
+                count += len(opened.keys())
+        except (SafetensorError, OSError) as e:
+            raise ValueError(f"{file}: damaged or no safetensors file ({e})") from None
+    return model_door.Budget(source, [path, *shared], count)
 
 
 def encoders(tree: Mapping[str, Any], at: str = "") -> dict[str, Path]:
@@ -193,12 +247,17 @@ def encoders(tree: Mapping[str, Any], at: str = "") -> dict[str, Path]:
     return found
 
 
-def insert_encoders(tree: dict[str, Any]) -> dict[str, Path]:
-    """Replace the `encoders` of a tree by the trees of their networks, in place; returns them."""
+def insert_encoders(tree: dict[str, Any], classes: Collection[str] = ()) -> dict[str, Path]:
+    """Replace the `encoders` of a tree by the trees of their networks, in place; returns them.
+
+    Raises ValueError if one names a class that is neither known nor among `classes`.
+    """
     found = encoders(tree)
     for at, folder in found.items():
         *above, key = at.split(".")
-        reduce(getitem, above, tree)[key] = read_config(folder)["model"]["head"]
+        network = read_config(folder, "model")["model"].get("head")
+        require_known(network, f"{folder}/config.json", classes)
+        reduce(getitem, above, tree)[key] = mapping(f"{folder}/config.json: model.head", network)
     return found
 
 
@@ -238,7 +297,7 @@ def newest(
     for folder in sorted(written, key=lambda best: written[best], reverse=True):
         if not debug and run_folder.is_debug(run_folder.overrides(folder.parents[1])):
             continue
-        config = read_config(folder)
+        config = read_config(folder, "method", "dataset")
         trained_on = {"window": 1, **config["dataset"]}
         if config["method"] == method and wanted.items() <= trained_on.items():
             return folder

@@ -1,9 +1,10 @@
 """Commands of a configuration: the place of conf/, and errors of one line."""
 
 import os
+import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from posediff import processes, usage
+from posediff.doors import limits
 from posediff.verbatim import quoted
 
 _here = Path(__file__).parent.resolve()
@@ -33,7 +35,11 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
         def guarded(cfg: Any) -> None:  # inside, so that Hydra does not announce the error first
             with one_line_errors():
                 check(cfg, primary)
-                task(cfg)
+                try:
+                    task(cfg)
+                except (TypeError, KeyError, AttributeError, IndexError, ArithmeticError) as error:
+                    refuse_other_types(primary)  # perhaps one is the cause
+                    raise error
 
         composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
 
@@ -63,8 +69,10 @@ def check(cfg: Any, primary: str) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from posediff.corrections import refuse_misfit
+    from posediff.corrections import TYPES, refuse_misfit, refuse_mistyped
 
+    limits.use(OmegaConf.to_container(cfg.limits, resolve=True))  # type: ignore[arg-type]
+    refuse_mistyped({key: OmegaConf.select(cfg, key) for key in TYPES})
     choices, head = HydraConfig.get().runtime.choices, cfg.model.get("head") or {}
     refuse_misfit(cfg.task.name, cfg.task.get("reads"), head.get("_target_", ""), choices)
     for key in cfg:
@@ -118,3 +126,64 @@ def one_line_errors() -> Iterator[None]:
 
 def _warning(message: Warning | str, *_: object, **__: object) -> str:
     return f"warning: {' '.join(str(message).split())}\n"
+
+
+def require_plain(override: str, groups: Collection[str], where: str) -> None:
+    """Raise ValueError for an override from a file that is not an option of `groups` with a plain
+    value: no name to be imported, no reference outside of the configuration, no path to one."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+        value = parsed.value()
+    except HydraException:
+        raise ValueError(f"{where}: {override[:200]!r} is not of the form key=value") from None
+    key = str(parsed.key_or_group)
+    right = bool(re.fullmatch(r"[A-Za-z]\w*([./][A-Za-z]\w*)*", key))
+    right &= (
+        key.partition(".")[0] in groups and not parsed.package and not parsed.is_sweep_override()
+    )
+    if "." not in key and value is not None:  # the choice of a group
+        right &= isinstance(value, str) and bool(re.fullmatch(r"[\w-]+(/[\w-]+)*", value))
+    if isinstance(value, int | float):
+        limits.refuse_above("setting", where, abs(value), f"the value of {key}")
+    if not right or not _is_plain(value):
+        raise ValueError(
+            f"{where}: {override[:200]!r} is no option of a method with a plain value: it is not "
+            "used; give it on the command line if it is yours"
+        )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        keys = [getattr(key, "text", key) for key in value]
+        named = all(isinstance(key, str) and not key.startswith("_") for key in keys)
+        return named and all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    value = getattr(value, "text", value)  # between quotes
+    if isinstance(value, str):
+        return not re.search(r"\$\{[^}]*[:$]", value)
+    return value is None or isinstance(value, bool | int | float)
+
+
+def refuse_other_types(primary: str) -> None:
+    """Raise ValueError for the first option of this command whose value is of another kind than its
+    default: a word for a number, a number for a list."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from posediff import config
+    from posediff.corrections import KINDS
+
+    given = config.overrides_given()
+    groups = {str(key) for key in HydraConfig.get().runtime.choices}
+    choices = [x for x in given if config.key_of(x).partition("@")[0] in groups]
+    plain, whole = config.compose(primary, choices), config.compose(primary, given)
+    for override in given:
+        key = config.key_of(override)
+        before, now = (OmegaConf.select(cfg, key, throw_on_missing=False) for cfg in (plain, whole))
+        kind = next((name for name, is_one in KINDS.items() if is_one(before)), None)
+        if override not in choices and kind and not KINDS[kind](now):
+            raise ValueError(f"{override}: {key} must be {kind}, as {before}, its default")

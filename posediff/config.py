@@ -3,18 +3,20 @@
 Importers use `build` and do not load Hydra: the functions that need it import it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from posediff import checkpoint, run_folder, shipped, start, tree
-from posediff.command import CONF, expected_errors, one_line
+from posediff.command import CONF, expected_errors, one_line, require_plain
 from posediff.diffusion import Model, Regression
 from posediff.diffusion.model import Rule
 
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "rules", "backbone")
+# what a command needs of a model folder
+NEEDED = ("task", "method", "skeleton", "dataset", "overrides", "model")
 # the options of the data set that a model folder records
 DATA_KEYS = (
     *("name", "keypoints", "annotation", "window", "noise", "views", "parts", "balance"),
@@ -55,12 +57,13 @@ def build(task: str, dataset: str | None = None, overrides: Sequence[str] = ()) 
         raise ValueError(one_line(e)) from e
 
 
-def build_model(model: dict[str, Any]) -> Model:
+def build_model(model: dict[str, Any], own: Collection[str] = ()) -> Model:
     """The model of a tree of `_target_`, with the weights of its pretrained parts.
 
-    In the tree their networks take the place of the folders that held them.
+    In the tree their networks take the place of the folders that held them. own: names of the
+    user's classes, which those folders may name.
     """
-    parts = checkpoint.insert_encoders(model)
+    parts = checkpoint.insert_encoders(model, own)
     made: Model = tree.build(model)
     for at, folder in parts.items():
         checkpoint.load_part(made, at, folder)
@@ -153,7 +156,7 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         how = " ".join(own) or f"task={cfg.task.name}"
         folder = find(cfg, cfg.task.method, "checkpoint", how)
     folder = shipped.find(folder)
-    saved = checkpoint.read_config(folder)
+    saved = checkpoint.read_config(folder, *NEEDED)
     if saved["task"] != cfg.task.name:
         raise ValueError(f"{folder}: a model of task {saved['task']}, not of {cfg.task.name}")
     cfg = _as_trained(primary, saved, given, folder)
@@ -164,10 +167,11 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         model: Model = Regression(parts[cfg.task.method])
     else:
         refuse_other_network(cfg, saved, folder)
-        model = tree.build(plain(cfg.model), head=loaded.head)
+        source = f"{folder}/config.json, or the options given now"
+        model = tree.build_known(plain(cfg.model), source, classes(cfg), head=loaded.head)
     if cfg.task.flip:
         model.head = model.head.mirrored()
-    model.trained_on = saved["dataset"]
+    model.trained_on, model.recalibration = saved["dataset"], loaded.recalibration
     return cfg, model.eval().to(device(cfg.device)), folder
 
 
@@ -175,7 +179,10 @@ def _as_trained(primary: str, saved: Mapping[str, Any], given: Sequence[str], fo
     """The configuration with the overrides of the training, those given now, and the data that the
     network was built for. Raises ValueError for an override that the network cannot follow."""
     keys = {key_of(o) for o in given}
-    cfg = compose(primary, [o for o in saved["overrides"] if key_of(o) not in keys] + [*given])
+    kept = [o for o in saved["overrides"] if key_of(o) not in keys]
+    for override in kept:
+        require_plain(override, METHOD_KEYS, f"{folder}/config.json: overrides")
+    cfg = compose(primary, [*kept, *given])
     for key in FIXED_KEYS:
         if key in saved["dataset"]:
             made_for = saved["dataset"][key]
@@ -209,13 +216,26 @@ def classes(cfg: Any) -> dict[str, Any]:
 
 
 def dataset(cfg: Any, split: str) -> Any:
-    """One part (train, validation, test) of the configured data set."""
-    return tree.build(dataset_tree(cfg), split=split)
+    """One part (train, validation, test) of the configured data set.
+
+    Raises FileNotFoundError, with what the data set consists of, if a file is missing.
+    """
+    try:
+        return tree.build(dataset_tree(cfg), split=split)
+    except FileNotFoundError as error:
+        needs, root = cfg.dataset.get("needs"), cfg.dataset.get("root")
+        if not needs or "POSEDIFF_DATA" in str(error):
+            raise
+        raise FileNotFoundError(
+            f"{error}. dataset={cfg.dataset.name} reads {root}/ (dataset.root, or "
+            f"POSEDIFF_DATA={cfg.paths.data_dir} for all data sets), which must contain {needs}"
+        ) from error
 
 
 def dataset_tree(cfg: Any) -> dict[str, Any]:
     """cfg.dataset as plain data, with the trees of the data sets that it joins."""
     found: dict[str, Any] = plain(cfg.dataset)
+    found.pop("needs", None)
     if "parts" in found:
         found["parts"] = {name: joined_part(cfg, name) for name in found["parts"]}
     return found
@@ -238,7 +258,7 @@ def joined_part(cfg: Any, name: str) -> dict[str, Any]:
     shared = {k: x for k, x in joined.items() if k in own and k not in OWN_KEYS}
     OmegaConf.set_struct(whole, False)
     whole.dataset = OmegaConf.merge(own, shared, (joined["options"] or {}).get(name, {}))
-    return {**plain(whole.dataset), "_partial_": True}
+    return {**dataset_tree(whole), "_partial_": True}
 
 
 def rules(cfg: Any, model: Model) -> dict[str, Rule]:
@@ -291,4 +311,7 @@ def device(name: str) -> torch.device:
     """cpu, cuda, cuda:1 ..; auto is the GPU where there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    try:
+        return torch.device(str(name))
+    except RuntimeError:
+        raise ValueError(f"device={name}: must be auto, cpu, cuda or cuda:0, cuda:1 ..") from None

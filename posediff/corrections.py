@@ -6,7 +6,7 @@ What is not in conf/, such as a data set of a user's own, is not judged.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,28 @@ from posediff import command as commands
 SHOWN = 3  # suggestions, at most
 NEAR = 0.15  # of the similarity, behind the best
 LEAST = 0.55  # similarity of a suggestion
+# kinds of values, the narrower first
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "true or false": lambda x: isinstance(x, bool),
+    "an integer": lambda x: isinstance(x, int) and not isinstance(x, bool),
+    "a number": lambda x: isinstance(x, int | float) and not isinstance(x, bool),
+    "a list": lambda x: isinstance(x, Sequence) and not isinstance(x, str),
+    "a group of keys": lambda x: isinstance(x, Mapping),
+    "a text": lambda x: isinstance(x, str),
+}
+# of options that the commands themselves read
+TYPES = {
+    "seed": "an integer",
+    "device": "a text",
+    "checkpoint": "a text or null",
+    "input": "a text",
+    "output": "a text",
+    "layout": "a text",
+    "image_size": "a list or null",
+    "camera": "a list or null",
+    "eval.monitor": "a text",
+    "eval.aggregates": "a list",
+}
 BASES = ("lifting", "clips", "people")  # of data sets; clips are made of people
 
 
@@ -115,6 +137,20 @@ def refuse_misfit(task: str, reads: str | None, head: str, choices: Mapping[str,
             f"{group}={choices[group]} is of task {made_for[1]}, not of {task}; those that fit: "
             f"{', '.join(fit)}"
         )
+
+
+def refuse_mistyped(given: Mapping[str, Any]) -> None:
+    """Raise ValueError if a value is not of its kind in TYPES; None is no value, but for a text or
+    an integer that must be there."""
+    for key, value in given.items():
+        kind = TYPES[key]
+        if value is None and kind.endswith("or null"):
+            continue
+        if not KINDS[kind.partition(" or")[0]](value):
+            # a key of another command is not there at all
+            if value is None and key not in ("seed", "device", "eval.monitor"):
+                continue
+            raise ValueError(f"{key}={value}: must be {kind}")
 
 
 def names(group: str) -> list[str]:

@@ -163,6 +163,7 @@ def end_epoch(
         outputs.save_best(average.state_dict())
     training.epoch, training.total, training.seconds = training.epoch + 1, 0.0, 0.0
     training.save(outputs)
+    outputs.end_epoch()
 
 
 @torch.no_grad()

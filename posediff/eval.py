@@ -12,6 +12,7 @@ from posediff import (
     checkpoint,
     config,
     engine,
+    expectation,
     processes,
     recalibration,
     report,
@@ -37,6 +38,7 @@ def main(cfg: Any) -> None:
     scaling = recalibrated(cfg, model, folder)
     metric = metric_of(cfg, data.truth(whole=cfg.eval.split != "validation"), scaling)
     size = engine.samples_of(cfg.eval.batch_size, model)
+    print(expectation.evaluation(model, data, size), flush=True)
     clock = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
     seconds = time.perf_counter() - clock

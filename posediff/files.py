@@ -3,11 +3,15 @@
 import json
 import math
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+LONGEST = 120  # bytes of a file's name that is made of another
 
 
 @contextmanager
@@ -17,6 +21,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.stem}.part{path.suffix}")
+    if part.is_symlink():  # of somebody else, in a folder that is shared
+        part.unlink()
     try:
         with naming(path):
             yield part
@@ -88,12 +94,35 @@ def kept_beside(folder: Path) -> Path:
     return folder.with_name(folder.name + ".old")
 
 
+def visible(folder: Path, suffixes: Sequence[str] = ()) -> list[Path]:
+    """The files of a folder with one of these suffixes, whatever their case, in the natural order
+    of their names (2 before 10). Hidden files are skipped, as those of operating systems
+    (._000012.jpg, .DS_Store)."""
+    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    some = (path for path in found if not suffixes or path.suffix.lower() in suffixes)
+    return sorted(some, key=lambda path: natural(path.name))
+
+
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """A key that sorts names by the numbers in them."""
+    parts = re.split(r"(\d+)", name)
+    return [*((0, int(x)) if x.isdecimal() else (1, x) for x in parts), (1, name)]
+
+
 def write_json(path: Path, content: Any, indent: int | None = None) -> Path:
     """Write JSON that any reader takes, see `plain`. Returns the path."""
     text = json.dumps(plain(content), indent=indent, allow_nan=False) + "\n"
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
     return path
+
+
+def read_text(path: Path) -> str:
+    """A text in UTF-8. Raises ValueError, with the path, for another encoding."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not in UTF-8 ({error}): write it again as UTF-8") from None
 
 
 def plain(content: Any) -> Any:
@@ -110,8 +139,44 @@ def plain(content: Any) -> Any:
 
 def safe_name(name: str) -> str:
     """A name that is safe as a file name: other characters than letters, digits, -, _ and . become
-    _."""
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    _, as do dots at its start; a long one is cut and ends in a number made of all of it."""
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+    body = safe.lstrip(".")
+    safe = "_" * (len(safe) - len(body)) + body or "_"
+    if len(safe.encode()) <= LONGEST:
+        return safe
+    cut = safe.encode()[: LONGEST - 9].decode("utf-8", "ignore")
+    return f"{cut}_{zlib.crc32(name.encode('utf-8', 'replace')):08x}"
+
+
+def safe_names(names: Iterable[str]) -> dict[str, str]:
+    """Names -> names that are safe as those of files, and differ also where letters' case does not
+    count: one that is taken gets a number."""
+    found, taken = dict[str, str](), set[str]()
+    for name in dict.fromkeys(names):
+        safe, n = safe_name(name), 1
+        while safe.casefold() in taken:
+            n += 1
+            safe = f"{safe_name(name)}_{n}"
+        taken.add(safe.casefold())
+        found[name] = safe
+    return found
+
+
+def inside(folder: Path, name: str, where: object) -> Path:
+    """The path of a file by the name that another file gives it, below `folder`.
+
+    Links of the folder's owner are followed. Raises ValueError for an absolute path, for one with
+    .. that leaves the folder, and for what cannot be a path.
+    """
+    if ".." in name or name[:1] in ("/", "\\") or ":" in name or "\0" in name:
+        path = os.path.normpath(folder / name)
+        if "\0" in name or not Path(path).is_relative_to(os.path.normpath(folder)):
+            raise ValueError(
+                f"{where}: {name[:200]!r} is outside of {folder}: name files by their path below "
+                "it, or set dataset.images to a folder that contains them all"
+            )
+    return folder / name
 
 
 @contextmanager

@@ -13,9 +13,9 @@ def main(cfg: Any) -> None:
     request = Request(**{key: asked[key] for key in Request._fields})
     reader = tree.imported(cfg.task.input)(request)
     cfg, model, folder = config.trained(cfg, "predict")
-    print(f"{announce.model(folder)}\n{announce.device(config.device(cfg.device))}", flush=True)
+    print(f"{announce.used(folder)}\n{announce.device(config.device(cfg.device))}", flush=True)
     for line in reader.predict(model, {"checkpoint": str(folder), "method": cfg.task.method}):
-        print(line)
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Progress: a bar on a terminal, plain lines elsewhere, with the rate and the time left."""
+"""Progress: a bar on a terminal, plain lines elsewhere, with the rate and the time left; and what a
+command expects before it begins."""
 
+import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -40,3 +42,27 @@ def clock(seconds: float) -> str:
     if s < 60:
         return f"{s}s"
     return f"{s // 60}m{s % 60:02}s" if s < 3600 else f"{s // 3600}h{s % 3600 // 60:02}m"
+
+
+def expects(seconds: float, what: str) -> str:
+    """How long `what` takes, and the most memory that this process has held so far, on the GPU if
+    it has held any there, in one line."""
+    import torch
+
+    held = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    held *= 1 if sys.platform == "darwin" else 1024  # it is bytes there, else KiB
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        held = float(torch.cuda.max_memory_allocated())
+    return f"{'expects':8} about {clock(max(seconds, 1))} for {what}, {held / 1e9:.1f} GB of memory"
+
+
+def second_of(run: Callable[[], object]) -> float:
+    """Seconds of the second of two runs: the first also prepares what all others use."""
+    import torch
+
+    run()
+    start = time.perf_counter()
+    run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start

@@ -1,7 +1,8 @@
 """One factor that brings the hypotheses of a model nearer to their mean, or farther from it.
 
 It is found on validation data with 50 hypotheses, never on the data that is scored. The config.json
-of the model folder contains it, with the sampler's steps, on which the spread depends.
+of the model folder contains it, with the sampler's steps, on which the spread depends. `predict`
+of a loaded model applies it; evaluations show figures without it, and beside them those with it.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from posediff.diffusion import Model
 from posediff.diffusion.aggregate import mean
 from posediff.metrics.calibration import DRAWS
 
-KEY = "recalibration"
+KEY = checkpoint.RECALIBRATION
 
 
 def fit(

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from posediff.doors.json_door import read_json
 from posediff.files import naming, replacing, sync
 
 CONFIG, OVERRIDES = ".hydra/config.yaml", ".hydra/overrides.yaml"
@@ -123,10 +124,10 @@ def log(run: Path) -> list[dict[str, Any]]:
 
 def read_object(path: Path) -> dict[str, Any]:
     """The object of a JSON file. Raises ValueError if it has none."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        raise ValueError(f"{path}: not a JSON object") from None
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: not a JSON object")
+    return found
 
 
 def config(run: Path) -> dict[str, Any]:

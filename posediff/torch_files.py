@@ -5,10 +5,13 @@ score) are read as an `Inert`.
 """
 
 import re
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 NUMPY = [
     *("numpy.ndarray", "numpy.dtype"),
@@ -29,6 +32,38 @@ class Inert:
     def __setstate__(self, state: object) -> None: ...
 
 
+WRAPPINGS = (  # keys around a state dict
+    *("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network"),
+    *("weights", "params", "ema_state_dict", "state_dict_ema", "model_ema", "ema"),
+)
+
+
+def state_of(content: Any) -> dict[str, Tensor]:
+    """The tensors by name in the content of a file; of nested ones under the usual keys the first
+    with the most. Empty if there are none."""
+    if not isinstance(content, Mapping):
+        return {}
+    state = {key: x for key, x in content.items() if isinstance(x, Tensor)}
+    inner = (state_of(content[key]) for key in WRAPPINGS if isinstance(content.get(key), Mapping))
+    return max((state, *inner), key=len)
+
+
+def refuse_program(path: Path) -> None:
+    """Raise ValueError for a TorchScript archive, which is code to be run."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+        return  # torch.load says what is wrong with it
+    if any(re.search(r"(^|/)(constants\.pkl|code/)", name) for name in names):
+        raise ValueError(
+            f"{path}: a TorchScript archive, which is a program and is not run: save the state "
+            "dict of its model alone"
+        )
+
+
 def read_torch(path: Path) -> Any:
     """The content of a file, on the CPU.
 
@@ -38,11 +73,12 @@ def read_torch(path: Path) -> Any:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weight file")
+    refuse_program(path)
     try:
         with torch.serialization.safe_globals([(Inert, name) for name in NUMPY]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
+    except OSError as error:
+        raise OSError(f"{path}: cannot be read ({error})") from None
     except Exception as error:  # torch.load fails in many ways on damaged files
         other = re.search(r"GLOBAL ([\w.]+)", str(error))
         if other:

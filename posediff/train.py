@@ -15,6 +15,7 @@ from posediff import (
     checkpoint,
     config,
     engine,
+    expectation,
     feature_cache,
     processes,
     rates,
@@ -84,7 +85,8 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
         held_out = engine.Subset(held_out, cfg.trainer.validation_samples)
     model_tree = config.model_tree(cfg)
     encoders, device = checkpoint.encoders(model_tree), config.device(cfg.device)
-    model = config.build_model(model_tree).to(device)
+    model = config.build_model(model_tree, config.classes(cfg)).to(device)
+    size = engine.samples_of(cfg.eval.batch_size, model)
     about = config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)}
     settings = settings_of(cfg, model_tree, len(data))
     if state is None:
@@ -108,18 +110,19 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
             cached(cfg, model, data, held_out)
         processes.from_first(None)
         data, held_out = cached(cfg, model, data, held_out)
-    size = engine.samples_of(cfg.eval.batch_size, model)
 
     def score(candidate: Model) -> engine.Figures:
         metric = tree.build(config.plain(cfg.eval.metric), truth=truth)
         rules = {cfg.task.aggregate: candidate.aggregate}
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
+    recipe = recipe_of(cfg)
+    print(expectation.training(model, data, held_out, recipe, size), flush=True)
     best = engine.fit(
         model,
         data,
         tree.build(config.plain(cfg.trainer.optimizer))(groups(cfg, model)),
-        recipe_of(cfg),
+        recipe,
         engine.Selection(score, cfg.eval.monitor, cfg.eval.better),
         engine.Outputs(folder, about, settings),
         state,
@@ -176,8 +179,19 @@ def initialise(cfg: Any, model: Model) -> None:
     if backbone is not None and cfg.backbone.weights is not None:
         print(weights.load(backbone, cfg.backbone.weights))
     if cfg.task.begin is not None:
-        for source, at in cfg.task.begin_parts.items():
+        for source, at in pairs(cfg.task.begin_parts):
             checkpoint.load_part(model, at, shipped.find(cfg.task.begin), source)
+
+
+def pairs(parts: Any) -> list[tuple[str, str]]:
+    """task.begin_parts. Raises ValueError if it is no list of pairs of names."""
+    try:
+        return [(str(source), str(at)) for source, at in parts]
+    except (TypeError, ValueError):
+        raise ValueError(
+            "task.begin_parts must be pairs of a part of that model and the part of this one that "
+            f"gets its weights, such as [[head.clip,head.clip]], got {parts}"
+        ) from None
 
 
 def freeze(cfg: Any, model: Model) -> None:

@@ -25,6 +25,7 @@ class Outputs:
     folder: Path
     config: Mapping[str, Any]  # of model folders
     settings: Mapping[str, Any] = field(default_factory=dict)  # kept in states, to be compared
+    after_epoch: Callable[[], None] = lambda: None  # called when all of an epoch is written
 
     def cut_log(self, size: int) -> None:
         if processes.first():
@@ -33,6 +34,10 @@ class Outputs:
     def log(self, line: Mapping[str, Any]) -> None:
         if processes.first():
             run_folder.write_line(self.folder, line)
+
+    def end_epoch(self) -> None:
+        if processes.first():
+            self.after_epoch()
 
     def save_best(self, weights: Mapping[str, Tensor]) -> None:
         if processes.first():

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from posediff import checkpoint, run_folder
 from posediff.files import new_folder, sync
+from posediff.torch_files import refuse_program
 
 LAST, PREVIOUS, DAMAGED = (f"checkpoints/{name}" for name in ("last", "previous", "damaged"))
 TRAINER, SUMS = "trainer.pt", "sums.json"
@@ -102,6 +103,7 @@ def read_trainer(folder: Path | str) -> dict[str, Any]:
     path = checkpoint.existing(folder) / TRAINER
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    refuse_program(path)
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load fails in many ways on damaged files
@@ -109,4 +111,6 @@ def read_trainer(folder: Path | str) -> dict[str, Any]:
         raise ValueError(
             f"{path}: damaged, or holds more than tensors and numbers ({why})"
         ) from None
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: damaged, or no state of a training")
     return state

@@ -9,7 +9,7 @@ only name the classes of posediff.tasks, the names of `KNOWN`, and those that th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -50,21 +50,33 @@ def build(tree: Any, **more: Any) -> Any:
     return _built({**tree, **more} if more else tree, imported)
 
 
-def build_known(tree: Any, source: str, classes: Mapping[str, Any] | None = None) -> Any:
-    """The object of a tree from a file, which is `source` in errors. `classes` are further names.
+def build_known(
+    tree: Any, source: str, classes: Mapping[str, Any] | None = None, **more: Any
+) -> Any:
+    """The object of a tree from a file, which is `source` in errors. `classes` are further names;
+    `more` are further keys of its root.
 
     Raises ValueError as `build`, and for a name that is not known.
     """
     own = classes or {}
+    tree = {**tree, **more} if more else tree
+    require_known(tree, source, own)
+    return _built(tree, lambda name: own[name] if name in own else imported(name))
 
-    def known(name: str) -> Any:
-        if name in own:
-            return own[name]
-        if name in KNOWN or re.fullmatch(HEADS, name):
-            return imported(name)
-        raise ValueError(f"{source}: {name} is no class of posediff; pass it as classes={{...}}")
 
-    return _built(tree, known)
+def require_known(tree: Any, source: str, classes: Iterable[str] = ()) -> None:
+    """Raise ValueError for a name in a tree from a file, `source`, that is not known, nor among
+    `classes`."""
+    if isinstance(tree, Mapping):
+        name = tree.get("_target_")
+        known = isinstance(name, str) and (name in KNOWN or re.fullmatch(HEADS, name))
+        if name is not None and name not in classes and not known:
+            raise ValueError(
+                f"{source}: {name} is no class of posediff; pass it as classes={{...}}"
+            )
+        tree = list(tree.values())
+    for node in tree if isinstance(tree, list) else ():
+        require_known(node, source, classes)
 
 
 def _built(tree: Any, find: Any) -> Any:
@@ -80,11 +92,22 @@ def _built(tree: Any, find: Any) -> Any:
         return partial(target, **parts)
     try:
         return target(**parts)
-    except TypeError as error:
-        if "argument" not in str(error):
-            raise
-        # a key that the target does not have, or that it misses
-        raise ValueError(f"{tree['_target_']}: {error}") from error
+    except (
+        TypeError,
+        AttributeError,
+        KeyError,
+        IndexError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
+        # a key that the target does not have or misses, or a value that it cannot use
+        raise ValueError(f"{tree['_target_']}: {_settings(parts)}: {error}") from error
+
+
+def _settings(parts: Mapping[str, Any]) -> str:
+    """The plain values among the parts of a node, in short."""
+    plain = {k: x for k, x in parts.items() if isinstance(x, str | int | float | list | None)}
+    return ", ".join(f"{k}={x}" for k, x in plain.items())[:300]
 
 
 def imported(name: str) -> Any:

@@ -112,6 +112,7 @@ USAGES = {
             Option("boxes", "null", "of people: a json file or [x,y,w,h]; null: the whole picture"),
             Option("layout", "coco17", "order of the joints of your keypoints, such as halpe26"),
             Option("image_size", "null", "[width,height] of the picture of your keypoints"),
+            Option("units", "pixels", "of keypoints: fraction (0..1), centred, screen, metres"),
             Option("heatmaps", "false", "also draw every step of the diffusion (image2d)"),
             Option("output", "predictions", "the folder of the results"),
             STEPS,
@@ -131,6 +132,7 @@ posediff: human pose in 2D and 3D with its uncertainty, by diffusion models
   posediff eval ...         score a model on labelled data
   posediff predict ...      use a model of your choice, with all its options
   posediff report RUN...    runs side by side: figures, settings, learning curves
+  posediff check PATH...    what is there, and what is wrong, before a long run
 
 `posediff COMMAND --help` says more of each; `python -m posediff` is the same as `posediff`, and
 `python -m posediff.train` the same as `posediff train`.
@@ -152,6 +154,12 @@ Options of FILE...
   --layout NAME       order of the joints in files of keypoints (default: coco17)
   --hypotheses K      drawn answers for every person (default: of the model)
   --steps N           steps of the diffusion: fewer are quicker (default: of the model)
+  --budget-ms MS      as many hypotheses and steps as this machine computes in that time for a
+                      person, besides the detector (default: as many as the model has)
+  --carry WHAT        posterior: the uncertainty of the 2D goes into the 3D; point: the 2D pose
+                      alone (default: posterior)
+  --gif               also write a video's poses as poses.gif
+  --denoising         also write denoising.gif: a person in 3D, step by step
   --seed N            of all that is drawn (default: 0)
   --device NAME       cpu, cuda or auto: the GPU if there is one (default: auto)
 
@@ -179,6 +187,29 @@ Options
                    'pck*', seed (default: the settings that differ, and the figures that select)
   --to FILE        .md, .csv or .html, with the learning curves as FILE_curves.png beside it
                    (default: a Markdown table on the screen)
+"""
+
+
+CHECK = """\
+posediff check PATH... [key=value ...]
+
+Look at files, folders and data sets before a long run: what is there, and what is wrong, one line
+each. The exit code is 1 if anything is wrong.
+
+  PATH             a model or run folder, or the name of a model that ships; photos, a video, a file
+                   of keypoints or of boxes, or a folder of these
+  key=value        a data set as in training: dataset=coco, dataset.root=FOLDER, task=image2d ...
+                   every part of it is built, and its first and last samples are read
+
+Examples
+  posediff check runs/lift3d/mocap/mine
+  posediff check lift3d image2d
+  posediff check keypoints.json photos clip.mp4 --layout halpe26
+  posediff check task=image2d dataset=coco
+  posediff check task=image2d dataset=custom dataset.root=mine dataset.skeleton=coco17
+
+Options
+  --layout NAME    order of the joints in files of keypoints (default: coco17)
 """
 
 

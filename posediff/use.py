@@ -2,16 +2,31 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
-from posediff import announce, config, shipped, usage
+import numpy as np
+
+from posediff import announce, checkpoint, config, shipped, usage
 from posediff.command import one_line_errors
 from posediff.data.video.frames import FILMS
-from posediff.inference.keypoint_files import KINDS
+from posediff.diffusion import Model
+from posediff.files import visible
+from posediff.inference.keypoint_files import KINDS, keypoint_files
+from posediff.inference.keypoints import rows_of
+from posediff.inference.photo_input import KINDS as PHOTOS
+from posediff.inference.video_input import open_video
 from posediff.outputs.frame_json import read
+from posediff.people.budget import costs, expected, within
+from posediff.people.denoising import Joints2D, film_denoising
+from posediff.people.frame import Frame
+from posediff.people.lifting import Carry, Draws
+from posediff.people.stages import models_of
+from posediff.pose.skeleton import skeleton
 
 MODELS = ("image2d", "lift3d")  # the names of those that ship
 
@@ -34,16 +49,51 @@ def main(words: Sequence[str], commands: Sequence[str]) -> None:
 
 def answer(asked: argparse.Namespace) -> None:
     """Keypoints go to the lifter, a video at a time and all photos together to `estimate`."""
-    kinds = {path: path.suffix.lower() for path in asked.files}
+    kinds = {path: kind_of(path) for path in asked.files}
+    bad = list[str]()
     photos = [path for path, kind in kinds.items() if kind not in (*KINDS, *FILMS)]
     for path in asked.files:
         folder = asked.to / path.stem if len(asked.files) > 1 else asked.to
-        if kinds[path] in KINDS:
-            lift(path, folder, asked)
-        elif kinds[path] in FILMS:
-            look([path], folder, asked)
+        with kept(bad, path):
+            if kinds[path] in KINDS:
+                lift(path, folder, asked)
+            elif kinds[path] in FILMS:
+                look([path], folder, asked)
     if photos:
-        look(photos, asked.to, asked)
+        with kept(bad, photos[0]):
+            look(photos, asked.to, asked)
+    if bad:
+        raise ValueError(bad[0] if len(bad) == 1 else f"{len(bad)} could not be used: {bad}")
+
+
+def kind_of(path: Path) -> str:
+    """The suffix of a file; of a folder of keypoints without photos that of its files."""
+    if not path.is_dir() or visible(path, PHOTOS):
+        return path.suffix.lower()
+    return next((file.suffix.lower() for file in keypoint_files(path)), "")
+
+
+@contextmanager
+def kept(bad: list[str], path: Path) -> Iterator[None]:
+    """Note an error of one file, so that it does not lose the results of the others."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        bad.append(" ".join(str(error).split()))
+    except SystemExit as stop:  # of a command, which has printed its line
+        if stop.code not in (None, 0):
+            bad.append(f"{path}: was not used, as said above")
+
+
+def gathered(frames: Iterable[Frame], bad: list[str]) -> list[Frame]:
+    """All frames; the error that some end with is noted."""
+    found = list[Frame]()
+    with kept(bad, Path()):
+        for frame in frames:
+            found.append(frame)
+    if bad and not found:
+        raise ValueError(bad[0])
+    return found
 
 
 def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None:
@@ -52,25 +102,60 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
 
     film, device = paths[0].suffix.lower() in FILMS, config.device(asked.device)
     for name in asked.model or MODELS[: 1 if asked.flat else 2]:
-        print(announce.model(shipped.find(name)))
+        print(announce.used(shipped.find(name)))
     print(announce.device(device), flush=True)
+    models = models_of(asked.model, not asked.flat, film, str(device))
+    draws = Draws(asked.hypotheses, asked.steps, asked.seed, asked.carry)
+    draws = draws.into(models.get("lift3d"))
+    if asked.budget_ms is not None:
+        draws = within(asked.budget_ms, draws, models, costs(models, draws, film))
+        chosen = draws.hypotheses or 1, draws.steps or 1
+        print(f"{'budget':8} {asked.budget_ms:g} ms a person: {chosen[0]} hypotheses, ", end="")
+        print(f"{chosen[1]} steps")
+    count = len(open_video(paths[0]).names) if film else len(paths)
+    what = f"{count} {'frame' if film else 'photo'}{'s' * (count > 1)} with one person each"
+    print(expected(models, count, f"{what}, besides the detector", draws, film), flush=True)
     frames = posediff.estimate(
         str(paths[0]) if film else [str(path) for path in paths],
         to="2d" if asked.flat else "3d",
-        models=asked.model,
+        models=models,
         boxes=asked.boxes,
-        hypotheses=asked.hypotheses,
-        steps=asked.steps,
+        hypotheses=draws.hypotheses,
+        steps=draws.steps,
         seed=asked.seed,
         device=str(device),
+        carry=asked.carry,
     )
     formats = ("json", "csv", "npz", *(() if asked.flat else ("angles",)))
-    seen = frames if film else list(frames)
-    written = posediff.save(seen, folder, (*formats, "video") if film else formats)
-    shown = read(folder / "frames.json") if film else seen
+    formats += ("video", *(("gif",) if asked.gif else ())) if film else ("pictures",)
+    bad = list[str]()
+    seen = frames if film else gathered(frames, bad)
+    written = posediff.save(seen, folder, formats)
+    shown: Iterable[Frame] = seen
+    if film:  # frames are read again, so that few are in memory
+        video = open_video(paths[0])
+        stored = read(folder / "frames.json")
+        shown = (replace(frame, image=video.read(frame.index or 0)) for frame in stored)
     if not asked.flat:
         written.append(posediff.view(shown, folder / "view.html"))
+        if asked.denoising:
+            again = read(folder / "frames.json") if film else seen
+            written += denoising(again, models["lift3d"], folder, asked.seed)
     print("\n".join(map(str, written)))
+    if bad:
+        raise ValueError(bad[0])
+
+
+def denoising(frames: Iterable[Frame], lifter: Model, folder: Path, seed: int) -> list[Path]:
+    """The denoising of the largest person in 3D of the first frame that has one, as a GIF."""
+    for frame in frames:
+        people = [person for person in frame if person.keypoints_3d is not None]
+        if people:
+            largest = max(
+                people, key=lambda person: float(np.prod(person.box[2:] - person.box[:2]))
+            )
+            return [film_denoising(lifter, Joints2D.of(largest), folder / "denoising.gif", seed)]
+    return []
 
 
 def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
@@ -89,15 +174,36 @@ def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
         "seed": asked.seed,
         "device": asked.device,
     }
+    lifter = lifter_of(asked, model) if asked.denoising or asked.budget_ms is not None else None
+    if lifter is not None and asked.budget_ms is not None:
+        models = {MODELS[1]: lifter}
+        draws = Draws(asked.hypotheses, asked.steps, asked.seed, "point")
+        draws = within(asked.budget_ms, draws, models, costs(models, draws))
+        given |= {"task.hypotheses": draws.hypotheses, "sampler.steps": draws.steps}
     sys.argv[1:] = ["task=lift3d", *(f"{k}={x}" for k, x in given.items() if x is not None)]
     predict.main()
+    if lifter is not None and asked.denoising:
+        rows = rows_of(path, skeleton(asked.layout))
+        joints = Joints2D(rows.points[0], rows.scores[0], asked.layout)
+        print(film_denoising(lifter, joints, folder / "denoising.gif", asked.seed))
+
+
+def lifter_of(asked: argparse.Namespace, model: str | None) -> Model:
+    """The lifter of that name or folder. Raises ValueError if there is none."""
+    if model is None:
+        raise ValueError("--denoising and --budget-ms need --model: the name or folder of a lifter")
+    return checkpoint.load(model).to(config.device(asked.device))
 
 
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` whose errors are ValueErrors."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; posediff --help lists the options")
+        known = [name for action in self._actions for name in action.option_strings]
+        wrong = [word.partition("=")[0] for word in message.split() if word[:2] == "--"]
+        meant = get_close_matches(wrong[0], known, 1) if wrong and wrong[0] not in known else []
+        hint = f" (did you mean {meant[0]}?)" if meant else ""
+        raise ValueError(f"{message}{hint}; {self.prog} --help lists the options")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -112,6 +218,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--layout", default="coco17")
     made.add_argument("--hypotheses", type=int)
     made.add_argument("--steps", type=int)
+    made.add_argument("--budget-ms", type=float)
+    made.add_argument("--carry", default="posterior", choices=get_args(Carry))
+    made.add_argument("--gif", action="store_true")
+    made.add_argument("--denoising", action="store_true")
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--device", default="auto")
     return made

@@ -43,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         write(args.files, args.out, args.weights)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -40,6 +40,8 @@ from posediff.data.lifting.detector import point_mixture
 from posediff.data.lifting.h36m_cameras import SIZES
 from posediff.data.lifting.lifting_dataset import DETECTED
 from posediff.data.lifting.pickles import read_npz
+from posediff.doors import hdf5_door
+from posediff.doors.checks import listing, mapping, reading
 from posediff.pose.heatmap import Codec
 from posediff.pose.mixture import COMPONENTS, Mixture, from_heatmaps, from_samples
 from posediff.pose.skeleton import skeleton
@@ -69,7 +71,7 @@ def main() -> None:
     try:
         settings = Settings(args.components, args.samples, args.seed)
         run(args.evidence, args.out, settings, args.residuals, args.calibrate)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 
@@ -77,16 +79,18 @@ def run(
     evidence: Path, out: Path, settings: Settings, residuals: Path | None, calibrate: Path | None
 ) -> None:
     layout, views = read(evidence)
-    joints = len(skeleton(layout).joints)
+    with reading(evidence, "its skeleton is unknown"):
+        joints = len(skeleton(layout).joints)
     factor = np.ones((joints, 2)) if calibrate is None else factors(calibrate, joints)
     errors: list[NDArray[np.float64]] = []
 
     def fitted() -> Iterator[tuple[str, NDArray[np.float32]]]:
         for name, view in views:
-            mixture = fit(f"{evidence}: {name}", view, joints, settings)
-            mixture[..., 3:] *= factor[:, None]
-            if residuals is not None:
-                errors.append(standardised(f"{evidence}: {name}", view, mixture))
+            with reading(f"{evidence}: {name}", "its arrays or attributes are of another form"):
+                mixture = fit(f"{evidence}: {name}", view, joints, settings)
+                mixture[..., 3:] *= factor[:, None]
+                if residuals is not None:
+                    errors.append(standardised(f"{evidence}: {name}", view, mixture))
             yield name, mixtures.sound(mixture, f"{evidence}: {name}").astype(np.float32)
 
     about = {
@@ -154,14 +158,14 @@ def read(path: Path) -> tuple[str, Iterator[tuple[str, View]]]:
         raise FileNotFoundError(f"{path}: no such file of evidence")
     if path.suffix == ".npz":
         return "h36m17", videopose3d(path)
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read as HDF5 ({error})") from None
-    if "skeleton" not in file.attrs:
+    with hdf5_door.opened(path, "write it again") as root:  # which also checks all of it
+        about = root.attributes()
+    if "skeleton" not in about:
         raise ValueError(f"{path}: its attribute skeleton is missing")
+    file = h5py.File(path)
     names: list[str] = []
-    file.visititems(lambda name, node: names.append(name) if is_view(node) else None)
+    with reading(path, "its groups cannot be read"):
+        file.visititems(lambda name, node: names.append(name) if is_view(node) else None)
     if not names:
         raise ValueError(f"{path}: no group /subject/clip/camera with any of {', '.join(KINDS)}")
     views = ((name, {**file[name], "about": {**file.attrs, **file[name].attrs}}) for name in names)
@@ -179,7 +183,11 @@ def videopose3d(path: Path) -> Iterator[tuple[str, View]]:
     if not isinstance(content, dict):
         raise ValueError(f"{path}: no dict `positions_2d`")
     for subject, clips in content.items():
-        for clip, cameras in clips.items():
+        for clip, cameras in mapping(f"{path}: {subject}", clips).items():
+            cameras = list(cameras) if isinstance(cameras, np.ndarray) else cameras
+            cameras = listing(f"{path}: {subject}/{clip}", cameras)
+            if len(cameras) != len(SIZES):
+                raise ValueError(f"{path}: {subject}/{clip} must have {len(SIZES)} cameras")
             for (camera, size), points in zip(SIZES.items(), cameras, strict=True):
                 yield (
                     f"{subject}/{clip}/{camera}",

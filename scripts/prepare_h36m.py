@@ -49,7 +49,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         prepare(args.folder, args.out / "h36m.h5")
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

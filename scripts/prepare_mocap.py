@@ -13,6 +13,7 @@ from --table:
 
 import argparse
 import csv
+import json
 import os
 import re
 import sys
@@ -22,9 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from posediff.data.lifting.recording import SPLITS, Recording, write
-from posediff.files import write_json
+from posediff.files import read_text, write_json
 from posediff.prepare.motion import Motion, read_amc, read_bvh
-from posediff.prepare.retarget import centre, cut, mocap17, resample
+from posediff.prepare.retarget import COMMON, SPINES, centre, cut, mocap17, resample
 
 HDM05 = re.compile(r"HDM_(?P<subject>[^_]+)_(?P<action>[^_]+)_[^_]+_(?P<fps>\d+)")
 CMU = re.compile(r"(?P<subject>\d+)_\d+")
@@ -54,6 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--unit", type=positive, help=unit)
     fps = "frames per second of AMC files without a rate in their name; default: %(default)s"
     parser.add_argument("--fps", type=positive, default=120, help=fps)
+    joints = (
+        'json: {"RightHip": the file\'s name of it, ...}, if names of joints are not understood'
+    )
+    parser.add_argument("--joints", type=Path, help=joints)
     args = parser.parse_args(arguments)
     try:
         prepare(args)
@@ -71,25 +76,21 @@ def positive(word: str) -> float:
 def prepare(args: argparse.Namespace) -> None:
     name, paths = args.name or args.folder.resolve().name, motion_files(args.folder)
     table = read_table(args.table, set(paths)) if args.table else {}
-    skeletons = [path for path in args.folder.rglob("*") if path.suffix.lower() == ".asf"]
-    recordings: list[Recording] = []
+    joints = read_joints(args.joints) if args.joints else None
+    skeletons = [path for path in shown(args.folder) if path.suffix.lower() == ".asf"]
+    recordings, bad = list[Recording](), list[str]()
     for stem, path in paths.items():
         label = {"source": name, "split": args.split} | label_of(stem) | table.get(stem, {})
-        if "subject" not in label:
-            raise ValueError(f"{path}: no <subject>_<action> in its name: give a --table")
-        stated, motion = float(label.pop("fps", args.fps)), read(path, skeletons)
-        fps = round(motion.fps or stated)
-        if fps < 1:
-            raise ValueError(f"{path}: less than 1 frame per second, too few to interpolate")
-        whole = centre(resample(mocap17(motion, args.unit), fps))
-        parts = cut(whole)
-        if not parts:
+        try:
+            clips = clips_of(path, label, skeletons, args, joints)
+        except (OSError, ValueError) as error:
+            bad.append(str(error))
+            continue
+        if not clips:
             print(f"{path}: left out, no half second without jumps in it")
-        for n, part in enumerate(parts):
-            clip = stem if len(part) == len(whole) else f"{stem}#{n}"
-            recordings.append(Recording(clip, **label, native_fps=fps, joints=part))
+        recordings += clips
     if not recordings:
-        raise ValueError(f"{args.folder}: no clip of at least half a second")
+        raise ValueError(bad[0] if bad else f"{args.folder}: no clip of at least half a second")
 
     args.out.mkdir(parents=True, exist_ok=True)
     write(args.out / f"{name}.npz", recordings)
@@ -98,6 +99,49 @@ def prepare(args: argparse.Namespace) -> None:
     frames = sum(len(recording.joints) for recording in recordings)
     people = ", ".join(sorted({recording.subject for recording in recordings}))
     print(f"wrote {args.out / name}.npz: {len(recordings)} clips, {frames:,} frames of {people}")
+    if bad:
+        raise ValueError(f"{len(bad)} of {len(paths)} files left out: {'; '.join(bad)}")
+
+
+def clips_of(
+    path: Path,
+    label: dict[str, str],
+    skeletons: Sequence[Path],
+    args: argparse.Namespace,
+    joints: dict[str, str] | None,
+) -> list[Recording]:
+    """The clips of a file, without jumps. Raises ValueError if it cannot be used."""
+    if "subject" not in label:
+        raise ValueError(f"{path}: no <subject>_<action> in its name: give a --table")
+    stated, motion = float(label.pop("fps", args.fps)), read(path, skeletons)
+    fps = round(motion.fps or stated)
+    if fps < 1:
+        raise ValueError(f"{path}: less than 1 frame per second, too few to interpolate")
+    whole, clips = centre(resample(mocap17(motion, args.unit, joints), fps)), list[Recording]()
+    for n, part in enumerate(cut(whole)):
+        clip = path.stem if len(part) == len(whole) else f"{path.stem}#{n}"
+        clips.append(Recording(clip, **label, native_fps=fps, joints=part))
+    return clips
+
+
+def shown(folder: Path) -> list[Path]:
+    """All files of a folder and its subfolders, without hidden ones."""
+    return [path for path in sorted(folder.rglob("*")) if not path.name.startswith(".")]
+
+
+def read_joints(path: Path) -> dict[str, str]:
+    """The file's names of joints by ours. Raises ValueError if it is no such table."""
+    try:
+        names = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{path}: no JSON ({error})") from None
+    allowed = {*COMMON.split(), *SPINES} - {"spine", "top"}
+    if not isinstance(names, dict) or not all(isinstance(x, str) for x in names.values()):
+        raise ValueError(f'{path}: must be {{"RightHip": the name of it in the files, ...}}')
+    if unknown := names.keys() - allowed:
+        ours = ", ".join(sorted(allowed))
+        raise ValueError(f"{path}: {', '.join(sorted(unknown))} is none of {ours}")
+    return names
 
 
 def motion_files(folder: Path) -> dict[str, Path]:
@@ -105,7 +149,7 @@ def motion_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no folder; give one with .asf and .amc, or .bvh files")
     paths: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in shown(folder):
         if path.suffix.lower() in (".amc", ".bvh"):
             first = paths.setdefault(path.stem, path)
             if first != path:
@@ -138,8 +182,10 @@ def label_of(stem: str) -> dict[str, str]:
 
 def read_table(path: Path, stems: set[str]) -> dict[str, dict[str, str]]:
     """The rows of a csv file by their `file`."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        rows = list(csv.DictReader(read_text(path).splitlines()))
+    except csv.Error as error:
+        raise ValueError(f"{path}: no CSV text ({error})") from None
     table = {}
     for n, row in enumerate(rows, start=2):
         if not all(row.get(key) for key in ("file", "subject", "action")):

@@ -55,7 +55,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         prepare(args.folder, args.out / "mpi_inf_3dhp.h5", args.scale)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

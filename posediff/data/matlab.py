@@ -4,12 +4,16 @@ An array has MATLAB's shape, a cell is a list of arrays in MATLAB's (column) ord
 read, and nothing is executed.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from posediff.doors import hdf5_door
+from posediff.doors.limits import refuse_array
 
 Value = NDArray[np.float64] | list[NDArray[np.float64]]
 
@@ -59,19 +63,20 @@ def read_array(path: Path, name: str, made_by: str) -> NDArray[np.float64]:
 
 
 def _read_hdf5(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    import h5py
-
-    with h5py.File(path) as file:
-        found = {name: file[name][()].T for name in names if name in file}
+    with hdf5_door.opened(path, "copy it again") as root:
+        found = {name: root.raw(name).T for name in names if name in root}
         return {
-            name: [file[r][()].T for r in x.ravel(order="F")] if x.dtype == object else x
+            name: [root.raw(r).T for r in x.ravel(order="F")] if x.dtype == object else x
             for name, x in found.items()  # a cell: references to its entries
         }
 
 
 def _read_classic(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
+    for name, shape, _ in whosmat(path):
+        if name in names:
+            refuse_array(f"{path}: {name}", 8 * math.prod(shape), path.stat().st_size)
     content = loadmat(path, variable_names=list(names))
     found = {name: content[name] for name in names if name in content}
     return {name: list(x.ravel(order="F")) if x.dtype == object else x for name, x in found.items()}

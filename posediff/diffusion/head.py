@@ -29,6 +29,9 @@ class Decoded(NamedTuple):
     keypoints: Tensor  # (B, K, J, D) in the frame of the annotation
     scores: Tensor  # (B, K, J)
     spread: Tensor | None = None  # (B, K, J), if an estimate has its own, as a heatmap does
+    # points (B, N, J, D) drawn from the first estimate as a density, if it is one, by numbers of
+    # the same shape in [0, 1)
+    draw: Callable[[Tensor], Tensor] | None = None
 
 
 class Window(NamedTuple):

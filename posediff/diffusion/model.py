@@ -24,8 +24,9 @@ CALIBRATION_DRAWS = 20  # K of the hypotheses that `calibrate` shows to a head
 
 class Model(nn.Module, ABC):
     """`aggregate` and `hypotheses` (K) are the defaults of inference. `trained_on` are the options
-    of the data set that a loaded model was trained on. `sampler` makes the steps of a diffusion,
-    and with `every_step` an answer is the mean of the estimates of all of them, not the last one.
+    of the data set that a loaded model was trained on, `recalibration` the factor of its hypotheses
+    about their mean that was found for it. `sampler` makes the steps of a diffusion, and with
+    `every_step` an answer is the mean of the estimates of all of them, not the last one.
     """
 
     head: Head
@@ -35,6 +36,7 @@ class Model(nn.Module, ABC):
     every_step: bool = False
     squared: bool = False
     trained_on: Mapping[str, Any] = MappingProxyType({})
+    recalibration: float = 1.0
 
     @property
     def steps(self) -> int:
@@ -70,15 +72,24 @@ class Model(nn.Module, ABC):
     def sample(
         self, sample: Sample, hypotheses: int | None = None, steps: int | None = None, seed: int = 0
     ) -> Hypotheses:
-        """All K answers of every sample. They only depend on the sample, its id and the seed."""
+        """All K answers of every sample, as drawn. They only depend on the sample, its id and the
+        seed."""
         *_, last = self.answers(sample, hypotheses or self.hypotheses, steps, seed)
         return last
 
     def predict(
         self, sample: Sample, hypotheses: int | None = None, steps: int | None = None, seed: int = 0
     ) -> Poses:
-        """One pose a sample, with the K hypotheses and their spread."""
-        return self.aggregate(self.sample(sample, hypotheses, steps, seed))
+        """One pose a sample, with the K hypotheses, recalibrated, and their spread."""
+        drawn = self.sample(sample, hypotheses, steps, seed)
+        return self.aggregate(drawn).recalibrated(self.recalibration)
+
+    def states(
+        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    ) -> Iterator[tuple[int, Hypotheses]]:
+        """The states x_t of a diffusion by their timestep, read as answers, then the answer as that
+        of -1. None, by default, and if a state is of another kind than an answer."""
+        return iter(())
 
     def stages(self, sample: Sample, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
         """The estimates (B, ...) of one hypothesis by the name of their stage, to be drawn. None,
@@ -205,6 +216,20 @@ class DiffusionModel(Model):
             total = total + step.estimate if self.every_step else step.estimate
             answer = total / n if self.every_step else total
             yield self._hypotheses(rearrange(answer, "(b k) ... -> b k ...", k=hypotheses), sample)
+
+    def states(
+        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    ) -> Iterator[tuple[int, Hypotheses]]:
+        def read(x: Tensor) -> Hypotheses:
+            return self._hypotheses(rearrange(x, "(b k) ... -> b k ...", k=hypotheses), sample)
+
+        step = None
+        for step in self.trajectory(sample, hypotheses, steps, seed):
+            if step.x_t.shape != step.estimate.shape:
+                return
+            yield step.t, read(step.x_t)
+        if step is not None:
+            yield -1, read(step.estimate)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         drawn = (self.sample(sample, CALIBRATION_DRAWS) for sample in samples)

@@ -1,43 +1,29 @@
 """Lists of people in frames, as detectors and trackers write them in JSON.
 
-    COCO results     [{"image_id", "keypoints": [x, y, score] * J}, ...]; AlphaPose adds `idx`, the
-                     track
+    COCO results     [{"image_id", "keypoints": [x, y, score] * J}, ...], also of Detectron2;
+                     AlphaPose adds `idx`, the track
     COCO, PoseTrack  {"images": [...], "annotations": [{"image_id", "keypoints", "track_id"}, ...]};
                      a list `scores` beside the keypoints has the score of every joint (video2d)
     mmpose           [{"frame_id", "instances": [{"keypoints": [[x, y], ...], "keypoint_scores":
                      [...]}, ...]}, ...], alone or as `instance_info`, also of one image
+    Detectron2       {"pred_keypoints": [person][joint][x, y, score]} of one picture, or a list
+    OpenPose, MediaPipe, Ultralytics: posediff/inference/tools
 
 A frame that the file lists without people is empty. A file of results lists no frames; if it has
 tracks, the numbers in the names of its frames show which frames are missing.
 """
 
-import re
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
-
-
-@dataclass
-class Detections:
-    """`values`, `frames` and `tracks` have one entry per person and frame."""
-
-    values: list[Values] = field(default_factory=list)  # (J, 3) x, y, score
-    frames: list[str] = field(default_factory=list)  # names
-    tracks: list[str | None] = field(default_factory=list)  # None if the file has no tracks
-    listed: list[str] = field(default_factory=list)  # all frames, in order, if the file lists them
-    unlabelled: set[str] = field(default_factory=set)  # listed frames that were not annotated
-
-    def add(self, frame: str, values: Values, track: object) -> None:
-        self.values.append(values)
-        self.frames.append(frame)
-        self.tracks.append(None if track is None else str(track))
+from posediff.doors.checks import flag, integer
+from posediff.inference.tools.detections import Detections, Values, miscounted, numeric, triples
+from posediff.inference.tools.mediapipe import read_mediapipe
+from posediff.inference.tools.openpose import read_openpose
+from posediff.inference.tools.ultralytics import read_ultralytics
 
 
 def read_people(path: Path, data: Any, joints: int) -> Detections | None:
@@ -45,6 +31,10 @@ def read_people(path: Path, data: Any, joints: int) -> Detections | None:
 
     Raises ValueError if an entry cannot be used.
     """
+    for read in (read_openpose, read_ultralytics, read_mediapipe, _detectron):
+        people = read(path, data, joints)
+        if people is not None:
+            return people
     info = data.get("instance_info") if isinstance(data, dict) else data
     if isinstance(info, list) and info and isinstance(info[0], dict):
         if "instances" in info[0] or "keypoint_scores" in info[0]:
@@ -56,72 +46,18 @@ def read_people(path: Path, data: Any, joints: int) -> Detections | None:
     return None
 
 
-def names_of(frames: Sequence[str], tracks: Sequence[str | None]) -> list[str]:
-    """A name for every person: the frame, followed by the track or, in a frame of several people,
-    by the person's index."""
-    total, seen = Counter(frames), Counter[str]()
-    names = []
-    for frame, track in zip(frames, tracks, strict=True):
-        single = track is None and total[frame] == 1
-        names.append(frame if single else f"{frame}#{seen[frame] if track is None else track}")
-        seen[frame] += 1
-    return names
-
-
-def numbers_of(people: Detections) -> dict[str, int]:
-    """Frame name -> number of the frame in time."""
-    named = list(dict.fromkeys(people.frames))
-    if people.listed:
-        return {name: n for n, name in enumerate(dict.fromkeys([*people.listed, *named]))}
-    digits = [re.findall(r"\d+", Path(name).stem) for name in named]
-    numbers = [int(found[-1]) for found in digits if found]
-    if any(people.tracks) and len(set(numbers)) == len(named):
-        return dict(zip(named, numbers, strict=True))
-    return {name: n for n, name in enumerate(named)}
-
-
-def empty_frames(people: Detections) -> list[str]:
-    """The frames without people, in order."""
-    numbers, occupied = numbers_of(people), set(people.frames)
-    if people.listed or not numbers:
-        return [name for name in people.listed if name not in occupied | people.unlabelled]
-    taken = set(numbers.values())
-    return [str(n) for n in range(min(taken), max(taken) + 1) if n not in taken]
-
-
-def numeric(where: str, data: object) -> Values:
-    """Nested lists or an array of any shape as float64.
-
-    Raises ValueError, which starts with `where`, if it is not an array of real numbers.
-    """
-    try:
-        values = np.asarray(data)
-        if values.dtype.kind == "c":
-            raise TypeError("complex numbers")
-        return values.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
-            f"{where}: not numbers in lists of one length; write [x, y, score] for every joint"
-        ) from error
-
-
-def miscounted(where: str, joints: int, found: str) -> ValueError:
-    """The error, to be raised, of a file whose number of joints is not the layout's."""
-    return ValueError(
-        f"{where}: the layout has {joints} joints, the file has {found}; "
-        "name the layout of the keypoints"
-    )
-
-
 def _results(path: Path, entries: Sequence[Any], joints: int) -> Detections:
     people = Detections()
     for i, person in enumerate(entries):
-        track = person.get("track_id", person.get("idx")) if isinstance(person, dict) else None
-        if isinstance(track, list):  # AlphaPose
-            track = track[0] if track else None
         image, values = _person(path, i, person, joints)
-        people.add(str(image), values, int(track) if isinstance(track, float) else track)
+        track = person.get("track_id", person.get("idx"))
+        people.add(str(image), values, whole(f"{path}: entry {i}", track))
     return people
+
+
+def whole(where: str, track: Any) -> Any:
+    """A track, which may have any name, but no fraction."""
+    return integer(f"{where}: track_id", track) if isinstance(track, float) else track
 
 
 def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections:
@@ -131,12 +67,15 @@ def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections
     for image in data.get("images", []):
         name = files[image["id"]] = str(image.get("file_name", image["id"]))
         people.listed.append(name)
-        if not image.get("is_labeled", True):
+        if isinstance(image.get("frame_id"), int):
+            people.numbers[name] = image["frame_id"]
+        if not flag(f"{path}: is_labeled of {name}", image.get("is_labeled", True)):
             people.unlabelled.add(name)
     for i, person in enumerate(data["annotations"]):
-        if any(person.get("keypoints", [])[2::3]):
+        if any((person.get("keypoints") or [])[2::3]):
             image, values = _person(path, i, person, joints)
-            people.add(files.get(image, str(image)), values, person.get("track_id"))
+            track = whole(f"{path}: annotations[{i}]", person.get("track_id"))
+            people.add(files.get(image, str(image)), values, track)
     return people
 
 
@@ -146,21 +85,19 @@ def _person(path: Path, i: int, person: Any, joints: int) -> tuple[Hashable, Val
         raise ValueError(f"{path}: entry {i}: a COCO entry needs `image_id` and `keypoints`")
     image = person["image_id"]
     where = f"{path}: entry {i} (image {image})"
-    row = numeric(where, person["keypoints"]).ravel()
-    if row.size != 3 * joints:
-        raise miscounted(where, joints, f"{row.size / 3:g} (x, y, score each)")
-    values = row.reshape(joints, 3)
+    values = triples(where, person["keypoints"], joints)
     if isinstance(person.get("scores"), list):
         scores = numeric(f"{where}: scores", person["scores"])
         if scores.shape != (joints,):
-            raise miscounted(f"{where}: scores", joints, f"{scores.size}")
+            raise miscounted(f"{where}: scores", joints, f"{scores.size}", scores.size)
         values[:, 2] = np.where(values[:, 2] > 0, scores, 0)
     return image, values
 
 
 def _mmpose(path: Path, info: Sequence[Any], joints: int) -> Detections:
     people = Detections()
-    frames = info if "instances" in info[0] else [{"frame_id": 0, "instances": info}]
+    whole = "instances" in info[0]
+    frames = info if whole else [{"frame_id": path.stem, "instances": info}]
     for n, frame in enumerate(frames):
         if not isinstance(frame, dict) or not isinstance(frame.get("instances"), list):
             raise ValueError(f"{path}: entry {n}: an mmpose frame needs a list of `instances`")
@@ -173,7 +110,24 @@ def _mmpose(path: Path, info: Sequence[Any], joints: int) -> Detections:
             points = numeric(where, person["keypoints"])
             scores = numeric(f"{where}: keypoint_scores", person["keypoint_scores"])
             if points.shape != (joints, 2) or scores.shape != (joints,):
-                raise miscounted(where, joints, f"points {points.shape} and scores {scores.shape}")
+                found = f"points {points.shape} and scores {scores.shape}"
+                raise miscounted(where, joints, found, len(points))
             values = np.concatenate([points, scores[:, None]], 1)
             people.add(name, values, person.get("track_id"))
+    return people
+
+
+def _detectron(path: Path, data: Any, joints: int) -> Detections | None:
+    """The people of one picture or of a list of them, None without `pred_keypoints`."""
+    pictures = data if isinstance(data, list) else [data]
+    if not all(isinstance(x, dict) and "pred_keypoints" in x for x in pictures) or not pictures:
+        return None
+    people = Detections()
+    for n, picture in enumerate(pictures):
+        place = str(n) if isinstance(data, list) else path.stem
+        name = str(picture.get("file_name", picture.get("image_id", place)))
+        people.listed.append(name)
+        for i, person in enumerate(picture["pred_keypoints"]):
+            where = f"{path}: person {i} of picture {name}"
+            people.add(name, triples(where, person, joints))
     return people

@@ -14,6 +14,7 @@ pose is invented for a frame without detections, nor for a person with fewer tha
 joints: the pose of such a row is NaN with score 0.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -23,7 +24,9 @@ from torch import Tensor
 
 from posediff.data.lifting.windows import windowed
 from posediff.diffusion import Model, Poses
+from posediff.inference.keypoint_units import Units, in_pixels
 from posediff.inference.lifting_input import Tracks, intrinsics, lifting_sample
+from posediff.inference.plausible import doubts
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.sample import parts, take, to
@@ -54,16 +57,20 @@ def lift(
     hypotheses: int | None = None,
     steps: int | None = None,
     seed: int = 0,
+    units: Units | None = None,
 ) -> Poses:
     """3D poses of 2D keypoints, row by row, on the CPU.
 
     points (N, J, 2) pixels and scores (N, J) in the joints of `layout`; a joint is missing if its
-    score is 0 or its point is not finite. image_size: width and height, to see people at their
+    score is 0 or its point is not finite or (0, 0). What looks wrong is a warning
+    (posediff/inference/plausible.py). image_size: width and height, to see people at their
     place in the image, if the images are like those of the training data; None: each person in an
     image of their own. camera: f_x, f_y, c_x, c_y and perhaps five terms of distortion, for rules
     that project; a pose needs none. tracks, frames (N,): the numbers of person and frame of every
     row; without them the rows are one person in successive frames. hypotheses, steps: as in
-    training, unless given. The answers depend on `ids`, by default the numbers of the rows.
+    training, unless given. The answers depend on `ids`, by default the numbers of the rows. units:
+    of points that are no pixels (keypoint_units.py), with image_size that of the picture; each
+    person is then in an image of their own.
 
     Raises ValueError if no row can be lifted, or if the joints are not those of `layout`.
     """
@@ -73,13 +80,20 @@ def lift(
             f"points must be (frames, joints, 2), at least one; got {(*points.shape,)}"
         )
     N = len(points)
+    scores = torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float()
+    points = in_pixels(points, scores, units, image_size, "points")
+    if units not in (None, "pixels"):
+        image_size = None
     rows = Tracks(
         points,
-        torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float(),
+        scores,
         [str(i) for i in range(N)] if ids is None else list(ids),
         torch.zeros(N, dtype=torch.long) if tracks is None else torch.as_tensor(tracks),
         torch.arange(N) if frames is None else torch.as_tensor(frames),
     )
+    if points.shape[1] == len(skeleton(layout, "layout").joints):
+        for doubt in doubts(points, rows.scores, skeleton(layout), image_size):
+            warnings.warn(doubt, stacklevel=2)
     return lifted(model, rows, layout, image_size, camera, hypotheses, steps, seed).poses
 
 
@@ -95,8 +109,9 @@ def lifted(
 ) -> Lifted:
     """`lift`, with the sample that the model read."""
     bones = skeleton(model.head.skeleton)
-    points, scores, names, tracks, frames, _ = rows
-    scores = torch.where(points.isfinite().all(-1), scores, 0.0)
+    points, scores, names, tracks, frames = rows[:5]
+    # detectors write a joint that they did not find as (0, 0)
+    scores = torch.where(points.isfinite().all(-1) & (points != 0).any(-1), scores, 0.0)
     found = enough(points, scores, layout, bones)
     if not found.any():
         raise ValueError(

@@ -23,6 +23,8 @@ class Tracks(NamedTuple):
     tracks: Tensor  # (N,) number of the person
     frames: Tensor  # (N,) number of the frame in time
     empty: Sequence[str] = ()  # names of the frames without people
+    notes: Sequence[str] = ()  # how the file was read
+    left_out: Sequence[str] = ()  # files that could not be used, and why
 
 
 def lifting_sample(

@@ -1,11 +1,11 @@
 """A user's own photos and boxes -> the samples of image2d, without annotations.
 
 A file of boxes is JSON: {"photo.jpg": [[x, y, w, h], ...], ...}, pixels of the photo, a box per
-person. A photo without an entry has no people.
+person; or one of COCO, Ultralytics or MOT (posediff/inference/tools/box_files.py). A photo without
+an entry has no people. Photos are read upright, as programs show them.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,44 +15,44 @@ from torch import Tensor
 from posediff.data.pictures import picture_files
 from posediff.data.pictures.crops import boxed, cut, normalised
 from posediff.data.pictures.picture_files import RGB
+from posediff.doors.checks import reading, shown
+from posediff.doors.json_door import read_json
+from posediff.files import visible
+from posediff.inference.tools.box_files import TEXTS, PictureBoxes, boxes_of, read_texts
 from posediff.pose.affine import clean_box
 
 KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def photo_files(source: str | Path) -> list[Path]:
-    """The photo, or the photos of a folder by name. Raises FileNotFoundError if there is none."""
+    """The photo, or the photos of a folder in the natural order of their names. Raises
+    FileNotFoundError if there is none."""
     source = Path(source)
     if source.is_file():
         return [source]
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such photo or folder")
-    found = sorted(path for path in source.iterdir() if path.suffix.lower() in KINDS)
+    found = visible(source, KINDS)
     if not found:
         raise FileNotFoundError(f"{source}: no photo in this folder ({', '.join(KINDS)})")
     return found
 
 
-def read_boxes(path: str | Path) -> dict[str, list[list[float]]]:
-    """The boxes of a file by photo or frame.
+def read_boxes(path: str | Path) -> PictureBoxes:
+    """The boxes of a file, or of a folder of Ultralytics' text files, by photo or frame.
 
     Raises FileNotFoundError if there is no such file, ValueError if it has another form.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of boxes")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e:
-        raise ValueError(f"{path}: not valid JSON ({e})") from None
-    if not isinstance(found, dict) or not all(isinstance(x, list) for x in found.values()):
-        raise ValueError(f'{path}: must be {{"photo.jpg": [[x, y, w, h], ...], ...}}')
-    return found
+    with reading(path, "a box is of another form than its tool writes"):
+        if path.is_dir() or (path.is_file() and path.suffix.lower() in TEXTS):
+            return read_texts(path)
+        return boxes_of(path, read_json(path, "file of boxes"))
 
 
 def photo_sample(
     path: Path,
-    boxes: Sequence[Sequence[float]] | None,
+    boxes: Sequence[Any] | None,
     size: Sequence[int],
     codec: str,
     mean: Sequence[float],
@@ -67,14 +67,14 @@ def photo_sample(
     Raises FileNotFoundError or ValueError if the photo cannot be read, ValueError if a box is not
     four finite numbers or has no extent inside the photo.
     """
-    photo = picture_files.read(path)
+    photo = picture_files.read(path, upright=True)
     return photo, people_sample(photo, path.name, boxes, size, codec, mean, std, path)
 
 
 def people_sample(
     photo: RGB,
     name: str,
-    boxes: Sequence[Sequence[float]] | None,
+    boxes: Sequence[Any] | None,
     size: Sequence[int],
     codec: str,
     mean: Sequence[float],
@@ -99,16 +99,23 @@ def people_sample(
 
 
 def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tensor:
-    """The box (4,), xywh, that a user gave for an image of that size.
+    """The box (4,), xywh, that a user gave for an image of that size: four numbers, or an entry of
+    a
+    file of boxes.
 
     Raises ValueError if it is not four finite numbers or has no extent inside the image.
     """
+    if isinstance(values, Mapping) and "fraction" in values:
+        sides = (width, height) * 2
+        values = [x * side for x, side in zip(values["fraction"], sides, strict=True)]
+    elif isinstance(values, Mapping):
+        values = values.get("box")
     try:
         box = torch.tensor([float(x) for x in values])
     except (TypeError, ValueError):
         box = torch.empty(0)
     if box.shape != (4,) or not bool(box.isfinite().all()):
-        raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {values}")
+        raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {shown(values)}")
     inside, _ = clean_box(box, torch.tensor([width, height]), "mmpose")
     if not (torch.cat([box[2:], inside[2:]]) > 0).all():
         raise ValueError(

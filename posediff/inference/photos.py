@@ -18,6 +18,7 @@ from posediff.files import write_json
 from posediff.inference.photo_input import photo_files, photo_sample, read_boxes
 from posediff.inference.request import Request, data_settings, output_folder
 from posediff.metrics.result_files import Found, write_coco
+from posediff.people.budget import expected
 from posediff.pose.oks import instance_scores
 from posediff.pose.skeleton import skeleton
 from posediff.sample import to
@@ -35,6 +36,9 @@ class Photos:
     def __init__(self, request: Request) -> None:
         self.request, self.paths, boxes = request, photo_files(request.input), request.boxes
         self.boxes = read_boxes(boxes) if isinstance(boxes, str) else boxes
+        if isinstance(self.boxes, Mapping) and not any(map(self._boxes_in, self.paths)):
+            first = ", ".join(list(self.boxes)[:3])
+            raise ValueError(f"{boxes}: no box for a photo of {request.input}; it names {first}")
 
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
         folder = output_folder(self.request)
@@ -42,6 +46,11 @@ class Photos:
         stems = Counter(path.stem for path in self.paths)
         answers: list[tuple[str, Poses]] = []
         drawn, bad = list[Path](), list[str]()
+        people = sum(
+            1 if boxes is None else len(boxes) for boxes in map(self._boxes_in, self.paths)
+        )
+        photos = f"{people} people in {len(self.paths)} photo{'s' * (len(self.paths) > 1)}"
+        yield expected({"image2d": model}, people, photos)
         for path in self.paths:
             boxes = self._boxes_in(path)
             if boxes == []:
@@ -65,7 +74,7 @@ class Photos:
             count = f"{len(bad)} of {len(self.paths)} photos could not be used"
             raise ValueError(f"{count}: {'; '.join(bad)}")
 
-    def _boxes_in(self, path: Path) -> Sequence[Sequence[float]] | None:
+    def _boxes_in(self, path: Path) -> Sequence[Any] | None:
         if isinstance(self.boxes, Mapping):
             return self.boxes.get(path.name, [])
         return None if self.boxes is None else [self.boxes]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from posediff.diffusion import Model
+from posediff.inference.keypoint_units import Units
 
 
 class Request(NamedTuple):
@@ -22,6 +23,7 @@ class Request(NamedTuple):
     layout: str = "coco17"
     image_size: Sequence[float] | None = None
     camera: Sequence[float] | None = None
+    units: Units | None = None
 
 
 class Reader(Protocol):

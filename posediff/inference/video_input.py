@@ -1,13 +1,15 @@
 """A user's own video and boxes -> the samples of video2d, without annotations.
 
-A video is a file, or a folder whose photos are its frames in the order of their names. A file of
-boxes is JSON: {"000012": [{"track_id": 3, "box": [x, y, w, h]}, ...], ...}, pixels of the frame. A
-frame is named by its number in a video file, by its file in a folder. A box alone, [x, y, w, h],
-has its index in the list as its track. A frame without an entry has no people.
+A video is a file, or a folder whose photos are its frames in the natural order of their names, with
+the numbers in these names, gaps kept, and upright. A file of boxes is one of
+posediff/inference/tools/box_files.py, such as JSON: {"000012": [{"track_id": 3, "box": [x, y, w,
+h]}, ...], ...}, pixels of the frame. A frame is named by its number in a video file, by its file in
+a folder. A box alone, [x, y, w, h], has its index in the list as its track. A frame without an
+entry has no people.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +20,10 @@ from torch import Tensor
 from posediff.data.pictures import picture_files
 from posediff.data.pictures.crops import boxed, cut, normalised
 from posediff.data.pictures.picture_files import RGB
-from posediff.data.video.clip_dataset import KEPT
+from posediff.data.video.clip_dataset import KEPT, nearest
 from posediff.data.video.frames import FILMS, Memory, VideoFile
 from posediff.inference.photo_input import KINDS, box_in, photo_files, read_boxes
+from posediff.inference.tools.detections import last_number
 
 RATE = 25.0  # frames per second of a folder, whose photos have no rate
 
@@ -30,15 +33,20 @@ class Video:
     path: Path
     names: list[str]  # of all frames
     read: Callable[[int], RGB]  # a frame by its index
+    numbers: list[int]  # of all frames in time, ascending
     rate: float = RATE  # frames per second
+    note: str = ""  # for the user
+    left_out: dict[str, str] = field(default_factory=dict)  # frames that cannot be used, and why
 
     def index(self, name: str) -> int | None:
         """The index of the frame of that name, None if there is none. In a video file any spelling
         of the frame's number is a name."""
         if name in self.names:
             return self.names.index(name)
-        number = int(name) if name.isdecimal() else -1
-        return number if self.path.is_file() and 0 <= number < len(self.names) else None
+        if not name.isdecimal():
+            stems = [Path(frame).stem for frame in self.names]
+            return stems.index(Path(name).stem) if Path(name).stem in stems else None
+        return self.numbers.index(int(name)) if int(name) in self.numbers else None
 
 
 class TrackBox(NamedTuple):
@@ -57,10 +65,10 @@ def open_video(source: str | Path) -> Video:
     """
     source, memory = Path(source), Memory(KEPT)
     if source.is_dir():
-        files = photo_files(source)
-        size = picture_files.size(files[0])
+        files, left_out, size = _usable(photo_files(source))
         names = [path.name for path in files]
-        return Video(source, names, lambda i: memory.get(i, lambda: _still(files[i], size)))
+        read = lambda i: memory.get(i, lambda: _still(files[i], size))  # noqa: E731
+        return Video(source, names, read, _numbers(names), left_out=left_out)
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such video or folder of frames")
     if source.suffix.lower() not in FILMS:
@@ -70,7 +78,40 @@ def open_video(source: str | Path) -> Video:
         )
     film = VideoFile(source)
     names = [f"{number:06d}" for number in film.numbers]
-    return Video(source, names, lambda i: memory.get(i, lambda: film.read(i)), film.rate or RATE)
+    read = lambda i: memory.get(i, lambda: film.read(i))  # noqa: E731
+    return Video(source, names, read, film.numbers, film.rate or RATE, film.cut_short())
+
+
+def _usable(files: Sequence[Path]) -> tuple[list[Path], dict[str, str], tuple[int, int]]:
+    """The frames that can be decoded and have the size of the first one, the others by name with
+    the reason, and this size. Raises ValueError if there is none."""
+    size: tuple[int, int] | None = None
+    good, bad = list[Path](), dict[str, str]()
+    for path in files:
+        try:
+            height, width = _still(path, size).shape[:2]
+        except (OSError, ValueError) as error:
+            bad[path.name] = str(error)
+            continue
+        size = size or (width, height)
+        good.append(path)
+    if size is None:
+        raise ValueError(next(iter(bad.values())))
+    return good, bad, size
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    """The numbers of frames by their names, in steps of 1; their places if the names have no
+    numbers, the same one twice, or no common step (times)."""
+    digits = [last_number(Path(name).stem) for name in names]
+    found = [n for n in digits if n is not None]
+    steps = [b - a for a, b in pairwise(found)]
+    if len(found) < len(names) or (steps and min(steps) < 1):
+        return list(range(len(names)))
+    step = min(steps, default=1)
+    if any(x % step for x in steps):
+        return list(range(len(names)))
+    return found if step == 1 else [(n - found[0]) // step for n in found]
 
 
 def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[TrackBox]:
@@ -82,8 +123,11 @@ def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[TrackBo
         box = box_in(video.path, "box", given, width, height)
         return [TrackBox(i, 0, box) for i in range(len(video.names))]
     people = []
-    for name, entries in read_boxes(boxes).items():
+    given_boxes = read_boxes(boxes)
+    for name, entries in (given_boxes.of_film() if video.path.is_file() else given_boxes).items():
         index = video.index(name)
+        if name in video.left_out:
+            continue
         if index is None:
             raise ValueError(f"{boxes}: {video.path} has no frame {name}")
         for n, entry in enumerate(entries):
@@ -91,8 +135,8 @@ def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[TrackBo
             track: Any = n
             values: Any = entry
             if isinstance(entry, Mapping):
-                track, values = entry.get("track_id", n), entry.get("box")
-                if not isinstance(track, int) or values is None:
+                track = entry.get("track_id", n)
+                if not isinstance(track, int) or not {"box", "fraction"} & entry.keys():
                     form = '{"track_id": 3, "box": [x, y, w, h]}'
                     raise ValueError(f"{boxes}: {where} must be {form} or [x, y, w, h]")
             people.append(TrackBox(index, track, box_in(Path(boxes), where, values, width, height)))
@@ -119,14 +163,16 @@ def samples(
     """Batches for `model.predict` of at most `count` people, in their order.
 
     offsets .. std: as in the training data (`dataset` in the model's config.json). At the ends of
-    the video its first or last frame replaces missing ones. The answers depend on the names of
-    video and frame and on the track.
+    the video, and where frames are missing in a folder, the nearest frame replaces them. The
+    answers depend on the names of video and frame and on the track.
     """
+    place = {number: i for i, number in enumerate(video.numbers)}
     for start in range(0, len(people), count):
         some = people[start : start + count]
         sample = boxed(torch.stack([person.box for person in some]), size, codec)
-        wanted = torch.tensor([[person.frame + n for n in offsets] for person in some])
-        shown = wanted.clamp(0, len(video.names) - 1)
+        keys = [video.numbers[person.frame] for person in some]
+        clips = [[nearest(video.numbers, key, key + n, False) for n in offsets] for key in keys]
+        shown = torch.tensor([[place[number] for number, _ in clip] for clip in clips])
         matrix = sample["affine"].repeat_interleave(len(offsets), 0)
         pixels = cut(shown.flatten().tolist(), video.read, matrix, size)
         frames = normalised(pixels, mean, std)
@@ -134,16 +180,16 @@ def samples(
         yield {
             "id": [f"{name}/{video.names[p.frame]}/{p.track}" for p in some],
             "frames": frames.view(len(some), len(offsets), *frames.shape[1:]),
-            "frames_valid": (shown == wanted).float(),
+            "frames_valid": torch.tensor([[float(same) for _, same in clip] for clip in clips]),
             "track_id": torch.tensor([person.track for person in some]),
             **sample,
         }
 
 
-def _still(path: Path, size: tuple[int, int]) -> RGB:
-    image = picture_files.read(path)
+def _still(path: Path, size: tuple[int, int] | None) -> RGB:
+    image = picture_files.read(path, upright=True)
     height, width = image.shape[:2]
-    if (width, height) != size:
+    if size and (width, height) != size:
         first = f"{size[0]} x {size[1]}"
         raise ValueError(f"{path}: {width} x {height} pixels, but the first frame has {first}")
     return image

@@ -10,12 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from posediff.diffusion import Model, Poses
 from posediff.files import write_json
 from posediff.inference.request import Request, data_settings, output_folder
 from posediff.inference.video_input import open_video, people_in, samples
+from posediff.people.budget import expected
+from posediff.pose.affine import corners
 from posediff.pose.skeleton import skeleton
 from posediff.progress import progress
 from posediff.sample import to
@@ -42,6 +45,7 @@ class VideoFrames:
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
         video, people, folder = self.video, self.people, output_folder(self.request)
         settings = data_settings(model, "offsets", "size", "codec", "mean", "std")
+        yield expected({"video2d": model}, len(people), f"{len(people)} people in frames")
         device, answers = next(model.parameters()).device, []
         batches = samples(video, people, **settings, count=BATCH)
         for sample in progress(batches, -(-len(people) // BATCH), "poses", {}):
@@ -66,8 +70,10 @@ class VideoFrames:
         tracks = len({person.track for person in people})
         yield f"{len(people)} poses of {tracks} people in {len(video.names)} frames"
         yield from map(str, (results, film, sheet))
-        if note := film_note():
-            yield note
+        yield from filter(None, (film_note(), video.note))
+        if video.left_out:
+            count, reasons = len(video.left_out), "; ".join(video.left_out.values())
+            raise ValueError(f"{count} frames of {video.path} left out: {reasons}")
 
     def _drawn_frames(self, poses: Poses) -> Iterator[Picture]:
         """Every frame, with its people and the numbers of their tracks."""
@@ -76,11 +82,14 @@ class VideoFrames:
             rows[person.frame].append(row)
         for i in range(len(self.video.names)):
             tracks = [str(self.people[row].track) for row in rows[i]]
-            yield draw_pose2d(self.video.read(i), poses[rows[i]], bones, tracks)
+            boxes = [corners(self.people[row].box).numpy() for row in rows[i]]
+            shown = np.stack(boxes) if boxes else None
+            yield draw_pose2d(self.video.read(i), poses[rows[i]], bones, tracks, shown)
 
     def _results(self, model: Model, poses: Poses, offsets: Sequence[int]) -> dict[str, Any]:
-        """The content of results.json. Frames count from 0."""
+        """The content of results.json; `frame_id` is the number of the frame in the video."""
         bones = skeleton(poses.skeleton)
+        frames = zip(self.video.names, self.video.numbers, strict=True)
         keypoints = torch.cat([poses.keypoints, torch.ones_like(poses.scores)[..., None]], -1)
         return {
             "info": {
@@ -94,8 +103,13 @@ class VideoFrames:
             },
             "categories": [{"id": 1, "name": "person", "keypoints": list(bones.joints)}],
             "images": [
-                {"id": i, "frame_id": i, "vid_id": self.video.path.stem, "file_name": name}
-                for i, name in enumerate(self.video.names)
+                {
+                    "id": i,
+                    "frame_id": number,
+                    "vid_id": self.video.path.stem,
+                    "file_name": name,
+                }
+                for i, (name, number) in enumerate(frames)
             ],
             "annotations": [
                 {

@@ -22,6 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from posediff.diffusion.aggregate import recalibrate
+
 LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 DRAWS = 50  # K of the definition; further hypotheses are not used
 FEWEST = 10  # a tenth of fewer hypotheses is less than one
@@ -44,12 +46,6 @@ def energy_score(hypotheses: Tensor, truth: Tensor) -> Tensor:
     pairs = torch.cdist(every, every, compute_mode=exact).sum((1, 2)) / max(K * (K - 1), 1)
     score: Tensor = error - pairs / 2
     return score
-
-
-def recalibrate(hypotheses: Tensor, factor: float) -> Tensor:
-    """Hypotheses (N, K, ...) whose distances from their mean are multiplied by the factor."""
-    mean = hypotheses.mean(1, keepdim=True)
-    return mean + factor * (hypotheses - mean)
 
 
 def spread(hypotheses: Tensor) -> Tensor:

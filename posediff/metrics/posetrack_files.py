@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from posediff.doors.checks import as_array, entries, flag, identity, listing, text
+from posediff.doors.json_door import read_json
+from posediff.files import visible
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import skeleton
 from posediff.truth import Document
@@ -67,7 +69,7 @@ def read_truth(source: Source) -> Labels:
         heads.append(_heads(name, document["annotations"], parts[-1].present))
         for image in document["images"]:
             regions += _regions(f"{name}: {image['file_name']}", image, len(frames))
-            labelled.append(bool(image.get("is_labeled", True)))
+            labelled.append(flag(f"{name}: is_labeled", image.get("is_labeled", True)))
             frames.append((name, str(image["file_name"])))
     people, order = _in_order(parts)
     return Labels(
@@ -103,7 +105,7 @@ def _entries(source: Source) -> Mapping[str, Path | Document]:
     if isinstance(source, Mapping):
         return dict(sorted(source.items()))
     folder = Path(source)
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else [folder]
+    paths = sorted(visible(folder, (".json",))) if folder.is_dir() else [folder]
     if not paths or not paths[0].is_file():
         raise FileNotFoundError(f"{source}: no such folder of json files, one per video")
     return {path.name: path for path in paths}
@@ -112,13 +114,17 @@ def _entries(source: Source) -> Mapping[str, Path | Document]:
 def _load(entry: Path | Document) -> Document:
     if isinstance(entry, Mapping):
         return entry
-    try:
-        document: Document = orjson.loads(entry.read_bytes())  # reading is half of the time
-    except ValueError as error:
-        raise ValueError(f"{entry}: no JSON ({error}): the file is damaged") from None
+    document: Document = read_json(entry, "file of poses", "the file is damaged")
     for key in ("images", "annotations"):
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             raise ValueError(f"{entry}: has no list `{key}`: not of PoseTrack18's form")
+    for n, image in enumerate(entries(f"{entry}: images", document["images"])):
+        identity(f"{entry}: images[{n}]: id", image.get("id"))
+        text(f"{entry}: images[{n}]: file_name", image.get("file_name"))
+    for n, person in enumerate(entries(f"{entry}: annotations", document["annotations"])):
+        identity(f"{entry}: annotations[{n}]: image_id", person.get("image_id"))
+    for n, category in enumerate(entries(f"{entry}: categories", document.get("categories", []))):
+        listing(f"{entry}: categories[{n}]: keypoints", category.get("keypoints", []))
     return document
 
 
@@ -190,9 +196,9 @@ def _table(name: str, entries: Sequence[Mapping[str, Any]], key: str, width: int
     """Finite numbers (N, width). Entries are checked one by one only to name a bad one."""
     with contextlib.suppress(KeyError, ValueError, TypeError):
         rows = [entry[key] for entry in entries]
-        table = np.array(rows, np.float64).reshape(len(rows), width)
-        if np.isfinite(table).all():
-            return table
+        table = as_array(rows)
+        if table is not None and table.size == len(rows) * width and np.isfinite(table).all():
+            return table.reshape(len(rows), width)
     bad = next(entry for entry in entries if not _is_row(entry.get(key), width))
     raise ValueError(
         f"{name}: annotation {bad.get('id')} of image {bad['image_id']}: {key} must be {width} "
@@ -201,11 +207,8 @@ def _table(name: str, entries: Sequence[Mapping[str, Any]], key: str, width: int
 
 
 def _is_row(values: Any, width: int) -> bool:
-    try:
-        row = np.array(values, np.float64)
-    except (ValueError, TypeError):
-        return False
-    return row.shape == (width,) and bool(np.isfinite(row).all())
+    row = as_array(values)
+    return row is not None and row.shape == (width,) and bool(np.isfinite(row).all())
 
 
 def _heads(name: str, entries: Sequence[Mapping[str, Any]], present: Flags) -> Values:

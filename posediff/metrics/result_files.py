@@ -24,7 +24,7 @@ import numpy as np
 import orjson
 from torch import Tensor
 
-from posediff.files import replacing
+from posediff.files import replacing, safe_name
 from posediff.metrics.table_metric import rows_by_image
 from posediff.pose.skeleton import skeleton
 from posediff.sample import take
@@ -95,6 +95,9 @@ def write_posetrack(folder: Path, truth: Mapping[str, Mapping[str, Any]], found:
     annotated = {image["file_name"] for document in truth.values() for image in document["images"]}
     if unknown := sorted(set(rows) - annotated):
         raise ValueError(f"{folder}: frame {unknown[0]} is in no annotation; nothing is written")
+    for name in truth:
+        if name != safe_name(name):
+            raise ValueError(f"{folder}: {name!r} is no safe name of a file; nothing is written")
     origin = max((document.get("origin", 0) for document in truth.values()), default=0)
     people = _posetrack_people(found, origin)
     for name, document in truth.items():

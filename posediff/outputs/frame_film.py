@@ -1,43 +1,43 @@
-"""Frames of a video as a film that shows their people, each with the number of its track."""
+"""Frames as pictures, and those of a video as a film: the people in 2D and beside it in 3D."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from posediff.diffusion.aggregate import Poses
-from posediff.outputs.arrays import one_skeleton
+from posediff.files import safe_name
 from posediff.outputs.frame_json import Add
-from posediff.people.frame import Frame, Person
-from posediff.pose.skeleton import skeleton
+from posediff.people.frame import Frame
 from posediff.visual.canvas import Picture
 from posediff.visual.film import film_note, filming
-from posediff.visual.pose2d import draw_pose2d
+from posediff.visual.frame_picture import draw_frame, is_lifted
 
 
 @contextmanager
 def writing_film(path: Path) -> Iterator[Add]:
     """A function that adds a frame to a film, whose rate is that of the first two frames.
 
-    A frame without its image is drawn on white. Warns if PyAV is missing, see `film_note`. Raises
+    All frames have a part in 3D if one of these two was lifted. A frame without its image is drawn
+    on white. Warns if PyAV is missing, see `film_note`. Raises
     ValueError if the first two frames do not follow each other in time.
     """
-    if note := film_note():
+    if path.suffix != ".gif" and (note := film_note()):
         warnings.warn(note, stacklevel=2)
     waiting: list[Frame] = []
     show: list[Callable[[Picture], None]] = []
+    beside = False
     with ExitStack() as stack:
 
         def add(frame: Frame) -> None:
+            nonlocal beside
             waiting.append(frame)
             if len(waiting) == 2 and not show:
+                beside = any(map(is_lifted, waiting))
                 show.append(stack.enter_context(filming(path, _rate(path, *waiting))))
             if show:
                 for ready in waiting:
-                    show[0](draw_frame(ready))
+                    show[0](draw_frame(ready, beside))
                 waiting.clear()
 
         yield add
@@ -45,31 +45,18 @@ def writing_film(path: Path) -> Iterator[Add]:
             raise ValueError(f"{path.name}: a film needs two frames of a video or more")
 
 
-def draw_frame(frame: Frame) -> Picture:
-    """A frame with its 2D poses, their spread and the numbers of their tracks."""
-    width, height = frame.size
-    image = np.full((height, width, 3), 255, np.uint8) if frame.image is None else frame.image
-    if not frame.people:
-        nobody = torch.zeros(0, 1)
-        none = Poses(nobody[..., None], nobody, nobody[..., None, None], nobody, "coco17")
-        return draw_pose2d(image, none, skeleton("coco17"))
-    layout = one_skeleton(person.skeleton_2d for person in frame.people) or ""
-    names = ["" if person.track is None else str(person.track) for person in frame.people]
-    return draw_pose2d(image, _poses(frame.people, layout), skeleton(layout), names)
+@contextmanager
+def writing_pictures(folder: Path) -> Iterator[Add]:
+    """A function that writes each frame as a picture, called by the frame's name."""
+    names = Counter[str]()
 
+    def add(frame: Frame) -> None:
+        stem = safe_name(Path(frame.name).stem)
+        names[stem] += 1
+        number = f"_{names[stem]}" if names[stem] > 1 else ""
+        frame.draw(folder / f"{stem}{number}_people.jpg")
 
-def _poses(people: tuple[Person, ...], layout: str) -> Poses:
-    """People with as many hypotheses as each of them has; the keypoints themselves if one has
-    none."""
-    K = min(len(person.hypotheses_2d) for person in people)
-    drawn = [person.hypotheses_2d[:K] if K else person.keypoints_2d[None] for person in people]
-    return Poses(
-        torch.from_numpy(np.stack([person.keypoints_2d for person in people])),
-        torch.from_numpy(np.stack([person.scores for person in people])),
-        torch.from_numpy(np.stack(drawn)),
-        torch.from_numpy(np.stack([person.spread_2d for person in people])),
-        layout,
-    )
+    yield add
 
 
 def _rate(path: Path, a: Frame, b: Frame) -> float:

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import orjson
 
+from posediff.doors.checks import listing, shown
+from posediff.doors.json_door import read_json
 from posediff.files import plain
 from posediff.people.frame import Floats, Frame, Person
 from posediff.pose.skeleton import SKELETONS
@@ -70,20 +72,18 @@ def read(path: str | Path) -> tuple[Frame, ...]:
 
     Raises ValueError if the file is of another form or version, or damaged.
     """
-    try:
-        content = orjson.loads(Path(path).read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"{path}: not whole JSON: {error}") from None
+    content = read_json(Path(path))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: not {FORMAT!r}; give a file that posediff.save wrote as json")
-    if content["version"] != VERSION:
-        raise ValueError(f"{path}: version {content['version']}; this posediff reads {VERSION}")
+    if content.get("version") != VERSION:
+        found = content.get("version")
+        raise ValueError(f"{path}: version {shown(found)}; this posediff reads {VERSION}")
     frames = []
-    for n, entry in enumerate(content.get("frames", ())):
+    for n, entry in enumerate(listing(f"{path}: frames", content.get("frames", ()))):
         try:
             frames.append(from_dict(entry))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: frame {n} cannot be read: {error!r}") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ValueError(f"{path}: frame {n} cannot be read: {repr(error)[:200]}") from None
     return tuple(frames)
 
 

@@ -23,7 +23,7 @@ from posediff.files import adding_files
 from posediff.outputs.arrays import writing_arrays
 from posediff.outputs.bvh import write_bvh
 from posediff.outputs.coco_results import writing_coco
-from posediff.outputs.frame_film import writing_film
+from posediff.outputs.frame_film import writing_film, writing_pictures
 from posediff.outputs.frame_json import Add, writing_json
 from posediff.outputs.tables import writing_angles, writing_joints
 from posediff.outputs.tracks import TrackMotion, TrackMotions
@@ -100,5 +100,7 @@ FORMATS: dict[str, Writing] = {
     "curves": _by_track(_curves, "angles{}.png"),
     "bvh": _by_track(_bvh, "motion{}.bvh"),
     "video": _named(writing_film, "poses.mp4"),
+    "gif": _named(writing_film, "poses.gif"),
+    "pictures": writing_pictures,
     "trc": _by_track(_trc, "markers{}.trc"),
 }

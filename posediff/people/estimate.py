@@ -1,7 +1,7 @@
 """From pictures to people in 2D and 3D, in one call.
 
     for frame in posediff.estimate("photo.jpg"):
-        for person in frame.people:
+        for person in frame:
             person.keypoints_3d, person.spread_3d, person.keypoints_2d, person.box
 
 Boxes come from a detector, 2D poses of the crops from image2d, and each 2D pose is lifted in an
@@ -19,10 +19,12 @@ import torch
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.inference.video_input import Video, open_video
+from posediff.people.budget import costs, within
 from posediff.people.found_boxes import Finder, finder
 from posediff.people.frame import Frame
+from posediff.people.lifting import Carry, Draws, Rows, poses_3d
 from posediff.people.sources import Given, Source, is_film, pictures_of
-from posediff.people.stages import Carry, Draws, Rows, Seen, framed, models_of, poses_2d, poses_3d
+from posediff.people.stages import Seen, framed, models_of, poses_2d
 from posediff.people.video_people import video_people
 
 To = Literal["2d", "3d"]
@@ -39,6 +41,7 @@ def estimate(
     seed: int = 0,
     device: str = "cpu",
     carry: Carry = "posterior",
+    budget_ms: float | None = None,
 ) -> Iterator[Frame]:
     """The people of every picture, one `Frame` after another.
 
@@ -55,7 +58,9 @@ def estimate(
     detect: without boxes, the detector, or "whole": one person who fills the picture.
     hypotheses, steps: as in training, unless given; a model with one answer gives that one.
     carry: "posterior" lifts every 2D hypothesis, so that hypothesis k of the 3D was lifted from
-    hypothesis k of the 2D; "point" lifts the 2D pose, as is done if it has one hypothesis.
+    hypothesis k of the 2D; "point" lifts the 2D pose (posediff/people/lifting.py).
+    budget_ms: the most milliseconds for a person, besides the detector: as many hypotheses and
+    steps as this machine computes in that time, which is measured at the call.
     The answers depend on the seed, the names of the pictures and the indices of the boxes.
 
     Raises FileNotFoundError or ValueError at once if the call cannot be used. A photo that cannot
@@ -64,10 +69,13 @@ def estimate(
     """
     one_of("to", to, get_args(To))
     one_of("carry", carry, get_args(Carry))
-    draws, film = Draws(hypotheses, steps, seed, carry), is_film(source)
+    film = is_film(source)
     given = open_video(str(source)) if film else pictures_of(source)
-    find = finder(boxes, detect, device)
+    find = finder(boxes, detect, device, film)
     used = models_of(models, to == "3d", film, device)
+    draws = Draws(hypotheses, steps, seed, carry).into(used.get("lift3d"))
+    if budget_ms is not None:
+        draws = within(budget_ms, draws, used, costs(used, draws, film)).into(used.get("lift3d"))
     if isinstance(given, Video):
         return video_people(given, find, used, draws)
     return _photos(given, find, used["image2d"], used.get("lift3d"), draws)

@@ -29,19 +29,19 @@ class FoundBoxes(NamedTuple):
 Finder = Callable[[str, RGB], FoundBoxes]  # of a picture's name and pixels
 
 
-def finder(boxes: Any, detect: str, device: str) -> Finder:
+def finder(boxes: Any, detect: str, device: str, film: bool = False) -> Finder:
     """What finds the people of a picture.
 
     boxes: an array (N, 4) for every picture; a mapping, or a JSON file of one, from the name of a
-    picture to its boxes; a callable from the pixels to the boxes; None: the detector `detect`, or
-    all of the picture if that is "whole". A box is [x, y, w, h] or {"box": ..., "track_id": 3}. A
-    picture that a mapping does not name has no people.
-    Raises FileNotFoundError if the file or the detector does not exist.
+    picture to its boxes, or a file of COCO, MOT or Ultralytics; film: for a video; a callable from
+    the pixels to the boxes; None: the detector `detect`, or all of the picture if that is "whole".
+    A box is [x, y, w, h] or {"box": ..., "track_id": 3}. A picture that a mapping does not name has
+    no people. Raises FileNotFoundError if the file or the detector does not exist.
     """
     if boxes is None:
         return _whole if detect == WHOLE else _detector(detect, device)
     if isinstance(boxes, str | Path):
-        boxes = read_boxes(boxes)
+        boxes = read_boxes(boxes).of_film() if film else read_boxes(boxes)
     if isinstance(boxes, Mapping):
         return lambda name, image: _given(name, boxes.get(name, ()), image)
     if callable(boxes):
@@ -74,8 +74,7 @@ def _given(name: str, entries: Any, image: RGB) -> FoundBoxes:
     height, width = image.shape[:2]
     boxes, tracks = list[Tensor](), list[int]()
     for n, entry in enumerate(np.asarray(entries) if isinstance(entries, Tensor) else entries):
-        values = entry.get("box") if isinstance(entry, Mapping) else entry
-        boxes.append(box_in(Path(name), f"box {n}", values, width, height))
+        boxes.append(box_in(Path(name), f"box {n}", entry, width, height))
         if isinstance(entry, Mapping) and "track_id" in entry:
             tracks.append(int(entry["track_id"]))
     if tracks and (len(tracks) < len(boxes) or len(set(tracks)) < len(tracks)):

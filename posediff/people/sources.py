@@ -63,7 +63,7 @@ def _listed(source: Any) -> Iterator[Given]:
 
 
 def _file(path: Path) -> Given:
-    return Given(path.name, lambda: picture_files.read(path))
+    return Given(path.name, lambda: picture_files.read(path, upright=True))
 
 
 def _array(name: str, image: Any) -> Given:

@@ -2,50 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-import torch
-from einops import rearrange, repeat
 from torch import Tensor
 
 from posediff.checkpoint import load
 from posediff.data.pictures.picture_files import RGB
 from posediff.diffusion import Model, Poses
-from posediff.inference.lift import enough, lifted
-from posediff.inference.lifting_input import Tracks
 from posediff.inference.photo_input import people_sample
 from posediff.inference.request import data_settings
 from posediff.people.found_boxes import FoundBoxes
 from posediff.people.frame import Floats, Frame, Person
+from posediff.people.lifting import Draws
 from posediff.pose.affine import corners
-from posediff.pose.skeleton import skeleton
-from posediff.sample import parts, take, to
 
-BATCH = 32  # crops at once
 ROLES = ("image2d", "video2d", "lift3d")  # what a model does
-
-
-Carry = Literal["posterior", "point"]
-
-
-class Draws(NamedTuple):
-    """How many hypotheses and steps, as in training if None, the seed, and what of the 2D is
-    lifted."""
-
-    hypotheses: int | None = None
-    steps: int | None = None
-    seed: int = 0
-    carry: Carry = "posterior"
-
-    def of(self, model: Model) -> "Draws":
-        """The same for a model without steps, which has one answer."""
-        return self if model.sampler is not None else self._replace(hypotheses=None, steps=None)
-
-    def predict(self, model: Model, sample: Mapping[str, Any]) -> Poses:
-        device = next(model.parameters()).device
-        K, steps, seed, _ = self.of(model)
-        some = [model.predict(to(part, device), K, steps, seed) for part in parts(sample, BATCH)]
-        return Poses.cat([poses.cpu() for poses in some])
 
 
 @dataclass(frozen=True)
@@ -118,62 +89,6 @@ def poses_2d(model: Model, image: RGB, name: str, found: FoundBoxes, draws: Draw
         return None
     settings = data_settings(model, "size", "codec", "mean", "std")
     return draws.predict(model, people_sample(image, name, found.boxes.tolist(), **settings))
-
-
-class Rows(NamedTuple):
-    """N people in one frame each, to be lifted together."""
-
-    poses: Poses
-    names: Sequence[str]
-    tracks: Tensor  # (N,) people of two numbers are never seen as one
-    frames: Tensor  # (N,)
-
-
-def poses_3d(model: Model, rows: Rows, draws: Draws) -> list[Poses | None]:
-    """The 3D pose of every row, None if too few joints are known.
-
-    carry "posterior": hypothesis k is lifted from hypothesis k of the 2D, in one draw each; the
-    pose is their mean. 2D of one hypothesis, and carry "point": the 2D pose is, in several.
-    """
-    seen = rows.poses
-    known = enough(seen.keypoints, seen.scores, seen.skeleton, skeleton(model.head.skeleton))
-    answers: list[Poses | None] = [None] * len(seen)
-    here = known.nonzero()[:, 0].tolist()
-    if here:
-        some = Rows(seen[here], *(take(column, here) for column in rows[1:]))
-        several = draws.carry == "posterior" and seen.hypotheses.shape[1] > 1
-        for i, pose in zip(here, (_pairs if several else _points)(model, some, draws), strict=True):
-            answers[i] = pose
-    return answers
-
-
-def _points(model: Model, rows: Rows, draws: Draws) -> Poses:
-    """Rows of known joints, lifted from their 2D poses."""
-    seen, (K, steps, seed) = rows.poses, draws.of(model)[:3]
-    given = Tracks(seen.keypoints, seen.scores, rows.names, rows.tracks, rows.frames)
-    return lifted(model, given, seen.skeleton, hypotheses=K, steps=steps, seed=seed).poses
-
-
-def _pairs(model: Model, rows: Rows, draws: Draws) -> Poses:
-    """Rows of known joints, lifted from all their K hypotheses, each of which has an image and, in
-    a video, windows of its own."""
-    K = rows.poses.hypotheses.shape[1]
-    split = Rows(
-        replace(
-            rows.poses,
-            keypoints=rearrange(rows.poses.hypotheses, "n k j d -> (n k) j d"),
-            scores=repeat(rows.poses.scores, "n j -> (n k) j", k=K),
-        ),
-        [f"{name}/{k}" for name in rows.names for k in range(K)],
-        repeat(rows.tracks, "n -> n k", k=K).mul(K).add(torch.arange(K)).flatten(),
-        repeat(rows.frames, "n -> (n k)", k=K),
-    )
-    single = _points(model, split, draws._replace(hypotheses=1))
-    every = rearrange(single.keypoints, "(n k) j d -> n k j d", k=K)
-    mean = every.mean(1)
-    spread = (every - mean[:, None]).square().sum(-1).mean(1).sqrt()
-    scores = rearrange(single.scores, "(n k) j -> n k j", k=K).mean(1)
-    return Poses(mean, scores, every, spread, single.skeleton)
 
 
 def framed(seen: Seen, lifted: Sequence[Poses | None]) -> Frame:

@@ -21,7 +21,8 @@ from posediff.inference.request import data_settings
 from posediff.inference.video_input import TrackBox, Video, samples
 from posediff.people.found_boxes import Finder, FoundBoxes
 from posediff.people.frame import Frame
-from posediff.people.stages import BATCH, Draws, Rows, Seen, framed, poses_2d, poses_3d
+from posediff.people.lifting import BATCH, Draws, Rows, poses_3d
+from posediff.people.stages import Seen, framed, poses_2d
 from posediff.people.tracking import Tracker
 from posediff.pose.affine import corners
 from posediff.pose.skeleton import skeleton

@@ -208,6 +208,7 @@ SPELLINGS = {
     "thorax": "neck",  # in MPI-INF-3DHP; if a layout has another neck, the word means that one
     "neck": "neckbase necknose",
     "upper_neck": "neck",
+    "mid_shoulder": "neck",
     "head_bottom": "neck",
     "head_top": "head tophead",
     "face": "head",
@@ -221,7 +222,7 @@ def _spellings(joint: str) -> set[str]:
     if side not in ("left", "right"):
         return {_letters(joint), *SPELLINGS.get(joint, "").split()}
     parts = [_letters(part), *SPELLINGS.get(part, "").split()]
-    return {start + end for start in (side, side[0]) for end in parts}
+    return {start + end for start in (side, side[0]) for end in parts} | {x + side for x in parts}
 
 
 def _letters(name: str) -> str:

@@ -108,6 +108,7 @@ ARMS = "left_shoulder-left_elbow-left_wrist right_shoulder-right_elbow-right_wri
 LEGS = "left_hip-left_knee-left_ankle right_hip-right_knee-right_ankle "
 BODY = "left_shoulder-right_shoulder-right_hip-left_hip-left_shoulder " + ARMS + LEGS
 FACE = "nose-left_eye-left_ear nose-right_eye-right_ear left_eye-right_eye "
+BONES_OF_COCO_HEAD = FACE + "left_shoulder-left_ear right_shoulder-right_ear "
 BODY_OF_COCO = (
     "left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
     "left_hip right_hip left_knee right_knee left_ankle right_ankle"
@@ -126,6 +127,48 @@ BONES_17 = LEGS_17 + "pelvis-spine-thorax-neck-head " + ARMS_17
 BONES_14 = BODY + "left_shoulder-upper_neck-right_shoulder upper_neck-head_top"
 HEAD_OF_POSETRACK = "nose head_bottom head_top"
 BONES_OF_POSETRACK = BODY + "left_shoulder-head_bottom-right_shoulder head_bottom-nose-head_top"
+
+JOINTS_26 = (
+    HEAD_OF_COCO + BODY_OF_COCO + " head_top upper_neck pelvis left_big_toe right_big_toe "
+    "left_small_toe right_small_toe left_heel right_heel"
+)
+BONES_26 = (
+    ARMS + LEGS + FACE + "pelvis-upper_neck-head_top left_hip-pelvis-right_hip "
+    "left_shoulder-upper_neck-right_shoulder upper_neck-nose left_ankle-left_big_toe "
+    "left_ankle-left_small_toe left_ankle-left_heel right_ankle-right_big_toe "
+    "right_ankle-right_small_toe right_ankle-right_heel "
+)
+EYES = "nose-left_eye-left_ear nose-right_eye-right_ear "
+EYES_AND_EARS = "right_eye left_eye right_ear left_ear"
+ARMS_OF_OPENPOSE = "right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist"
+LEGS_OF_OPENPOSE = "right_hip right_knee right_ankle left_hip left_knee left_ankle"
+FEET = (
+    "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel"  # OpenPose's
+)
+BONES_OF_FEET = " ".join(f"{toe.partition('_')[0]}_ankle-{toe}" for toe in FEET.split()) + " "
+
+# the 68 landmarks of a face, and the 21 of a hand, of COCO-WholeBody and Halpe
+RIGHT_OF_68 = {
+    **{16 - i: i for i in range(8)}, **{43 - i: i for i in range(17, 22)}, 35: 31, 34: 32, 45: 36,
+    44: 37, 43: 38, 42: 39, 47: 40, 46: 41, 54: 48, 53: 49, 52: 50, 55: 59, 56: 58, 64: 60, 63: 61,
+    65: 67,
+}  # fmt: skip
+FACE_68 = [
+    f"left_face_{RIGHT_OF_68[i]}"
+    if i in RIGHT_OF_68
+    else f"{'right_' * (i in RIGHT_OF_68.values())}face_{i}"
+    for i in range(68)
+]
+HANDS = [f"{side}_hand_{i}" for side in ("left", "right") for i in range(21)]
+FACE_AND_HANDS = " " + " ".join([*FACE_68, *HANDS])
+BONES_OF_68_AND_HANDS = " ".join(
+    [*(f"nose-{mark}" for mark in FACE_68), "left_wrist-left_hand_0 right_wrist-right_hand_0"]
+    + [
+        f"{side}_hand_0-" + "-".join(f"{side}_hand_{finger + i}" for i in range(4))
+        for side in ("left", "right")
+        for finger in range(1, 21, 4)
+    ]
+)
 
 # COCO's sigmas (the keypoint challenge), CrowdPose's (its api), AI Challenger's (deltas / 2),
 # JHMDB's (mmpose).
@@ -161,18 +204,49 @@ SKELETONS = {
         _named(
             "coco17",
             HEAD_OF_COCO + BODY_OF_COCO,
-            BODY + FACE + "left_shoulder-left_ear right_shoulder-right_ear",
+            BODY + BONES_OF_COCO_HEAD,
             sigmas=COCO,
         ),
+        _named("halpe26", JOINTS_26, BONES_26, root="pelvis"),
+        _named("halpe136", JOINTS_26 + FACE_AND_HANDS, BONES_26 + BONES_OF_68_AND_HANDS, "pelvis"),
         _named(
-            "halpe26",
-            HEAD_OF_COCO + BODY_OF_COCO + " head_top upper_neck pelvis left_big_toe right_big_toe "
-            "left_small_toe right_small_toe left_heel right_heel",
-            ARMS + LEGS + FACE + "pelvis-upper_neck-head_top left_hip-pelvis-right_hip "
-            "left_shoulder-upper_neck-right_shoulder upper_neck-nose left_ankle-left_big_toe "
-            "left_ankle-left_small_toe left_ankle-left_heel right_ankle-right_big_toe "
-            "right_ankle-right_small_toe right_ankle-right_heel",
+            "wholebody133",
+            HEAD_OF_COCO + BODY_OF_COCO + " " + FEET + FACE_AND_HANDS,
+            BODY + BONES_OF_COCO_HEAD + BONES_OF_FEET + BONES_OF_68_AND_HANDS,
+        ),
+        # OpenPose's, whose neck is the middle of the shoulders
+        _named(
+            "body25",
+            f"nose mid_shoulder {ARMS_OF_OPENPOSE} pelvis {LEGS_OF_OPENPOSE} {EYES_AND_EARS} "
+            + FEET,
+            ARMS
+            + LEGS
+            + EYES
+            + BONES_OF_FEET
+            + "pelvis-mid_shoulder-nose left_hip-pelvis-right_hip "
+            "left_shoulder-mid_shoulder-right_shoulder",
             root="pelvis",
+        ),
+        _named(
+            "openpose18",
+            f"nose mid_shoulder {ARMS_OF_OPENPOSE} {LEGS_OF_OPENPOSE} {EYES_AND_EARS}",
+            ARMS + LEGS + EYES + "left_hip-mid_shoulder-right_hip mid_shoulder-nose "
+            "left_shoulder-mid_shoulder-right_shoulder",
+        ),
+        _named(
+            "mediapipe33",
+            "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer "
+            "left_ear right_ear left_mouth right_mouth left_shoulder right_shoulder left_elbow "
+            "right_elbow left_wrist right_wrist left_pinky right_pinky left_index right_index "
+            "left_thumb right_thumb left_hip right_hip left_knee right_knee left_ankle right_ankle "
+            "left_heel right_heel left_foot_index right_foot_index",
+            BODY
+            + BONES_OF_COCO_HEAD
+            + " ".join(
+                f"nose-{s}_mouth {s}_eye_inner-{s}_eye-{s}_eye_outer {s}_ankle-{s}_heel "
+                f"{s}_ankle-{s}_foot_index {s}_thumb-{s}_wrist-{s}_index {s}_wrist-{s}_pinky"
+                for s in ("left", "right")
+            ),
         ),
         _named(
             "mpii16",

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from posediff.data.lifting.h36m import BROKEN, TEST, TRAIN
 from posediff.data.matlab import read_mat
+from posediff.doors import hdf5_door
+from posediff.doors.limits import refuse_array
 
 Array = NDArray[np.float64]
 Recorded = tuple[str, str, Array]  # subject, name of the clip, (F, 32, 3) metres
@@ -50,7 +52,7 @@ def _files(folder: Path, subject: str) -> list[Path]:
     """The subject's files in the first form that the folder contains."""
     homes = (folder / subject, *sorted(folder.glob(f"*/{subject}")))
     for place, home, suffix in product(FOLDERS, homes, (".cdf", ".cdf.mat", ".h5")):
-        if found := sorted((home / place).glob(f"*{suffix}")):
+        if found := sorted((home / place).glob(f"[!.]*{suffix}")):
             return found
     return []
 
@@ -65,10 +67,11 @@ def _unpacked(archive: Path, subject: str) -> Iterator[Recorded]:
                     name = PurePosixPath(member.name).stem
                     if (subject, name) == BROKEN:
                         continue
+                    place = f"{archive}: {member.name}"
+                    refuse_array(place, member.size, archive.stat().st_size)
                     content = tar.extractfile(member)
                     assert content is not None
                     plain.write_bytes(content.read())
-                    place = f"{archive}: {member.name}"
                     yield subject, name, _poses(place, _cdf(plain, place))
         except (tarfile.TarError, EOFError, OSError) as error:
             raise _unreadable(archive, "a packed folder", error) from None
@@ -107,12 +110,10 @@ def _mat(path: Path) -> Any:
 
 
 def _h5(path: Path) -> Any:
-    import h5py
-
     try:
-        with h5py.File(path) as file:
-            return file["3D_positions"][()].T
-    except (OSError, KeyError) as error:
+        with hdf5_door.opened(path, "copy it again") as root:
+            return root.raw("3D_positions").T
+    except ValueError as error:
         raise _unreadable(path, "an HDF5 file with 3D_positions", error) from None
 
 

@@ -21,10 +21,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posediff.prepare.mocap_names import without_namespace
+
 Array = NDArray[np.float64]
 
 INCH = 25.4
+SHORTEST = 1e-5  # seconds of a frame
 CHANNELS = {"tx", "ty", "tz", "rx", "ry", "rz"}
+BLANK = "\0"  # in a name, while the words of a file are separated
+NAMED = re.compile(r"(^\s*(?:ROOT|JOINT)[ \t]+)([^\n{]*[^\s{])", re.MULTILINE)
 KINDS = {"position": "t", "rotation": "r"}  # of BVH's channels: Xposition is tx, Zrotation rz
 
 
@@ -134,10 +139,11 @@ def _bvh_tree(path: Path, head: str) -> dict[str, _Joint]:
     """The joints in the order of their channels; head: the text above MOTION."""
     tree: dict[str, _Joint] = {}
     parents: list[str] = []
+    head = NAMED.sub(lambda found: found[1] + re.sub(r"\s", BLANK, found[2]), head)
     name, following = "", iter(head.split())
     for word in following:
         if word in ("ROOT", "JOINT", "End"):
-            name = next(following, "")
+            name = without_namespace(next(following, "").replace(BLANK, " "))
             name = f"{parents[-1]}:end" if word == "End" and parents else name
             if name in tree:
                 raise ValueError(f"{path}: two joints are called {name}")
@@ -150,8 +156,11 @@ def _bvh_tree(path: Path, head: str) -> dict[str, _Joint]:
             offset = _numbers(path, f"OFFSET of {name}", list(islice(following, 3)), 3)
             tree[name] = replace(tree[name], offset=offset)
         elif word == "CHANNELS" and tree:
-            count = int(_number(path, f"CHANNELS of {name}", next(following, "")))
-            given = [channel.lower() for channel in islice(following, max(count, 0))]
+            count = _number(path, f"CHANNELS of {name}", next(following, ""))
+            if count not in range(len(CHANNELS) + 1):
+                raise ValueError(f"{path}: CHANNELS of {name} are {count:g}, not 0 .. 6")
+            count = int(count)
+            given = [channel.lower() for channel in islice(following, count)]
             channels = tuple(f"{KINDS.get(channel[1:], '?')}{channel[:1]}" for channel in given)
             if len(channels) != count or set(channels) - CHANNELS:
                 raise ValueError(f"{path}: the CHANNELS of {name} are not {count} known names")
@@ -166,8 +175,13 @@ def _bvh_tree(path: Path, head: str) -> dict[str, _Joint]:
 def _bvh_values(path: Path, body: str, width: int) -> tuple[Array, float]:
     """Channels (F, width) of all joints, frames per second; body: the text below MOTION."""
     timing = re.match(r"\s*Frames:\s*(\d+)\s+Frame Time:\s*(\S+)", body)
-    if timing is None or not (step := _number(path, "Frame Time", timing[2])) > 0:
-        raise ValueError(f"{path}: MOTION must begin with `Frames: N` and `Frame Time: seconds`")
+    if timing is None or not (step := _number(path, "Frame Time", timing[2])) > SHORTEST:
+        raise ValueError(
+            f"{path}: MOTION must begin with `Frames: N` and `Frame Time: seconds`, above "
+            f"{SHORTEST}"
+        )
+    if len(timing[1]) > 9:
+        raise ValueError(f"{path}: MOTION states more frames than a file can have")
     frames, words = int(timing[1]), body[timing.end() :].split()
     if not frames or len(words) != frames * width:
         raise ValueError(

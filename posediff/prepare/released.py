@@ -239,7 +239,9 @@ def check(weights: Weights, network: Network, path: Path) -> None:
                 f"{path}: the key {key} of {network.name} has shape {tuple(weights[key].shape)}, "
                 f"expected {shape}"
             )
-    for key in weights:
+    for key, x in weights.items():
+        if x.is_floating_point() and not bool(x.isfinite().all()):
+            raise ValueError(f"{path}: the key {key} has numbers that are not finite")
         if key not in expected:
             raise ValueError(f"{path}: {network.name} has no key {key}; not the released network")
 

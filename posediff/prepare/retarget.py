@@ -6,17 +6,20 @@
     4  centring
     5  cuts where a joint jumps
 
-Three kinds of body can be read. Their thorax, neck and shoulders differ from each other's and from
+Three kinds of body can be read as they are, others by the names of their joints (mocap_names.py).
+Their thorax, neck and shoulders differ from each other's and from
 Human3.6M's, hence a skeleton name of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from posediff.data.lifting.recording import FPS
+from posediff.prepare.mocap_names import renamed
 from posediff.prepare.motion import INCH, Array, Motion, rotated
 
 # Millimetres per unit of a file without a unit: CMU's, inches, cm, mm, m. Neighbours differ by more
@@ -34,16 +37,25 @@ DAZ = """rThigh rShin rFoot lThigh lShin lFoot abdomen thorax head top
     lShldr lForeArm lHand rShldr rForeArm rHand"""
 
 
-def mocap17(motion: Motion, unit: float | None = None) -> Array:
+# of any other body, by CMU's names; the neck is where it begins, the head where it does
+COMMON = """RightHip RightKnee RightAnkle LeftHip LeftKnee LeftAnkle spine Neck Head top
+    LeftShoulder LeftElbow LeftWrist RightShoulder RightElbow RightWrist"""
+SPINES = ("Spine1", "Chest", "Spine", "Spine2", "Chest2")  # the first that the file has
+
+
+def mocap17(
+    motion: Motion, unit: float | None = None, names: Mapping[str, str] | None = None
+) -> Array:
     """The joints of skeleton mocap17: (F, 17, 3), millimetres, world, z up.
 
     unit: millimetres per unit of the file. None: the file's own or, as BVH has none, the usual unit
-    in which the leg is 0.6 to 1.1 m long. Raises ValueError if body or unit are unknown.
+    in which the leg is 0.6 to 1.1 m long. names: the file's names of joints by COMMON's, if they
+    cannot be told. Raises ValueError if body or unit are unknown.
     """
-    names, complete = _body(motion)
+    motion, joints, complete = _body(motion, names)
     try:
-        points = complete(motion.scaled(unit or _unit(motion, names[:3])))
-        chosen = [points[name] for name in names]
+        points = complete(motion.scaled(unit or _unit(motion, joints[:3])))
+        chosen = [points[name] for name in joints]
     except KeyError as lacking:
         raise ValueError(f"{motion.path}: the skeleton has no joint {lacking}") from None
     x, y, z = np.moveaxis(np.stack([(chosen[0] + chosen[3]) / 2, *chosen], 1), -1, 0)
@@ -88,14 +100,68 @@ def _unit(motion: Motion, leg: Sequence[str]) -> float:
     )
 
 
-def _body(motion: Motion) -> tuple[list[str], Callable[[Motion], dict[str, Array]]]:
-    """The file's names of joints 1 .. 16, and the function that adds the missing joints."""
-    for words, complete in ((ACCLAIM, lambda motion: motion.points), (CMU, _cmu), (DAZ, _daz)):
+Complete = Callable[[Motion], dict[str, Array]]
+
+
+def _body(motion: Motion, given: Mapping[str, str] | None) -> tuple[Motion, list[str], Complete]:
+    """The motion, perhaps with other names, its names of joints 1 .. 16, and the function that adds
+    the missing joints."""
+    known = ((ACCLAIM, lambda motion: motion.points), (CMU, _cmu), (DAZ, _daz))
+    for words, complete in known if not given else ():
         names = words.split()
-        if motion.points.keys() >= set(names[:6]):
-            return names, complete
-    legs = "; ".join(", ".join(words.split()[:3]) for words in (ACCLAIM, CMU, DAZ))
-    raise ValueError(f"{motion.path}: unknown body: the joints of its leg are none of {legs}")
+        if motion.points.keys() >= set(names[:6]) and _fits(motion, words):
+            return motion, names, complete
+    if absent := set((given or {}).values()) - motion.points.keys():
+        raise ValueError(f"{motion.path}: --joints names {', '.join(absent)}, which it lacks")
+    told = renamed(motion.points, given)
+    motion = _under(motion, told)
+    if not motion.points.keys() >= set(COMMON.split()[:6]):
+        legs = "; ".join(", ".join(words.split()[:3]) for words in (ACCLAIM, CMU, DAZ))
+        raise ValueError(
+            f"{motion.path}: unknown body: the joints of its leg are none of {legs}, nor names of "
+            "Mixamo, MotionBuilder or 3ds Max: give them as --joints"
+        )
+    if not given and _fits(motion, CMU):
+        return motion, CMU.split(), _cmu
+    return motion, COMMON.split(), _other
+
+
+def _fits(motion: Motion, words: str) -> bool:
+    """Whether a file with these joints of the leg has this body. CMU's conversion lost the bone
+    between the second chest joint and the collars, so that their offset is 0."""
+    collar = motion.offsets.get("LeftCollar")
+    return words != CMU or ("Chest2" in motion.points and (collar is None or not collar.any()))
+
+
+def _under(motion: Motion, told: Mapping[str, str]) -> Motion:
+    """The motion with the joints under these names, and the ends of their bones."""
+
+    def moved(table: dict[str, Array]) -> dict[str, Array]:
+        pairs = [(new + end, old + end) for new, old in told.items() for end in ("", ":end")]
+        return table | {new: table[old] for new, old in pairs if old in table}
+
+    return replace(
+        motion,
+        points=moved(motion.points),
+        rotations=moved(motion.rotations),
+        offsets=moved(motion.offsets),
+    )
+
+
+def _other(motion: Motion) -> dict[str, Array]:
+    """Raises KeyError for a joint that it lacks."""
+    points = dict(motion.points)
+    if "Head" not in points or not any(name in points for name in SPINES):
+        raise KeyError("Head" if "Head" not in points else "Spine")
+    points["spine"] = points[next(name for name in SPINES if name in points)]
+    return _with_top(points, "Neck", "Head")
+
+
+def _with_top(points: dict[str, Array], neck: str, head: str) -> dict[str, Array]:
+    """The points with the middle of the head, above its joint in the direction of the neck."""
+    up = points[head] - points[neck]
+    points["top"] = points[head] + HEAD * up / np.linalg.norm(up, axis=-1, keepdims=True)
+    return points
 
 
 def _cmu(motion: Motion) -> dict[str, Array]:
@@ -118,6 +184,4 @@ def _cmu(motion: Motion) -> dict[str, Array]:
 def _daz(motion: Motion) -> dict[str, Array]:
     points = dict(motion.points)
     points["thorax"] = (points["lCollar"] + points["rCollar"]) / 2
-    up = points["head"] - points["neck"]
-    points["top"] = points["head"] + HEAD * up / np.linalg.norm(up, axis=-1, keepdims=True)
-    return points
+    return _with_top(points, "neck", "head")

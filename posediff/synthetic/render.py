@@ -42,6 +42,7 @@ class Scene(NamedTuple):
     visible: dict[str, Flags]  # (P,) 0 outside, 1 occluded, 2 visible
     boxes: Array  # (P, 4) x, y, w, h around the visible pixels of each person
     area: Array  # (P,) visible pixels of each person
+    bodies: Array  # (P, 17, 3) metres in the camera's axes, in the order of h36m17
 
 
 class Painting:
@@ -161,6 +162,7 @@ def capture(
         visible=visible,
         boxes=np.concatenate([low, high - low], 1).astype(np.float64),
         area=np.array([len(x) for x in pixels], np.float64),
+        bodies=lens.to_camera(np.stack(bodies)),
     )
 
 

@@ -1,4 +1,4 @@
-"""A sequence of images as a video file, and as tiles on one sheet."""
+"""A sequence of images as a video file, as a GIF, and as tiles on one sheet."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from posediff.visual.palette import INK
 
 Show = Callable[[Picture], None]
 
+GIF_SIDE, GIF_FRAMES = 720, 240  # pixels and images of a GIF, at most
 TILE = 300  # pixels, the longer side of a tile
 CAPTION = 20  # pixels below a tile, for its name
 COLUMNS = 4
@@ -31,7 +32,7 @@ def film_note() -> str | None:
 
 
 def write_film(path: Path, pictures: Iterable[Picture], rate: float) -> None:
-    """Write an mp4 of one or more images of one size, as `filming` does."""
+    """Write an mp4 or a gif of one or more images of one size, as `filming` does."""
     with filming(path, rate) as add:
         for picture in pictures:
             add(picture)
@@ -39,13 +40,15 @@ def write_film(path: Path, pictures: Iterable[Picture], rate: float) -> None:
 
 @contextmanager
 def filming(path: Path, rate: float) -> Iterator[Show]:
-    """A function that adds an image to an mp4; all have the size of the first, without the last row
-    or column of an odd side.
+    """A function that adds an image to an mp4, or to a gif by the suffix of the path; all have the
+    size of the first, without the last row or column of an odd side.
 
-    The film is H.264 in 4:2:0, which browsers play, by PyAV; without PyAV it is `film_note`'s.
-    Raises ValueError if an image has another size, or if OpenCV cannot write MPEG-4 video.
+    An mp4 is H.264 in 4:2:0, which browsers play, by PyAV; without PyAV it is `film_note`'s. A gif
+    is reduced to GIF_SIDE, and of a long one every 2nd image is kept, or every 4th, and so on.
+    Raises ValueError if an image has another size, or if OpenCV cannot write the format.
     """
-    with replacing(path) as part, (_opencv if film_note() else _h264)(part, rate) as write:
+    writer = _gif if path.suffix.lower() == ".gif" else _opencv if film_note() else _h264
+    with replacing(path) as part, writer(part, rate) as write:
         size: list[tuple[int, int]] = []
 
         def add(picture: Picture) -> None:
@@ -94,6 +97,45 @@ def _opencv(path: Path, rate: float) -> Iterator[Show]:
     yield write
     for writer in writers:
         writer.release()
+
+
+@contextmanager
+def _gif(path: Path, rate: float) -> Iterator[Show]:
+    import cv2
+
+    if not hasattr(cv2, "imwriteanimation"):
+        raise ValueError(f"{path}: a GIF needs OpenCV 4.11 or newer, not {cv2.__version__}")
+    kept: list[Picture] = []
+    count, stride = 0, 1
+
+    def write(picture: Picture) -> None:
+        nonlocal count, stride
+        if count % stride == 0:
+            kept.append(_reduced(picture))
+        if len(kept) > GIF_FRAMES:
+            kept[:], stride = kept[::2], 2 * stride
+        count += 1
+
+    yield write
+    animation = cv2.Animation()
+    animation.frames = kept
+    animation.durations = [max(20, round(1000 * stride / rate))] * len(kept)
+    # a table of colours for each image; a fixed one makes grey yellow
+    quality: Any = [cv2.IMWRITE_GIF_QUALITY, 8, cv2.IMWRITE_GIF_DITHER, 3]
+    quality += [cv2.IMWRITE_GIF_COLORTABLE, 1]
+    if not kept or not cv2.imwriteanimation(str(path), animation, quality):
+        raise ValueError(f"{path}: this OpenCV cannot write a GIF of {len(kept)} images")
+
+
+def _reduced(picture: Picture) -> Picture:
+    """The image, at most GIF_SIDE pixels a side."""
+    import cv2
+
+    scale = GIF_SIDE / max(picture.shape[:2])
+    if scale >= 1:
+        return picture.copy()
+    size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def contact_sheet(pictures: Sequence[tuple[str, Picture]]) -> Picture:

@@ -2,7 +2,8 @@
 
 The spread of a joint is drawn as an ellipse of one standard deviation of the K hypotheses along
 each of its axes, or as a circle if a single heatmap gives only its second moment. Sides have the
-colours of the 3D drawings. The heatmaps of a reverse process are drawn over the crop that the
+colours of the 3D drawings. A joint whose score is below HOLLOW is a ring, and its bones are thin; a
+joint of score 0 is missing. The heatmaps of a reverse process are drawn over the crop that the
 network read, a row for every step and a column for every joint.
 """
 
@@ -18,21 +19,30 @@ from posediff.visual.canvas import FINE, Canvas, Picture, Points, to_array
 from posediff.visual.palette import BLACK, INK, WHITE, bone_colour, joint_colours
 
 RGB = NDArray[np.uint8]
+Floats = NDArray[np.floating]
 
 SIDE = (480, 1280)  # pixels, the shortest and the longest longer side of a drawing
 TILE = 128  # pixels, height of a crop among the heatmaps
 MARGIN = (90, 20)  # pixels, on the left and above the crops, for names
-MIN_SCORE = 0.05  # a joint with a lower score is not drawn
+HOLLOW = 0.3  # a joint with a lower score is drawn hollow; 0 is missing
 
 
-def draw_pose2d(photo: RGB, poses: Poses, skeleton: Skeleton, names: Sequence[str] = ()) -> Picture:
+def draw_pose2d(
+    photo: RGB,
+    poses: Poses,
+    skeleton: Skeleton,
+    names: Sequence[str] = (),
+    boxes: Floats | None = None,
+) -> Picture:
     """P people in a photo (h, w, 3), which is enlarged or reduced; above each person its name, if
-    any. poses: in pixels of the photo."""
+    any. poses: in pixels of the photo. boxes (P, 4): x1, y1, x2, y2, drawn with the names."""
     canvas, scale = _photo_canvas(photo)
     points, scores = to_array(poses.keypoints), to_array(poses.scores)
     hypotheses, radii = to_array(poses.hypotheses), to_array(poses.spread)
     colours = joint_colours(skeleton)
-    drawn = np.isfinite(points).all(-1) & (scores >= MIN_SCORE)
+    drawn = np.isfinite(points).all(-1) & (scores > 0)
+    for p, box in enumerate(() if boxes is None else boxes * scale):
+        _box(canvas, box, names[p] if p < len(names) else "")
     for p, joints in enumerate(map(np.flatnonzero, drawn)):
         centres = (points[p] + 0.5) * scale - 0.5
         ellipses = [_axes(hypotheses[p, :, j] - points[p, j], radii[p, j]) for j in joints]
@@ -40,8 +50,8 @@ def draw_pose2d(photo: RGB, poses: Poses, skeleton: Skeleton, names: Sequence[st
             with canvas.translucent(opacity):
                 for j, (axes, angle) in zip(joints, ellipses, strict=True):
                     canvas.ellipse(centres[j], axes * scale, angle, colours[j], filled)
-        _bones(canvas, centres, joints, skeleton)
-    for at, shown, name in zip(points, drawn, names, strict=False):
+        _bones(canvas, centres, joints, scores[p] >= HOLLOW, skeleton)
+    for at, shown, name in zip(points, drawn, names if boxes is None else (), strict=False):
         _name(canvas, at[shown] * scale, name)
     return canvas.finish()
 
@@ -106,15 +116,39 @@ def _name(canvas: Canvas, at: Points, name: str) -> None:
             canvas.text((place[0] + shift, place[1] + shift), name, ink, 12, bold=True)
 
 
-def _bones(canvas: Canvas, at: Points, joints: NDArray[np.int64], skeleton: Skeleton) -> None:
+def _box(canvas: Canvas, box: Floats, name: str) -> None:
+    """The box of a person, and its name in its upper left corner, within the image."""
+    x1, y1, x2, y2 = (float(side) for side in box)
+    corners = ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+    for ink, width in ((BLACK, 2.5), (WHITE, 1.2)):
+        with canvas.translucent(0.8):
+            for a, b in zip(corners, corners[1:] + corners[:1], strict=True):
+                canvas.line(a, b, ink, width)
+    if name:
+        x, y = max(x1, 0.0), max(y1, 0.0)
+        canvas.box((x, y), (x + 10 + 9 * len(name), y + 19), BLACK, BLACK)
+        canvas.text((x + 5, y + 15), name, WHITE, 12, bold=True)
+
+
+def _bones(
+    canvas: Canvas,
+    at: Points,
+    joints: NDArray[np.int64],
+    sure: NDArray[np.bool_],
+    skeleton: Skeleton,
+) -> None:
+    """Bones between the `joints` that are drawn, thin if one of their ends is not `sure`."""
     colours = joint_colours(skeleton)
     extent = np.ptp(at[joints], axis=0).max() if len(joints) else 0.0
     width = float(np.clip(extent / 90, 1.5, 4.0))
     ends = [(a, b) for a, b in skeleton.edges if a in joints and b in joints]
-    for a, b in ends:
-        canvas.line(at[a], at[b], WHITE, width + 1.5)
-    for a, b in ends:
-        canvas.line(at[a], at[b], bone_colour(colours[a], colours[b]), width)
+    widths = [width if sure[a] and sure[b] else width / 3 for a, b in ends]
+    for (a, b), wide in zip(ends, widths, strict=True):
+        canvas.line(at[a], at[b], WHITE, wide + 1.5)
+    for (a, b), wide in zip(ends, widths, strict=True):
+        canvas.line(at[a], at[b], bone_colour(colours[a], colours[b]), wide)
     for j in joints:
         canvas.circle(at[j], width * 1.1, WHITE, filled=True)
         canvas.circle(at[j], width * 0.8, colours[j], filled=True)
+        if not sure[j]:
+            canvas.circle(at[j], width * 0.45, WHITE, filled=True)

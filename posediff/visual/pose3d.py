@@ -67,19 +67,31 @@ def draw_pose3d(points_2d: Tensor, image_size: Tensor, pose: Poses, skeleton: Sk
     points_2d: (J, 2) pixels, NaN if a joint is missing. image_size: (2,) width, height. pose: one
     of `Poses`, without the leading dimension, in metres.
     """
+    input_panel = _input_panel(to_array(points_2d), to_array(image_size), skeleton)
+    panels = np.hstack([input_panel, draw_views(pose, skeleton)])
+    return np.vstack([panels, _caption(len(pose.hypotheses), to_array(pose.spread))])
+
+
+def draw_views(
+    pose: Poses, skeleton: Skeleton, within: Tensor | None = None, words: bool = True
+) -> Picture:
+    """One of `Poses` from the front and from the side, with its hypotheses and spread, (HEIGHT,
+    2 WIDTH, 3). within: the pose (J, 3) whose scale and place are used, by default its own. words:
+    titles and the length of the scale bar; False for views that become too small for them."""
     joints, hypotheses = to_array(pose.keypoints), to_array(pose.hypotheses)
-    radii = to_array(pose.spread)
-    panels = [_input_panel(to_array(points_2d), to_array(image_size), skeleton)]
-    for view, title in zip(views(joints), ("3D, front", "3D, side"), strict=True):
+    radii, panels = to_array(pose.spread), []
+    standing = joints if within is None else to_array(within)
+    for view, title in zip(views(standing), ("3D, front", "3D, side"), strict=True):
         canvas = Canvas(WIDTH, HEIGHT)
-        _grid(canvas, view, joints)
+        _grid(canvas, view, standing)
         _spread(canvas, view, joints, radii, skeleton)
         _hypotheses(canvas, view.project(hypotheses), skeleton)
         _bones(canvas, view.project(joints), turned(joints, view.yaw)[:, 2], skeleton, BONE)
-        _scale_bar(canvas, view)
-        canvas.text((16, 30), title, INK, 12.5, bold=True)
+        if words:
+            _scale_bar(canvas, view)
+            canvas.text((16, 30), title, INK, 12.5, bold=True)
         panels.append(canvas.finish())
-    return np.vstack([np.hstack(panels), _caption(len(hypotheses), radii)])
+    return np.hstack(panels)
 
 
 def write_picture(path: Path, picture: Picture) -> None:

@@ -79,9 +79,10 @@ def test_there_are_five_examples_of_every_command():
 
 
 def test_the_help_says_every_option_of_files_with_its_default():
-    said = dict(re.findall(r"^  --(\w+) .*?(?:\(default: (.+?)\))?$", GENERAL, re.MULTILINE))
+    said = dict(re.findall(r"^  --([\w-]+) .*?(?:\(default: (.+?)\))?$", GENERAL, re.MULTILINE))
     defaults = vars(use.parser().parse_args(["a.json"]))
     defaults["2d"] = defaults.pop("flat")
+    said = {key.replace("-", "_"): default for key, default in said.items()}
     assert {*said} == {*defaults} - {"files"}
     for key in ("to", "layout", "seed", "device"):
         assert said[key].split(":")[0] == str(defaults[key])
@@ -90,7 +91,13 @@ def test_the_help_says_every_option_of_files_with_its_default():
 def test_a_word_that_is_nothing_says_what_was_meant(capsys):
     assert "did you mean train?" in error_line(capsys, "trian", "task=lift3d")
     assert "no such file" in error_line(capsys, "nowhere.jpg")
-    assert "--layuot" in error_line(capsys, "a.json", "--layuot", "coco17")
+    said = error_line(capsys, "a.json", "--layuot", "coco17")
+    assert "--layuot" in said
+    assert "did you mean --layout?" in said
+
+
+IN_2D = ("a__1__people.jpg", "b_people.jpg", "frames.json", "joints.csv", "people.npz")
+IN_3D = ("angles.csv", "view.html")
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +117,9 @@ def models(tmp_path_factory):
 @pytest.mark.parametrize(
     ("more", "files"),
     [
-        ((), ["angles.csv", "frames.json", "joints.csv", "people.npz", "view.html"]),
-        (("--2d",), ["frames.json", "joints.csv", "people.npz"]),
+        ((), {*IN_2D, *IN_3D}),
+        (("--2d",), {*IN_2D}),
+        (("--denoising", "--budget-ms", "100000"), {*IN_2D, *IN_3D, "denoising.gif"}),
     ],
 )
 def test_people_of_photos_are_written_and_the_models_said(models, capsys, tmp_path, more, files):
@@ -121,12 +129,18 @@ def test_people_of_photos_are_written_and_the_models_said(models, capsys, tmp_pa
         cv2.imwrite(str(path), image)
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({path.name: [[10, 10, 40, 90]] for path in photos}))
+    flat = "--2d" in more
     words = (*photos, "--to", tmp_path / "out", "--boxes", boxes, "--device", "cpu", *more)
-    run(__main__.main, *words, *(models[:2] if more else models))
+    run(__main__.main, *words, *(models[:2] if flat else models))
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"model    {models[1]} (image2d coarse, trained on ")
-    assert said[len(models) // 2 if not more else 1].startswith("device   cpu, ")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == files
+    assert said[1 if flat else len(models) // 2].startswith("device   cpu, ")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files
+    assert any(line.startswith("expects  about ") for line in said)
+    budget = [line for line in said if line.startswith("budget ")]
+    assert budget == ["budget   100000 ms a person: 50 hypotheses, 5 steps"] * (
+        "--denoising" in more
+    )
     assert [f.name for f in read(tmp_path / "out/frames.json")] == [path.name for path in photos]
 
 

@@ -88,6 +88,21 @@ def scores(capsys, *arguments):
 # --- training and scoring
 
 
+def test_any_part_of_another_model_begins_a_training(runs, capsys):
+    start = runs / "plain/checkpoints/best"
+    given = (PLAIN, *OVERRIDES, *TRAINER, *WHERE, f"task.begin={start}", "trainer.optimizer.lr=0")
+    part = "task.begin_parts=[[head.clip.backbone,head.clip.backbone]]"
+    command("train", *given, part, "seed=7", "trainer.recipe.ema=0", "name=part")
+    one, other = (
+        load_file(runs / x / "checkpoints/best/model.safetensors") for x in ("plain", "part")
+    )
+    same = {name for name, x in one.items() if torch.equal(x, other[name]) and x.std() > 0}
+    weights = {name for name in same if name.endswith("weight") and one[name].ndim > 1}
+    assert {name[:18] for name in weights} == {"head.clip.backbone"}
+    wrong = error_of(capsys, "train", *given, "task.begin_parts=[head.clip]", "name=wrong")
+    assert "task.begin_parts must be pairs" in wrong
+
+
 def test_training_begins_with_the_features_of_the_baseline(runs):
     begin, end = (
         load_file(runs / f"{name}/checkpoints/best/model.safetensors") for name in ("plain", "full")

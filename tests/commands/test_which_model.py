@@ -17,7 +17,8 @@ def inside(lifters, monkeypatch):
 
 def test_evaluation_says_its_model_encoder_and_device_first(capsys):
     command("eval", *TINY, "task=lift3d", "checkpoint=runs/lift3d/synthetic/paper")
-    first, second, third = capsys.readouterr().out.splitlines()[:3]
+    first, second, third, fourth = capsys.readouterr().out.splitlines()[:4]
+    assert fourth.startswith("expects  about ")
     assert first == (
         "model    runs/lift3d/synthetic/paper/checkpoints/best (lift3d paper, trained on synthetic "
         f"with noisy 2D, {date.today()})"
@@ -33,6 +34,7 @@ def test_training_says_which_encoder_it_starts_with(capsys):
         "encoder  runs/lift3d/synthetic/encoder/checkpoints/best (lift3d enc"
     )
     assert lines[2].startswith("device   cpu, ")
+    assert any(line.startswith("expects  about ") for line in lines[3:6])
 
 
 def test_a_run_of_a_debug_preset_is_not_taken_as_the_newest(tmp_path, monkeypatch, capsys):

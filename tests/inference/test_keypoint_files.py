@@ -128,9 +128,9 @@ def put(index, value):
 PICKLED = r"no plain array \(pickled Python objects are not read\); save numbers: np\.save\("
 BAD = {  # case: (name, write(path), message)
     "unknown extension": (
-        "a.txt",
+        "a.doc",
         lambda p: p.write_text("1"),
-        r"unknown kind of file '\.txt'; .*\.npz, \.npy, \.json, \.csv",
+        r"unknown kind of file '\.doc'; .*\.npz, \.npy, \.json, \.csv, \.txt, \.h5",
     ),
     "empty npz": ("a.npz", lambda p: p.touch(), "the file is empty"),
     "empty csv": ("a.csv", lambda p: p.touch(), "the file is empty"),
@@ -189,10 +189,10 @@ BAD = {  # case: (name, write(path), message)
         lambda p: np.save(p, put((0, 1, 2), np.nan)),
         r"frame 0 \(000000\), joint 1: the third number is a score, .* not nan",
     ),
-    "negative score": (
+    "depths": (
         "a.npy",
-        lambda p: np.save(p, put((0, 4, 2), -0.5)),
-        r"joint 4: the third number is a score, 0 \(missing\) to 1, not -0\.5; 3D poses are no",
+        lambda p: np.save(p, put((..., 2), np.linspace(-1, 1, J))),
+        r"the third numbers, -1 to 1, are no scores, 0 \(missing\) to 1; 3D poses are no input",
     ),
     "broken json": ("a.json", lambda p: p.write_text('{"keypoints": [[1,'), "cut short or no JSON"),
     "binary json": ("a.json", lambda p: p.write_bytes(b"\xff\xfe\x00"), "cut short or no JSON"),

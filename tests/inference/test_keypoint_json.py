@@ -61,10 +61,10 @@ def test_mmpose_frames_are_read_alone_and_wrapped(tmp_path, wrapped):
 def test_mmpose_people_of_one_image(tmp_path):
     people = mmpose(0, (None, FULL[0]), (None, FULL[1]))["instances"]
     save_json(tmp_path / "a.json", {"instance_info": people})
-    assert tracked(tmp_path / "a.json")[1] == [("0#0", 0, 0), ("0#1", 1, 0)]
+    assert tracked(tmp_path / "a.json")[1] == [("a#0", 0, 0), ("a#1", 1, 0)]
     del people[1]["keypoint_scores"]
     save_json(tmp_path / "a.json", {"instance_info": people})
-    with pytest.raises(ValueError, match=r"instance 1 of frame 0 needs `keypoints` and `key"):
+    with pytest.raises(ValueError, match=r"instance 1 of frame a needs `keypoints` and `key"):
         read_keypoints(tmp_path / "a.json", J)
 
 
@@ -86,11 +86,15 @@ def test_without_tracks_one_person_a_frame_is_one_track(tmp_path):
     assert tracked(tmp_path / "a.json")[1] == [("c", 0, 0), ("a#0", 1, 1), ("a#1", 2, 1)]
 
 
-def test_a_track_that_is_twice_in_a_frame_is_refused(tmp_path):
-    people = [coco(3, FULL[0]) | {"track_id": 1}, coco(3, FULL[1]) | {"track_id": 1}]
-    save_json(tmp_path / "a.json", people)
-    with pytest.raises(ValueError, match=r"3#1 is in its frame twice; give every track one person"):
-        read_keypoints(tmp_path / "a.json", J)
+@pytest.mark.parametrize("track", [1, -1, [0.0], "-1", None])
+def test_an_id_that_is_twice_in_a_frame_and_a_negative_one_are_no_tracks(tmp_path, track):
+    people = [coco(n, x) | {"track_id": track} for n, x in zip([3, 3, 4], FULL, strict=True)]
+    save_json(tmp_path / "a.json", [*people, coco(4, FULL[0]) | {"track_id": 7}])
+    rows, found = tracked(tmp_path / "a.json")
+    assert sorted(found, key=lambda row: row[0]) == [
+        ("3#0", 0, 3), ("3#1", 1, 3), ("4#7", 3, 4), ("4#untracked0", 2, 4)
+    ]  # fmt: skip
+    assert bool(rows.notes) == (track in (1, [0.0]))
 
 
 def test_frames_of_an_array_without_any_joint_are_empty(tmp_path):

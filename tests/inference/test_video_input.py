@@ -106,6 +106,23 @@ def test_input_that_cannot_be_used_is_named(folder, film, tmp_path):
     (tmp_path / "bad.mp4").write_bytes(film.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"bad\.mp4"):
         open_video(tmp_path / "bad.mp4")
+
+
+def test_a_frame_that_cannot_be_used_is_left_out_and_named(folder):
     cv2.imwrite(str(folder / "f3.png"), np.zeros((30, 40, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"f3\.png: 40 x 30"):
-        list(samples(open_video(folder), people_in(video, None), **MADE_FOR))
+    (folder / "f1.png").write_bytes(b"no picture")
+    video = open_video(folder)
+    assert video.names == ["f0.png", "f2.png", "f4.png"]
+    assert [*video.left_out] == ["f1.png", "f3.png"]
+    assert "f3.png: 40 x 30 pixels, but the first frame has 80 x 60" in video.left_out["f3.png"]
+
+
+def test_frames_have_the_numbers_of_their_names_and_gaps_stay(tmp_path):
+    for n in (10, 2, 1, 4):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), frame(n))
+    (tmp_path / "._1.png").write_bytes(b"\0\5\x16\7")  # as macOS leaves on other disks
+    video = open_video(tmp_path)
+    assert video.names == ["1.png", "2.png", "4.png", "10.png"]
+    assert video.numbers == [1, 2, 4, 10]
+    (sample,) = samples(video, people_in(video, None), **MADE_FOR)
+    assert sample["frames_valid"].tolist() == [[0, 1, 0], [1, 1, 1], [0, 1, 0], [0, 1, 0]]

@@ -314,3 +314,43 @@ def test_imagenet_weights_of_the_package_are_read_whole():
 def test_imagenet_needs_a_network_whose_weights_a_package_has():
     with pytest.raises(ValueError, match="no Python package has ImageNet weights of HRNet"):
         weights.load(an_hrnet(), "imagenet")
+
+
+def experts(state, inside=""):
+    """The state as ViTPose+ stores it: the last quarter of every MLP per data set, 0 = COCO."""
+    split = {}
+    for key, x in state.items():
+        found = re.fullmatch(r"(.*mlp\.)fc2\.(weight|bias)", key)
+        shared = len(x) * 3 // 4 if found else 0
+        split[key] = x[:shared] if found else x
+        for n in range(6) if found else ():
+            own = x[shared:] if n == 0 else torch.randn_like(x[shared:])
+            split[f"{found[1]}experts.{inside}{n}.{found[2]}"] = own
+    return split
+
+
+@pytest.mark.parametrize("inside", ["", "experts."])
+def test_vitpose_plus_is_read_with_its_expert_of_coco(inside, tmp_path):
+    state = filled(a_vit)
+    path = saved(
+        tmp_path / "weights.pth", {"state_dict": under(experts(state, inside), ("^", "backbone."))}
+    )
+    network = a_vit()
+    report = weights.load(network, path)
+    assert all(torch.equal(x, state[key]) for key, x in network.state_dict().items())
+    assert len(report.unused) == 2 * 2 * 5
+    assert all(f"experts.{inside}" in key for key in report.unused)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "module._orig_mod.backbone.", "model."]
+)
+@pytest.mark.parametrize("around", [("state_dict",), ("model_state_dict",), ("ema", "module"), ()])
+def test_weights_of_wrapped_and_compiled_models_are_read(prefix, around, tmp_path):
+    state = filled(a_vit)
+    content = under(state, ("^", prefix), (r"(blocks\.0)\.", r"\1._orig_mod."))
+    for key in reversed(around):
+        content = {key: content, "epoch": torch.tensor(3), "optimizer": {"state": {}}}
+    network = a_vit()
+    assert weights.load(network, saved(tmp_path / "weights.pth", content)).unused == []
+    assert all(torch.equal(x, state[key]) for key, x in network.state_dict().items())

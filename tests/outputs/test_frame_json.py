@@ -69,7 +69,7 @@ def test_another_file_is_an_error_that_names_it(tmp_path, frames):
     path = written(tmp_path / "frames.json", frames)
     text = path.read_text()
     for wrong, said in (
-        (text[:-20], "not whole JSON"),
+        (text[:-20], "no JSON"),
         ("[]", "posediff.save wrote as json"),
         (text.replace('"version":1', '"version":9'), "version 9"),
         (text.replace('"box":[10.0,', '"box":[[10.0],'), "frame 0 cannot be read"),

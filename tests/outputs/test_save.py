@@ -67,6 +67,16 @@ def test_a_stream_that_breaks_leaves_what_was_there(tmp_path, frames):
 
 
 @pytest.mark.filterwarnings("ignore:films are MPEG-4")
+def _photo(picture):
+    return picture[:, :700]
+
+
+def _beside(picture):
+    """The part of a film's picture in 3D; the photo is 560 pixels high, and the part wider."""
+    assert picture.shape[:2] == (560, 747 + 839)
+    return picture[:, 760:]
+
+
 def test_a_film_has_every_frame_with_its_people(tmp_path):
     rng = np.random.default_rng(2)
     people = [[person(rng, K=3, track=1), person(rng, K=0)], [], [person(rng, K=1)]]
@@ -77,7 +87,9 @@ def test_a_film_has_every_frame_with_its_people(tmp_path):
     assert film.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     shown = [film.read()[1] for _ in range(3)]
     assert not film.read()[0]
-    assert [int(picture.max()) > 150 for picture in shown] == [True, False, True]
+    photos, beside = ([part(picture) for picture in shown] for part in (_photo, _beside))
+    assert [int(picture.max()) > 150 for picture in photos] == [True, False, True]
+    assert [bool((np.ptp(x.astype(int), -1) > 60).any()) for x in beside] == [True, False, True]
     for bad in (frames[:1], [replace(frame, time=None) for frame in frames]):
         with pytest.raises(ValueError, match=r"poses.mp4: a film needs"):
             posediff.save(bad, tmp_path / "bad", "video")

@@ -58,7 +58,7 @@ def test_people_of_a_picture_have_shapes_and_units(used):
     for person, (x, y, w, h) in zip(frame.people, TWO, strict=True):
         assert person.box.tolist() == [x, y, x + w, y + h]
         assert person.keypoints_2d.shape == (17, 2)
-        assert person.hypotheses_2d.shape == (1, 17, 2)  # the coarse head has one answer
+        assert person.hypotheses_2d.shape == (3, 17, 2)  # drawn from the heatmaps
         assert person.skeleton_2d == "coco17"
         assert person.keypoints_3d.shape == (17, 3)
         assert person.hypotheses_3d.shape == (3, 17, 3)
@@ -186,7 +186,7 @@ def test_a_hypothesis_in_3d_was_lifted_from_that_in_2d(models):
     eye, lifter = (posediff.load(models / name) for name in ("sgdd", "posterior"))
     options = {"models": [eye, lifter], "boxes": TWO, "steps": 1}
     (frame,) = posediff.estimate(photo(), hypotheses=3, **options)
-    for n, person in enumerate(frame.people):
+    for n, person in enumerate(frame):
         assert person.hypotheses_2d.shape == (3, 17, 2)
         for k, points in enumerate(person.hypotheses_2d):
             alone = posediff.lift(
@@ -207,6 +207,19 @@ def test_a_hypothesis_in_3d_was_lifted_from_that_in_2d(models):
     (fewer,) = posediff.estimate(photo(), hypotheses=2, **options)
     for a, b in zip(frame.people, fewer.people, strict=True):
         np.testing.assert_allclose(a.hypotheses_2d[:2], b.hypotheses_2d, rtol=1e-3, atol=0.05)
+
+
+def test_a_factor_of_recalibration_widens_what_is_carried_and_what_is_not(models):
+    eye, lifter = (posediff.load(models / name) for name in ("coarse", "posterior"))
+    for carry in ("posterior", "point"):
+        options = {"models": [eye, lifter], "boxes": TWO[:1], "hypotheses": 3, "carry": carry}
+        ((plain,), (wide,)) = (
+            next(posediff.estimate(photo(), **options)) for lifter.recalibration in (1.0, 2.0)
+        )
+        mean = plain.hypotheses_3d.mean(0)
+        expected = mean + 2 * (plain.hypotheses_3d - mean)
+        np.testing.assert_allclose(wide.hypotheses_3d, expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(wide.keypoints_3d, plain.keypoints_3d, rtol=1e-5, atol=1e-6)
 
 
 def test_the_point_alone_is_lifted_if_asked_for(models):

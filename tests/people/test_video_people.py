@@ -58,7 +58,8 @@ def test_windows_are_lifted_per_track_with_gaps_bridged(tmp_path):
     """As posediff.lift does with the keypoints of the same rows."""
     path, (eye, lifter) = film(tmp_path / "clip.avi", 40), used("coarse", "posterior_video")
     boxes = swapped(40) | {"000005": TWO[:1], "000006": []}
-    frames = list(posediff.estimate(path, models=[eye, lifter], boxes=boxes, hypotheses=2))
+    options = {"models": [eye, lifter], "boxes": boxes, "hypotheses": 2, "carry": "point"}
+    frames = list(posediff.estimate(path, **options))
     assert [frame.index for frame in frames] == list(range(40))
     assert [len(frame.people) for frame in frames[4:8]] == [2, 1, 0, 2]
     assert all(np.array_equal(f.image, VideoFile(path).read(f.index)) for f in frames[::13])

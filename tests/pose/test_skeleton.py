@@ -12,7 +12,8 @@ def test_the_names_of_all_layouts():
     assert joints == {
         "h36m17": 17, "mocap17": 17, "3dhp17": 17, "coco17": 17, "halpe26": 26,
         "mpii16": 16, "aic14": 14, "crowdpose14": 14, "posetrack15": 15, "posetrack17": 17,
-        "jhmdb15": 15,
+        "jhmdb15": 15, "halpe136": 136, "wholebody133": 133, "body25": 25, "openpose18": 18,
+        "mediapipe33": 33,
     }  # fmt: skip
     with pytest.raises(
         ValueError, match=r"skeleton must be one of h36m17, mocap17, .*, got 'smpl'"

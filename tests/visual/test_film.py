@@ -62,3 +62,23 @@ def test_a_sheet_has_four_tiles_a_row_with_their_names():
     assert (sheet[:300, :, 2] == 255).all()
     assert (sheet[300:320, :150] < 100).any()
     assert (sheet[320:, 150:] == 255).all()
+
+
+def test_a_gif_has_all_images_at_its_rate_in_their_colours(tmp_path):
+    write_film(tmp_path / "a.gif", images(), 10.0)
+    done, found = cv2.imreadanimation(str(tmp_path / "a.gif"))
+    assert done
+    assert len(found.frames) == 5
+    assert set(np.ravel(found.durations)) == {100}
+    for picture, image in zip(images(), found.frames, strict=True):
+        assert np.abs(image[..., :3].astype(int) - picture[0, 0]).max() < 6  # grey stays grey
+
+
+def test_a_long_gif_is_thinned_and_a_large_one_reduced(tmp_path, monkeypatch):
+    monkeypatch.setattr(film, "GIF_FRAMES", 4)
+    monkeypatch.setattr(film, "GIF_SIDE", 40)
+    write_film(tmp_path / "a.gif", images(6), 10.0)
+    found = cv2.imreadanimation(str(tmp_path / "a.gif"))[1]
+    assert len(found.frames) == 3
+    assert found.frames[0].shape[1] == 40
+    assert set(np.ravel(found.durations)) == {200}

@@ -88,22 +88,26 @@ def read(path: Path, people: Iterable[str], source: str | None = None) -> Iterat
     with opened(path, FORMAT, "prepare_h36m.py", SOURCE, "h36m") as file:
         for subject in people:
             if subject not in file:
-                raise ValueError(f"{path}: no clips of {subject}, only of {', '.join(file)}")
-            for name, entries in file[subject].items():
+                raise ValueError(
+                    f"{path}: no clips of {subject}, only of {', '.join(file.names())}"
+                )
+            for name, entries in file.group(subject).groups().items():
                 if source is not None and source not in entries:
-                    present = ", ".join([*PROJECTED, *(e for e in entries if e != "world")])
+                    present = ", ".join([*PROJECTED, *(e for e in entries.names() if e != "world")])
                     raise ValueError(
                         f"{path}: no 2D source {source!r} in {subject}/{name}, only {present}: put "
                         f"data_2d_h36m_{source}*.npz beside data_3d_h36m.npz and prepare it again"
                     )
+                world = entries.array("world", -1, len(KEPT), 3)
+                seen = len(SIZES), len(world), len(KEPT), 2
                 yield Clip(
                     name=name,
                     subject=subject,
                     action=action(name),
-                    world=entries["world"][()],
+                    world=world,
                     cameras=cameras(subject),
                     camera_names=list(SIZES),
-                    detections=None if source is None else list(entries[source][()]),
+                    detections=None if source is None else list(entries.array(source, *seen)),
                 )
 
 

@@ -40,7 +40,13 @@ from posediff.pose.skeleton import skeleton as skeleton_named
 from posediff.sample import fold, take, where
 from posediff.truth import Truth
 
-MIRROR, COMPONENT, START, VIEW = 1, 2, 3, 4  # what is drawn: the first part of the key of a draw
+MIRROR, COMPONENT, START, VIEW, EXACT = (
+    1,
+    2,
+    3,
+    4,
+    5,
+)  # what is drawn: the first part of the key of a draw
 
 
 class LiftingOptions(TypedDict, total=False):
@@ -48,6 +54,7 @@ class LiftingOptions(TypedDict, total=False):
 
     name: str
     noise: DetectorNoise | None
+    exact: float
     seed: int
     mirror: bool
     component: Literal["heaviest", "sample"]
@@ -61,6 +68,8 @@ class LiftingDataset(Dataset[dict[str, Any]]):
 
     skeleton     name of the clips' layout
     noise        of keypoints="noisy"
+    exact        share of training samples of keypoints="noisy" that are without noise, for a model
+                 that reads both
     seed         of noise, mirroring, drawn components and starts of windows, with id and epoch
     mirror       mirror every other training sample, at random
     minimum_visible   camera-frames with fewer visible joints are left out, counted in `left_out`
@@ -86,6 +95,7 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         skeleton: str,
         keypoints: Source = "gt",
         noise: DetectorNoise | None = None,
+        exact: float = 0.0,
         seed: int = 0,
         training: bool = False,
         mirror: bool = False,
@@ -109,10 +119,12 @@ class LiftingDataset(Dataset[dict[str, Any]]):
                 f"dataset.views={views} has no 2D of {label or keypoints}: set dataset.keypoints "
                 "to gt or noisy"
             )
+        if not 0 <= exact <= 1:
+            raise ValueError(f"dataset.exact must be in 0..1, got {exact}")
         self.name = name
         self.skeleton = skeleton_named(skeleton)
         self.source, self.label, self.about = keypoints, label or keypoints, about or {}
-        self.noise = noise or DetectorNoise()
+        self.noise, self.exact = noise or DetectorNoise(), exact if training else 0.0
         self.seed, self.training, self.mirror, self.component = seed, training, mirror, component
         self.epoch, self.count_overlap = 0, count_overlap
         self.views = views if training else "fixed"
@@ -219,6 +231,12 @@ class LiftingDataset(Dataset[dict[str, Any]]):
             drawn, scores = self.noise.draw(row.target, width, keys, self.skeleton)
             points, scores = torch.where(visible[..., None], drawn, row.target), scores * visible
             mixture = self.noise.posterior(points, scores, width, self.skeleton)
+            if self.exact:
+                clean = _uniform(EXACT, keys[:: self.windows.window])[:, 0] < self.exact
+                clean = clean.repeat_interleave(self.windows.window)
+                points = torch.where(clean[:, None, None], row.target, points)
+                scores = torch.where(clean[:, None], visible.float(), scores)
+                mixture = where(clean, point_mixture(row.target, FLOOR), mixture)
         elif self.source == "detected":
             points, scores = row.points, row.scores * visible
             mixture = point_mixture(points, DETECTED * width[:, None])

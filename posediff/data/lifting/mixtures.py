@@ -11,7 +11,8 @@ as screen units; s times half the image width is in pixels.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,19 @@ from numpy.typing import NDArray
 from posediff.data.lifting.pickles import read_npz
 from posediff.data.lifting.prepared import writing
 from posediff.data.lifting.views import Clip
+from posediff.doors import hdf5_door
+from posediff.doors.checks import as_array, listing, mapping, shown
+from posediff.doors.hdf5_door import same
 from posediff.pose.mixture import COMPONENTS
 
 Array = NDArray[np.float32]
 
-FORMAT = {"format": "posediff-mixture", "version": 1, "unit": "pixel", "scale": "std"}
+FORMAT: dict[str, str | int] = {
+    "format": "posediff-mixture",
+    "version": 1,
+    "unit": "pixel",
+    "scale": "std",
+}
 SUFFIXES = (".h5", ".hdf5", ".npz")
 WIDE = 0.5  # screen units: a quarter of the image
 ROUNDING = 1e-3  # largest error of a sum of weights in a file
@@ -57,7 +66,11 @@ def add_mixtures(clips: Iterable[Clip], path: str | Path, skeleton: str) -> None
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of mixtures (dataset.keypoints)")
     released = path.suffix == ".npz"
-    entries = _released(path) if released else _hdf5(path, skeleton)
+    with nullcontext(_released(path)) if released else _hdf5(path, skeleton) as entries:
+        _add(clips, path, released, entries)
+
+
+def _add(clips: Iterable[Clip], path: Path, released: bool, entries: Callable[[str], Any]) -> None:
     single, wide = True, False
     for clip in clips:
         clip.mixtures = []
@@ -65,24 +78,24 @@ def add_mixtures(clips: Iterable[Clip], path: str | Path, skeleton: str) -> None
             entry = f"{clip.subject}/{clip.name}/{number if released else name}"
             half = float(camera.size[0]) / 2  # pixels of a screen unit
             frames, joints, _ = clip.world.shape
-            mixture = _checked(entries.get(entry), frames, joints, f"{path}: {entry}")
+            mixture = _checked(entries(entry), frames, joints, f"{path}: {entry}")
             mixture[..., 3:] *= half if released else 1
             single &= bool((mixture[..., 0].max(-1) > 1 - 1e-4).all())
             wide |= bool((mixture[..., 3:] / half > WIDE).any())
             clip.mixtures.append(mixture.astype(np.float32))
-    if not released:
-        entries.close()
     if single:
-        warnings.warn(f"{path}: every mixture is a single Gaussian", stacklevel=2)
+        warnings.warn(f"{path}: every mixture is a single Gaussian", stacklevel=3)
     if wide:
         message = f"{path}: some scales exceed {WIDE} screen units: are they pixels?"
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, stacklevel=3)
 
 
 def _checked(entry: Any, frames: int, joints: int, where: str) -> NDArray[np.float64]:
     if entry is None:
         raise ValueError(f"{where}: no such entry, but the data set has that clip")
-    mixture = np.asarray(entry, dtype=np.float64)
+    mixture = as_array(entry)
+    if mixture is None:
+        raise ValueError(f"{where}: not an array of numbers")
     if mixture.ndim != 4 or mixture.shape[-1] != 5 or not 0 < mixture.shape[2] <= COMPONENTS:
         raise ValueError(
             f"{where}: an array of shape {mixture.shape}, not (F, J, M, 5) with M = 1 .. "
@@ -121,36 +134,38 @@ def sound(mixture: NDArray[np.float64], where: str) -> NDArray[np.float64]:
     return mixture
 
 
-def _hdf5(path: Path, skeleton: str) -> Any:
-    """The h5py.File."""
-    import h5py
-
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read, fit it again ({error})") from None
-    for key, value in FORMAT.items():
-        if file.attrs.get(key) != value:
+@contextmanager
+def _hdf5(path: Path, skeleton: str) -> Iterator[Callable[[str], Any]]:
+    """What finds an entry, or None, by `subject/clip/camera`."""
+    with hdf5_door.opened(path, "fit it again") as root:
+        given = root.attributes()
+        for key, value in FORMAT.items():
+            if not same(given.get(key), value):
+                raise ValueError(
+                    f"{path}: its {key} is {shown(given.get(key))}, not {value!r}: write it with "
+                    "scripts/fit_mixture.py"
+                )
+        if not same(given.get("skeleton"), skeleton):
             raise ValueError(
-                f"{path}: its {key} is {file.attrs.get(key)!r}, not {value!r}: write it with "
-                "scripts/fit_mixture.py"
+                f"{path}: mixtures of {shown(given.get('skeleton'))}, but the data set has the "
+                f"joints of {skeleton}"
             )
-    if file.attrs.get("skeleton") != skeleton:
-        raise ValueError(
-            f"{path}: mixtures of {file.attrs.get('skeleton')}, but the data set has the joints of "
-            f"{skeleton}"
-        )
-    return file
+        yield lambda entry: root.array(entry, -1, -1, -1, -1, nan=True) if entry in root else None
 
 
-def _released(path: Path) -> Any:
-    """The entries by `subject/clip/number of the camera`."""
+def _released(path: Path) -> Callable[[str], Any]:
+    """What finds an entry, or None, by `subject/clip/number of the camera`."""
     content = read_npz(path).get("positions_2d")
     if not isinstance(content, dict):
         raise ValueError(f"{path}: no dict `positions_2d`, so not a released file of mixtures")
-    return {
+    found = {
         f"{subject}/{clip}/{c}": mixture
         for subject, clips in content.items()
-        for clip, cameras in clips.items()
-        for c, mixture in enumerate(cameras)
+        for clip, cameras in mapping(f"{path}: {shown(subject)}", clips).items()
+        for c, mixture in enumerate(
+            cameras
+            if isinstance(cameras, np.ndarray) and cameras.ndim
+            else listing(f"{path}: {shown(subject)}/{shown(clip)}", cameras)
+        )
     }
+    return found.get

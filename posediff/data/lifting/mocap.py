@@ -7,7 +7,6 @@ The folder, made by scripts/prepare_mocap.py:
                     focal, center, radial, tangential, resolution in pixels
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast
@@ -20,6 +19,9 @@ from posediff.data.lifting.mixtures import add_mixtures, is_file
 from posediff.data.lifting.recording import Recording
 from posediff.data.lifting.views import Clip, Source
 from posediff.diffusion.choices import one_of
+from posediff.doors.checks import array, entries, identity, mapping
+from posediff.doors.json_door import read_json
+from posediff.files import visible
 from posediff.pose.camera import Camera
 
 Named = tuple[Recording, set[str]]  # a clip, the names of its file, source and subject
@@ -84,7 +86,7 @@ def mocap(
 
 def read_files(root: Path) -> list[Named]:
     """The clips of all files in a folder. Raises ValueError if two files have the same clip."""
-    paths = sorted(root.glob("*.npz"))
+    paths = sorted(visible(root, (".npz",))) if root.is_dir() else []
     if not paths:
         raise _missing(root / "*.npz")
     clips, first = [], dict[tuple[str, str], Path]()
@@ -102,22 +104,23 @@ def read_cameras(path: Path) -> dict[str, Camera]:
     """The cameras by name (cam0 ..). Raises ValueError if an entry is missing or wrong."""
     if not path.is_file():
         raise _missing(path)
-    try:
-        entries = {f"cam{entry['id']}": entry for entry in json.loads(path.read_bytes())["cameras"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: no list `cameras` with an `id` each ({error!r})") from None
-    return {name: _camera(f"{path}: {name}", entry) for name, entry in entries.items()}
+    content = mapping(f"{path}: its content", read_json(path, "cameras", "make it again"))
+    found = dict[str, Camera]()
+    for n, entry in enumerate(entries(f"{path}: no list `cameras`: it", content.get("cameras"))):
+        name = f"cam{identity(f'{path}: cameras[{n}]: id', entry.get('id'))}"
+        if name in found:
+            raise ValueError(f"{path}: cameras[{n}]: a second camera of id {entry['id']!r}")
+        found[name] = _camera(f"{path}: {name}", entry)
+    if not found:
+        raise ValueError(f"{path}: `cameras` is empty: make it again")
+    return found
 
 
 def _camera(where: str, entry: dict[str, Any]) -> Camera:
     def numbers(key: str, *shape: int) -> torch.Tensor:
-        try:
-            values = torch.tensor(entry[key], dtype=torch.float32)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{where}: {key} cannot be read ({error!r})") from None
-        if values.shape != shape or not values.isfinite().all():
-            raise ValueError(f"{where}: {key} must be finite numbers of shape {shape}")
-        return values
+        if key not in entry:
+            raise ValueError(f"{where}: {key} cannot be read: it is missing")
+        return torch.from_numpy(array(f"{where}: {key}", entry[key], *shape)).float()
 
     rotation = numbers("R", 3, 3)
     if not torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-4) or rotation.det() < 0:

@@ -26,6 +26,7 @@ from posediff.data.lifting.lifting_dataset import LiftingDataset, LiftingOptions
 from posediff.data.lifting.prepared import opened, subjects, writing
 from posediff.data.lifting.views import Clip
 from posediff.diffusion.choices import one_of
+from posediff.doors.hdf5_door import Group
 from posediff.pose.camera import Camera
 
 Array = NDArray[np.float32]
@@ -106,30 +107,47 @@ def read(path: Path, people: Iterable[str], annotation: str) -> Iterator[Clip]:
     with opened(path, FORMAT, "prepare_mpi_inf_3dhp.py", SOURCE, "3dhp") as file:
         present = [subject for subject in people if subject in file]
         if not present:
-            raise ValueError(f"{path}: none of {', '.join(people)}, only {', '.join(file)}")
+            raise ValueError(f"{path}: none of {', '.join(people)}, only {', '.join(file.names())}")
         for subject in present:
-            for sequence, cameras in file[subject].items():
-                for camera, view in cameras.items():
+            for sequence, cameras in file.group(subject).groups().items():
+                for camera, view in cameras.groups().items():
                     if annotation not in view:
-                        other = ", ".join(s for s in ANNOTATIONS if s in view)
+                        other = ", ".join(s for s in ANNOTATIONS if s in view) or "none"
                         raise ValueError(
                             f"{path}: no {annotation} of {subject}/{sequence}/{camera}, only "
                             f"{other}: set dataset.annotation={other}, or prepare the original "
                             ".mat files, which contain both"
                         )
-                    intrinsics = torch.tensor(view.attrs["intrinsics"], dtype=torch.float32)
-                    size = torch.tensor(view.attrs["size"], dtype=torch.float32)
-                    activities = view["activity"][()].tolist() if "activity" in view else None
+                    intrinsics = torch.from_numpy(view.numbers("intrinsics", 9)).float()
+                    size = torch.from_numpy(view.numbers("size", 2)).float()
+                    if not (intrinsics[:2] > 0).all() or not (size > 0).all():
+                        raise view.error("its focal length and size must be above 0")
+                    world = view.array(annotation, -1, 17, 3)
+                    activities = flags(view, "activity", len(world), 1, len(ACTIVITIES))
+                    valid = flags(view, "valid", len(world), 0, 1)
                     yield Clip(
                         name=sequence,
                         subject=subject,
                         action=[ACTIVITIES[n - 1] for n in activities] if activities else sequence,
-                        world=view[annotation][()],
+                        world=world,
                         cameras=[Camera(torch.eye(3), torch.zeros(3), intrinsics, size)],
                         camera_names=[camera],
-                        annotated=[view["keypoints_2d"][()]],
-                        valid=view["valid"][()] == 1 if "valid" in view else None,
+                        annotated=[view.array("keypoints_2d", len(world), 17, 2)],
+                        valid=None if valid is None else np.array(valid) == 1,
                     )
+
+
+def flags(view: Group, name: str, frames: int, low: int, high: int) -> list[int] | None:
+    """The integers in low .. high of an array (F,), None if there is none."""
+    if name not in view:
+        return None
+    found = view.array(name, frames)
+    if found.dtype.kind not in "iu" or (
+        found.size and not low <= found.min() <= found.max() <= high
+    ):
+        raise view.error(f"{name} must be integers in {low} .. {high}")
+    values: list[int] = found.tolist()
+    return values
 
 
 def write(path: Path, shots: Iterable[Shot]) -> None:

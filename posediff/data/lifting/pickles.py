@@ -9,12 +9,13 @@ writes have no pickles.
 import io
 import pickle
 import re
-import zipfile
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from posediff.doors import numpy_door
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -23,11 +24,7 @@ def read_npz(path: Path) -> dict[str, Any]:
     Arrays may be read-only. Raises ValueError if the file is damaged or an entry contains other
     types than numpy arrays of numbers or text, dict, list, tuple, str, bytes and numbers.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path}: not an npz file ({error})") from None
+    entries = numpy_door.members(path, "copy it again")
     return {name: _read_npy(io.BytesIO(data), f"{path}: {name}") for name, data in entries.items()}
 
 
@@ -43,16 +40,13 @@ def read_pickle(stream: IO[bytes], name: str) -> Any:
         raise ValueError(f"{name}: cannot be read: {text or type(error).__name__}") from None
 
 
-def _read_npy(stream: IO[bytes], name: str) -> Any:
-    form = np.lib.format
-    try:
-        wide = form.read_magic(stream) > (1, 0)
-        header = form.read_array_header_2_0 if wide else form.read_array_header_1_0
-        if not header(stream)[2].hasobject:
-            stream.seek(0)
-            return form.read_array(stream, allow_pickle=False)
-    except ValueError as error:
-        raise ValueError(f"{name}: not a numpy array ({error})") from None
+def _read_npy(stream: io.BytesIO, name: str) -> Any:
+    remedy = "copy it again"
+    if not numpy_door.header(stream, name, remedy).hasobject:
+        return numpy_door.array_of(stream, name, stream.getbuffer().nbytes, remedy)
+    np.lib.format.read_magic(stream)
+    size = 2 if stream.getvalue()[6] == 1 else 4  # bytes of the header's length
+    stream.seek(int.from_bytes(stream.read(size), "little"), io.SEEK_CUR)
     value = read_pickle(stream, name)
     return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from posediff.diffusion.choices import one_of
+from posediff.doors import hdf5_door
+from posediff.doors.hdf5_door import Group, same
 from posediff.files import replacing
 
 
@@ -22,27 +24,25 @@ def writing(path: Path, about: Mapping[str, Any]) -> Iterator[Any]:
         yield file
 
 
-def opened(path: Path, about: Mapping[str, Any], script: str, source: str, mini: str) -> Any:
-    """The h5py.File. `source`: what `script` makes it from; `mini`: its name for make_mini.
+@contextmanager
+def opened(
+    path: Path, about: Mapping[str, Any], script: str, source: str, mini: str
+) -> Iterator[Group]:
+    """The root of the file. `source`: what `script` makes it from; `mini`: its name for make_mini.
 
     Raises FileNotFoundError if it is missing, ValueError if it is damaged or of another format.
     """
-    import h5py
-
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing, the one file of {path.parent}/ (dataset.root, or {path.stem}/ "
             f"under POSEDIFF_DATA): make it by `python scripts/{script} FOLDER` from {source}; to "
             f"try things out, `python scripts/make_mini.py {mini} FOLDER` writes a small one"
         )
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read, prepare it again ({error})") from None
-    if any(file.attrs.get(key) != about[key] for key in ("format", "version")):
-        file.close()
-        raise ValueError(f"{path}: not a file of this version's scripts/{script}")
-    return file
+    with hdf5_door.opened(path, "prepare it again") as root:
+        given = root.attributes()
+        if any(not same(given.get(key), about[key]) for key in ("format", "version")):
+            raise ValueError(f"{path}: not a file of this version's scripts/{script}")
+        yield root
 
 
 def subjects(

@@ -9,8 +9,6 @@ joints, fps, unit_mm            for all: names, 50, millimetres per unit
 clip = unit_mm * cumsum(pos_delta[start : start + length])     millimetres, world, z up
 """
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posediff.doors.numpy_door import read_npz
 from posediff.files import replacing
 
 FPS = 50  # of every clip
@@ -79,17 +78,10 @@ def read(path: Path) -> list[Recording]:
 
 
 def _entries(path: Path) -> dict[str, NDArray[Any]]:
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: cut short, or not an npz file: make or copy it again")
-    data = {}
-    with np.load(path, allow_pickle=False) as file:
-        for entry in ("pos_delta", "joints", "fps", "unit_mm", *PER_CLIP):
-            try:
-                data[entry] = np.asarray(file[entry])
-            except KeyError:
-                raise ValueError(f"{path}: entry {entry} is missing") from None
-            except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-                raise ValueError(f"{path}: entry {entry} cannot be read ({error})") from None
+    data = read_npz(path, "make or copy it again")
+    for entry in ("pos_delta", "joints", "fps", "unit_mm", *PER_CLIP):
+        if entry not in data:
+            raise ValueError(f"{path}: entry {entry} is missing")
     return data
 
 

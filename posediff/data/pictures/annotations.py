@@ -5,12 +5,17 @@
     annotations  id, image_id, category_id, keypoints [x, y, v] * J with v = 0 absent, 1 occluded,
                  2 visible; optional: bbox and bbox_head [x, y, w, h], area, num_keypoints, iscrowd
 
+x and y of an absent joint may be NaN or null. People with a bbox alone, and crowds, have no joints.
+A file without annotations has no people, as those of tests whose labels are secret (test-dev), and
+its category may have no joints; it is used with the boxes of a detector.
+An image or annotation that is there twice, with equal entries, counts once (merged files).
+
 Joints are matched to the skeleton by name, in the usual spellings; a joint that the file does not
 have is not labelled. num_keypoints is used as stored: CrowdPose does not count head and neck, and a
 new count would change which people are ignored. A missing bbox is replaced by `joint_box`.
 """
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +27,9 @@ from numpy.typing import NDArray
 
 from posediff.data.pictures import picture_files
 from posediff.diffusion.choices import one_of
+from posediff.doors.checks import SINGLE, as_array, flag, integer, shown
+from posediff.doors.json_door import read_json
+from posediff.files import inside
 from posediff.pose.layout import by_names
 from posediff.pose.skeleton import Skeleton
 
@@ -31,6 +39,7 @@ Entry = Mapping[str, Any]
 Named = tuple[str, Entry]  # an entry with its name in error messages
 
 MARGIN = 0.12  # of the longer side, around the joints of a person without a box
+SIDE = 1_000_000  # pixels: no image is wider
 BODY = 0.53  # area of a person / area of the box, if none is stored (CrowdPose, AI Challenger)
 
 
@@ -110,11 +119,7 @@ def load(path: Path) -> Any:
     valid."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such annotation file: look at dataset.root and split")
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        reason = "empty" if path.stat().st_size == 0 else f"cut short or no JSON ({error})"
-        raise ValueError(f"{path}: {reason}: copy it again") from None
+    return read_json(path, "annotation file", "copy it again")
 
 
 def checked(
@@ -124,19 +129,26 @@ def checked(
     folder: Path,
     area: Area = "file",
     needs: Sequence[str] = (),
+    upright: bool = False,
 ) -> Annotations:
     """People of `data`, the content of the file `path`.
 
     folder: contains the images. area: source of the areas, the entry of the file or the box.
-    needs: keys that every annotation must have.
+    needs: keys that every annotation must have. upright: sizes of images that the file does not
+    state are those of upright ones.
     Raises FileNotFoundError if an image is needed for its size and missing, ValueError if an entry
     cannot be used.
     """
     one_of("dataset.area", area, get_args(Area))
+    if isinstance(data, dict) and "images" in data and "annotations" not in data:
+        data = {"categories": [], **data, "annotations": []}
     images, categories, entries = (
         listed(path, data, key) for key in ("images", "categories", "annotations")
     )
-    pictures = _pictures(path, images, folder)
+    images, entries = without_copies(images), without_copies(entries)
+    if not entries:
+        categories = [_person_of(categories, skeleton)]
+    pictures = _pictures(path, images, folder, upright)
     place = {picture.id: i for i, picture in enumerate(pictures)}
     people, category = _people(path, entries, categories, place)
     _require(people, needs if area == "0.53*w*h" else [*needs, "area"])
@@ -158,8 +170,11 @@ def checked(
         visible=visible,
         boxes=boxes,
         area=numbers(people, "area") if area == "file" else BODY * boxes[:, 2] * boxes[:, 3],
-        labelled=_given(people, "num_keypoints", (visible > 0).sum(1)).astype(np.int64),
-        crowd=np.array([bool(entry.get("iscrowd", 0)) for _, entry in people], np.bool_),
+        labelled=_counts(people, (visible > 0).sum(1)),
+        crowd=np.array(
+            [flag(f"{where}: iscrowd", entry.get("iscrowd", 0)) for where, entry in people],
+            np.bool_,
+        ),
         heads=_given(people, "bbox_head", np.full((len(people), 4), np.nan)),
         area_is=area,
         category=category["id"],
@@ -186,24 +201,49 @@ def listed(path: Path, data: Any, key: str) -> list[Entry]:
     return entries
 
 
-def _pictures(path: Path, images: Sequence[Entry], folder: Path) -> list[Picture]:
+def without_copies(entries: list[Entry]) -> list[Entry]:
+    """The entries without those that equal an earlier one of the same id."""
+    try:
+        if len({entry.get("id") for entry in entries}) == len(entries):
+            return entries
+    except TypeError:  # an id that is no id, which is refused later
+        return entries
+    first: dict[Any, Entry] = {}
+    return [x for x in entries if first.setdefault(x.get("id"), x) is x or first[x["id"]] != x]
+
+
+def _person_of(categories: Sequence[Entry], skeleton: Skeleton) -> Entry:
+    """The category of people in a file without annotations, with the skeleton's joints."""
+    named = [c for c in categories if c.get("keypoints")]
+    people = [c for c in categories if c.get("name") == "person"]
+    category: Entry = next(iter([*named, *people, *categories]), {"id": 1})
+    return {"id": 1, **category, "keypoints": category.get("keypoints") or skeleton.joints}
+
+
+def _pictures(
+    path: Path, images: Sequence[Entry], folder: Path, upright: bool = False
+) -> list[Picture]:
     pictures, first = [], dict[Any, int]()
     for i, image in enumerate(images):
         where, number, file = f"{path}: images[{i}]", image.get("id"), image.get("file_name")
-        if not isinstance(number, int | str):
-            raise ValueError(f"{where}: id must be an integer or a string, got {number!r}")
+        if isinstance(number, bool) or not isinstance(number, int | str):
+            raise ValueError(f"{where}: id must be an integer or a string, got {shown(number)}")
         if number in first:
             raise ValueError(f"{where}: id {number!r} is also that of images[{first[number]}]")
         if not isinstance(file, str) or not file:
-            raise ValueError(f"{where}: file_name must name the image file, got {file!r}")
+            raise ValueError(f"{where}: file_name must name the image file, got {shown(file)}")
         first[number] = i
+        inside(folder, file, where)
         size: list[Any] = [image.get("width"), image.get("height")]
-        width, height = picture_files.size(folder / file) if size == [None, None] else size
-        if not all(isinstance(n, int) and n > 0 for n in (width, height)):
-            raise ValueError(f"{where}: width and height must be positive integers, got {size}")
+        width, height = picture_files.size(folder / file, upright) if size == [None, None] else size
+        if not all(type(n) is int and 0 < n <= SIDE for n in (width, height)):
+            raise ValueError(
+                f"{where}: width and height must be positive integers up to {SIDE}, got "
+                f"{shown(width)} and {shown(height)}"
+            )
         crowded = image.get("crowdIndex", np.nan)
-        if not isinstance(crowded, float | int):
-            raise ValueError(f"{where}: crowdIndex must be a number, got {crowded!r}")
+        if type(crowded) not in (float, int) or abs(crowded) > SINGLE:
+            raise ValueError(f"{where}: crowdIndex must be a number, got {shown(crowded)}")
         pictures.append(Picture(number, file, width, height, crowded))
     return pictures
 
@@ -212,21 +252,38 @@ def _people(
     path: Path, entries: Sequence[Entry], categories: Sequence[Entry], place: Mapping[Any, int]
 ) -> tuple[list[Named], Entry]:
     """Annotations of the category that has joints, and this category."""
-    posed = [c for c in categories if c.get("keypoints") and isinstance(c["keypoints"], list)]
+    posed = [c for c in categories if isinstance(c.get("keypoints"), list | tuple)]
+    posed = [c for c in posed if c["keypoints"]]
     if len(posed) != 1:
         found = f"{len(posed)} of the {len(categories)} categories have"
         raise ValueError(f"{path}: {found} `keypoints`, the names of the joints: exactly one must")
     allowed = {"image_id": place, "category_id": [c.get("id") for c in categories]}
     people = []
     for i, entry in enumerate(entries):
-        where = f"{path}: annotations[{i}] (id {entry.get('id')!r})"
+        where = f"{path}: annotations[{i}] (id {shown(entry.get('id'))})"
         for key, ids in allowed.items():
             given = entry.get(key)
             if not isinstance(given, int | str) or given not in ids:
-                raise ValueError(f"{where}: {key} {given!r} is not in the file's lists")
+                raise ValueError(f"{where}: {key} {shown(given)} is not in the file's lists")
         if entry["category_id"] == posed[0].get("id"):
-            people.append((where, entry))
+            people.append((where, with_joints(entry, len(posed[0]["keypoints"]))))
     return people, posed[0]
+
+
+def with_joints(entry: Entry, count: int) -> Entry:
+    """The entry; without a labelled joint if it is a person with a box alone, or a crowd."""
+    if entry.get("keypoints") or "bbox" not in entry:
+        return entry
+    return {**entry, "keypoints": [0] * (3 * count), "num_keypoints": 0}
+
+
+def absent_at_zero(values: Any) -> Any:
+    """Keypoints [x, y, v] * J with x = y = 0 where v = 0; anything else as it is."""
+    if not isinstance(values, list):
+        return values
+    triples = zip(values[::3], values[1::3], values[2::3], strict=False)
+    cleaned = [x for triple in triples for x in (triple if triple[2] else (0, 0, 0))]
+    return cleaned if len(cleaned) == len(values) else values
 
 
 def _require(people: Sequence[Named], keys: Sequence[str]) -> None:
@@ -241,7 +298,13 @@ def _keypoints(
     path: Path, people: Sequence[Named], names: list[str], skeleton: Skeleton
 ) -> tuple[Array, NDArray[np.int8]]:
     """(N, J, 2) and (N, J) in the order of the skeleton."""
-    rows = numbers(people, "keypoints", 3 * len(names)).reshape(len(people), len(names), 3)
+    try:
+        rows = numbers(people, "keypoints", 3 * len(names))
+    except ValueError:  # perhaps of absent joints alone
+        cleaned = [{"keypoints": absent_at_zero(entry.get("keypoints"))} for _, entry in people]
+        places = [where for where, _ in people]
+        rows = numbers(list(zip(places, cleaned, strict=True)), "keypoints", 3 * len(names))
+    rows = rows.reshape(len(people), len(names), 3)
     flags = rows[..., 2]
     if len(bad := np.flatnonzero(~np.isin(flags, (0, 1, 2)).all(1))):
         where, _ = people[bad[0]]
@@ -264,12 +327,19 @@ def _given(people: Sequence[Named], key: str, otherwise: NDArray[Any]) -> NDArra
     return column
 
 
+def _counts(people: Sequence[Named], otherwise: NDArray[Any]) -> NDArray[np.int64]:
+    """num_keypoints as stored."""
+    column = _given(people, "num_keypoints", otherwise)
+    for n in np.flatnonzero((column != np.floor(column)) | (column < 0))[:1]:
+        where, _ = people[n]
+        raise ValueError(f"{where}: num_keypoints must be an integer, 0 or more")
+    return column.astype(np.int64)
+
+
 def _ids(people: Sequence[Named]) -> NDArray[np.int64]:
     first: dict[int, str] = {}
     for where, entry in people:
-        number = entry.get("id")
-        if not isinstance(number, int):
-            raise ValueError(f"{where}: id must be an integer")
+        number = integer(f"{where}: id", entry.get("id"))
         if number in first:
             raise ValueError(f"{where}: the same id as {first[number].rpartition(': ')[2]}")
         first[number] = where
@@ -280,11 +350,10 @@ def numbers(people: Sequence[Named], key: str, *shape: int) -> Array:
     """The column `key` (N, *shape). Raises ValueError if an entry is not of finite numbers."""
 
     def finite(values: list[Any]) -> Array | None:
-        try:
-            array = np.array(values, np.float64).reshape(len(values), *shape)
-        except (ValueError, TypeError):
+        array = as_array(values)
+        if array is None or array.size != math.prod([len(values), *shape]):
             return None
-        return array if np.isfinite(array).all() else None
+        return array.reshape(len(values), *shape) if (np.abs(array) <= SINGLE).all() else None
 
     column = finite([entry.get(key) for _, entry in people])
     if column is not None:
@@ -295,7 +364,7 @@ def numbers(people: Sequence[Named], key: str, *shape: int) -> Array:
         row = finite([found])
         if row is None:
             what = f"{shape[0]} finite numbers" if shape else "a finite number"
-            shown = f"a list of {len(found)}" if isinstance(found, list) else repr(found)
-            raise ValueError(f"{where}: {key} must be {what}, not {shown}")
+            given = f"a list of {len(found)}" if isinstance(found, list) else shown(found)
+            raise ValueError(f"{where}: {key} must be {what}, not {given}")
         rows.append(row)
     return np.concatenate(rows)

@@ -109,11 +109,13 @@ def custom(
 
     annotations: a file for train, one for test and optionally one for validation. Without the last,
     a part `validation` of the training images is held out. skeleton: name of the layout that
-    contains the joints of the files; they are matched by name, in any usual spelling.
+    contains the joints of the files; they are matched by name, in any usual spelling. Labels
+    refer to the pictures as programs show them, turned by their EXIF, unless `upright` is false.
     """
     root, folder = Path(root), Path(root) / images
     name, shared = annotation_file(annotations, split)
-    people = checked(root / name, load(root / name), skeleton_named(skeleton), folder, area)
+    layout, upright = skeleton_named(skeleton), options.setdefault("upright", True)
+    people = checked(root / name, load(root / name), layout, folder, area, upright=upright)
     if shared:
         people = held_out(people, split, validation)
     return TopDownDataset(people, folder, split == "train", root, **options)
@@ -164,10 +166,11 @@ def from_raw(path: Path, images: Any, joints: tuple[str, ...]) -> dict[str, Any]
                 values[2::3] = [flags[v] for v in values[2::3]]
                 entry = {"id": len(people) + 1, "image_id": image["image_id"], "category_id": 1}
                 people.append(entry | {"keypoints": values, "bbox": [x1, y1, x2 - x1, y2 - y1]})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(
                 f"{path}: [{i}]: needs image_id, human_annotations {{human: [x1, y1, x2, y2]}} and "
-                f"keypoint_annotations {{human: [x, y, v] * 14}}, v = 1, 2 or 3 ({error!r})"
+                f"keypoint_annotations {{human: [x, y, v] * 14}}, v = 1, 2 or 3 "
+                f"({repr(error)[:200]})"
             ) from None
     category = {"id": 1, "name": "person", "keypoints": list(joints)}
     return {"images": shown, "categories": [category], "annotations": people}

@@ -9,6 +9,7 @@ posediff/sample.py has the keys. head_box is there if the annotations have boxes
 detection has no joints: all are 0 and not labelled.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
@@ -50,6 +51,7 @@ class Options(TypedDict, total=False):
     std: Sequence[float]
     augment: str | Augmentation | None
     seed: int
+    upright: bool
 
 
 class People(NamedTuple):
@@ -76,7 +78,8 @@ class TopDownDataset(Dataset[dict[str, Any]]):
     minimum score of a detection; None: any. labelled: flag per image, whether its people count;
     None: all count. mean, std: of the backbone, RGB in 0..255. augment: hrnet, mmpose, an
     Augmentation or None; in training only. painted: the images themselves, if they are in no files.
-    Raises FileNotFoundError if the folder or the boxes are missing, ValueError if their content or
+    upright: images are turned as their EXIF says; benchmarks are labelled as stored. Raises
+    FileNotFoundError if the folder, images or the boxes are missing, ValueError if their content or
     an option cannot be used.
     """
 
@@ -99,6 +102,7 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         painted: Sequence[picture_files.RGB] | None = None,
         labelled: NDArray[np.bool_] | None = None,
         name: str = "",
+        upright: bool = False,
     ) -> None:
         if len(size) != 2 or min(size) < 2:
             raise ValueError(f"dataset.size is width and height of the crop, got {list(size)}")
@@ -109,7 +113,7 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         self.mean, self.std = mean, std
         self.augment = recipe(augment) if training else None
         self.seed, self.epoch = seed, 0
-        self.box_nms, self.box_threshold = box_nms, box_threshold
+        self.box_nms, self.box_threshold, self.upright = box_nms, box_threshold, upright
         rows, left_out = (
             _detected(detections, people, box_nms) if detections else _annotated(people, box_rule)
         )
@@ -126,6 +130,8 @@ class TopDownDataset(Dataset[dict[str, Any]]):
             raise ValueError(f"{detections or people.path}: no person in it can be used{hint}")
         if painted is None and not folder.is_dir():
             raise FileNotFoundError(f"{folder}: no such folder of images: look at dataset.root")
+        if painted is None:
+            self._require_pictures()
 
     def __len__(self) -> int:
         return len(self.rows.picture)
@@ -195,18 +201,51 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         matrix = affine(center, view.scale, self.size, view.rotation, udp=is_udp(self.codec))
         return mirrored(matrix, width, view.flip)
 
+    def _require_pictures(self) -> None:
+        """Raises FileNotFoundError, with the first names, if images of rows are not there."""
+        named = [self.annotations.pictures[i].file for i in self._shown()]
+        places = [os.path.split(file) for file in named]
+        homes = {home: self.folder / home for home, _ in places}
+        there = {
+            home: {x.name for x in os.scandir(path)}
+            for home, path in homes.items()
+            if path.is_dir()
+        }
+        gone = [
+            file
+            for file, (home, name) in zip(named, places, strict=True)
+            if name not in there.get(home, ())
+        ]
+        if gone:
+            others = f"; so are {', '.join(gone[1:5])}" if gone[1:] else ""
+            raise FileNotFoundError(
+                f"{self.folder / gone[0]}: no such image file{others}; {len(gone)} of the "
+                f"{len(named)} images with people in {self.annotations.path} are missing: look at "
+                "dataset.root and images"
+            )
+
+    def _shown(self) -> list[int]:
+        """The pictures that have rows."""
+        return list(map(int, torch.unique(self.rows.picture)))
+
     def _picture(self, place: int) -> picture_files.RGB:
         """Pixels; raises ValueError if their size is not the annotated one."""
         if self.painted is not None:
             return self.painted[place]
         noted = self.annotations.pictures[place]
         path = self.folder / noted.file
-        image = picture_files.read(path)
+        image = picture_files.read(path, self.upright)
         if image.shape[:2] != (noted.height, noted.width):
             found = f"{image.shape[1]}x{image.shape[0]}"
+            turned = self.upright and picture_files.size(path) == (noted.width, noted.height)
+            why = (
+                "its EXIF turns it: dataset.upright=false"
+                if turned
+                else "it was resized or rotated"
+            )
             raise ValueError(
                 f"{path}: the image is {found}, but {self.annotations.path} was made for one of "
-                f"{noted.width}x{noted.height}: it was resized or rotated"
+                f"{noted.width}x{noted.height}: {why}"
             )
         return image
 
@@ -232,6 +271,7 @@ class TopDownDataset(Dataset[dict[str, Any]]):
             "box_nms": self.box_nms if self.detections else 1.0,
             "codec": self.codec,
             "size": list(self.size),
+            "images": "upright, by EXIF" if self.upright else "as stored",
         }
 
 
@@ -268,14 +308,17 @@ def _detected(path: Path, people: Annotations, box_nms: float) -> tuple[People, 
     entries = annotations.load(path)
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise ValueError(f"{path}: no list of detections {{image_id, category_id, bbox, score}}")
-    found = [(f"{path}: [{i}]", e) for i, e in enumerate(entries) if e.get("category_id", 1) == 1]
+    own = people.category
+    of_people = [e.get("category_id", own) == own for e in entries]
+    found = [(f"{path}: [{i}]", entries[i]) for i in np.flatnonzero(of_people).tolist()]
     boxes = annotations.numbers(found, "bbox", 4)
     scores = annotations.numbers(found, "score")
     place = {str(p.id): i for i, p in enumerate(people.pictures)}
     picture = np.array([place.get(str(e.get("image_id")), -1) for _, e in found], np.int64)
     if not (picture >= 0).any():
         raise ValueError(
-            f"{path}: none of its {len(found)} boxes of people is in an image of {people.path}"
+            f"{path}: none of its {len(found)} boxes of people is in an image of {people.path}, "
+            f"where people are category {own}; it has {len(entries)} boxes"
         )
     kept = np.flatnonzero((picture >= 0) & (boxes[:, 2:] > 0).all(1))
     if box_nms < 1:

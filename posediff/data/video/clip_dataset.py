@@ -123,7 +123,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         key, video = int(self.footage.number[place]), self.footage.video[place]
         present = self.footage.frames[video].numbers
         repeat = self.border == "repeat"
-        return [_nearest(present, key, key + offset, repeat) for offset in self.offsets]
+        return [nearest(present, key, key + offset, repeat) for offset in self.offsets]
 
     def _frame(self, key: tuple[int, int]) -> RGB:
         """Pixels of a frame by a picture of its video and the number of the frame."""
@@ -180,7 +180,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
         }
 
 
-def _nearest(present: Sequence[int], key: int, wanted: int, repeat: bool) -> tuple[int, bool]:
+def nearest(present: Sequence[int], key: int, wanted: int, repeat: bool) -> tuple[int, bool]:
     """The present frame nearest to the wanted one, of two the one towards the key frame, and
     whether it is the wanted one. Beyond the ends of the video `repeat` returns the key frame."""
     at = bisect_left(present, wanted)

@@ -32,12 +32,14 @@ def custom_video(
     images: the folder that file names are relative to. origin: coordinates of the first pixel in
     the labels, 0 or 1. first: number of the first frame of a video file. film: a regular expression
     whose first group is the film that a video was cut from; videos of one film stay together.
+    Labels refer to frames turned by the EXIF of their files, unless `upright` is false.
     Raises FileNotFoundError if a file is missing, ValueError if its content or an option cannot be
     used.
     """
     name, shared = annotation_file(annotations, split)
+    upright = options.setdefault("upright", True)
     root, folder = Path(root), Path(root) / images
-    footage = read(root / name, skeleton_named(skeleton), folder, origin, first)
+    footage = read(root / name, skeleton_named(skeleton), folder, origin, first, upright)
     if shared:
         footage = held_out(footage, split, validation, film)
     return ClipDataset(footage, folder, split == "train", root, **options)

@@ -21,10 +21,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posediff.data.pictures.annotations import Annotations, checked, listed, load
+from posediff.data.pictures.annotations import (
+    Annotations,
+    checked,
+    listed,
+    load,
+    with_joints,
+    without_copies,
+)
 from posediff.data.video import frames as frame_files
 from posediff.data.video.annolist import from_annolist
+from posediff.data.video.footage_entries import checked_image, checked_people
 from posediff.data.video.frames import Frames
+from posediff.doors.checks import integer, reading
+from posediff.files import safe_names, visible
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
 
@@ -64,24 +74,35 @@ class Footage:
 
 
 def read(
-    source: Path, skeleton: Skeleton, folder: Path, origin: int = 0, first: int = 0
+    source: Path,
+    skeleton: Skeleton,
+    folder: Path,
+    origin: int = 0,
+    first: int = 0,
+    upright: bool = False,
 ) -> Footage:
     """People of a json file or of a folder of them; file names are below `folder`.
 
     origin: coordinate of the first pixel in the labels. first: number of the first frame of a video
-    file. Raises FileNotFoundError if a file is missing, ValueError if an entry cannot be used.
+    file. upright: frames in image files are turned as their EXIF says. Raises FileNotFoundError if
+    a file is missing, ValueError if an entry cannot be used.
     """
-    paths = sorted(source.glob("*.json")) if source.is_dir() else [source]
+    paths = documents(source)
     if not paths:
         raise FileNotFoundError(
             f"{source}: no json file in this folder: look at dataset.annotations"
         )
-    contents = []
+    contents: list[tuple[Path, Any]] = []
     for path in paths:
         data = load(path)
         old = isinstance(data, dict) and "annolist" in data
         contents.append((path, from_annolist(path, data) if old else data))
-    return assembled(source, contents, skeleton, folder, origin, first)
+    return assembled(source, contents, skeleton, folder, origin, first, upright)
+
+
+def documents(source: Path) -> list[Path]:
+    """The json files of a folder, without hidden ones, or the file itself."""
+    return sorted(visible(source, (".json",))) if source.is_dir() else [source]
 
 
 def assembled(
@@ -91,13 +112,14 @@ def assembled(
     folder: Path,
     origin: int = 0,
     first: int = 0,
+    upright: bool = False,
 ) -> Footage:
     """People of documents that were read before, given with their paths; otherwise as `read`."""
     if origin not in (0, 1):
         raise ValueError(f"dataset.origin must be 0 or 1, the first pixel, got {origin}")
     parts, places = [], dict[str, Path]()
     for path, data in contents:
-        part = _part(path, data, skeleton, folder, origin, first)
+        part = _part(path, data, skeleton, folder, origin, first, upright)
         for video in part.frames:
             if video in places:
                 raise ValueError(f"{path}: video {video} is also in {places[video].name}")
@@ -107,20 +129,29 @@ def assembled(
 
 
 def _part(
-    path: Path, data: Any, skeleton: Skeleton, folder: Path, origin: int, first: int
+    path: Path,
+    data: Any,
+    skeleton: Skeleton,
+    folder: Path,
+    origin: int,
+    first: int,
+    upright: bool,
 ) -> Footage:
     """People of one file."""
     given, noted, categories = (
         listed(path, data, key) for key in ("images", "annotations", "categories")
     )
-    images = [_image(path, i, image, origin) for i, image in enumerate(given)]
+    given = without_copies(given)
+    images = [checked_image(path, i, image, folder, origin) for i, image in enumerate(given)]
     videos, numbers = _videos(path, images)
-    frames = {video: frame_files.frames(folder, x, first) for video, x in videos.items()}
-    labelled = np.array([bool(image["is_labeled"]) for image in images], np.bool_)
+    frames = {video: frame_files.frames(folder, x, first, upright) for video, x in videos.items()}
+    labelled = np.array([image["is_labeled"] for image in images], np.bool_)
     unlabelled = {str(image["id"]) for image in images if not image["is_labeled"]}
     category = categories[0].get("id", 1) if categories else 1
+    joints = next((len(c["keypoints"]) for c in categories if c.get("keypoints")), 0)
+    noted = checked_people(path, noted)
     people = [
-        {"category_id": category, **entry, "id": n}
+        {"category_id": category, **with_joints(entry, joints), "id": n}
         for n, entry in enumerate(noted, 1)
         if str(entry.get("image_id")) not in unlabelled
     ]
@@ -147,19 +178,6 @@ def _part(
     )
 
 
-def _image(path: Path, i: int, image: Mapping[str, Any], origin: int) -> dict[str, Any]:
-    file = image.get("file_name")
-    if not isinstance(file, str) or not file:
-        raise ValueError(f"{path}: images[{i}]: file_name must name the image file, got {file!r}")
-    if not isinstance(image.get("id"), int | str):
-        raise ValueError(f"{path}: images[{i}]: id must be an integer or a string")
-    entry = {"is_labeled": True, **image}
-    for key in ("ignore_regions_x", "ignore_regions_y"):
-        if origin and image.get(key):
-            entry[key] = [[x - origin for x in region] for region in image[key]]
-    return entry
-
-
 def _videos(
     path: Path, images: Sequence[dict[str, Any]]
 ) -> tuple[dict[str, dict[int, str]], list[int]]:
@@ -173,7 +191,8 @@ def _videos(
     homes, numbers = [], []
     for i, image in enumerate(images):
         file = Path(image["file_name"])
-        prefix, number = frame_files.split(file)
+        with reading(f"{path}: images[{i}]", "its file_name is of another form"):
+            prefix, number = frame_files.split(file)
         home = (file.parent, prefix)
         names.setdefault(home, str(image.get("vid_id", file.parent.name)))
         if number in files.setdefault(home, {}):
@@ -239,8 +258,7 @@ def _tracks(path: Path, people: Annotations, entries: Sequence[Document]) -> NDA
     for place, number in zip(people.picture.tolist(), people.ids.tolist(), strict=True):
         track = running[place] if given[number] is None else given[number]
         running[place] += 1
-        if not isinstance(track, int):
-            raise ValueError(f"{path}: annotations[{number - 1}]: track_id {track!r} is no integer")
+        track = integer(f"{path}: annotations[{number - 1}]: track_id", track)
         if (place, track) in taken:
             raise ValueError(
                 f"{path}: {people.pictures[place].file}: annotations[{taken[place, track] - 1}] "
@@ -268,7 +286,8 @@ def _by_video(
         split[video_of[entry["image_id"]]]["annotations"].append(entry)
     homes = {video: Path(next(iter(x.values()))).parent.name for video, x in videos.items()}
     names = homes if len(set(homes.values())) == len(homes) else {video: video for video in homes}
-    return {f"{names[video]}.json": part for video, part in split.items()}
+    safe = safe_names(names.values())
+    return {f"{safe[names[video]]}.json": part for video, part in split.items()}
 
 
 def _joined(source: Path, parts: Sequence[Footage]) -> Footage:

@@ -8,6 +8,7 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,13 +18,17 @@ from posediff.data.pictures import picture_files
 from posediff.data.pictures.picture_files import RGB
 
 FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+EXACT = (".mp4", ".avi", ".mov", ".m4v")  # of these, the header states the number of frames
+FAR = 0.1  # part of the rate by which that of the header may differ from the times of the frames
+DIGITS = 18  # of a frame's number: what 64 bits hold
 NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
 class Frames(Protocol):
     """The frames of one video; `numbers` ascend."""
 
-    numbers: list[int]
+    @property
+    def numbers(self) -> list[int]: ...
 
     def read(self, number: int) -> RGB: ...
 
@@ -31,20 +36,23 @@ class Frames(Protocol):
 class Stills:
     """Frames in image files, by number. Raises as `picture_files.read`."""
 
-    def __init__(self, files: Mapping[int, Path]) -> None:
-        self.files, self.numbers = files, sorted(files)
+    def __init__(self, files: Mapping[int, Path], upright: bool = False) -> None:
+        self.files, self.numbers, self.upright = files, sorted(files), upright
 
     def read(self, number: int) -> RGB:
-        return picture_files.read(self.files[number])
+        return picture_files.read(self.files[number], self.upright)
 
     def size(self) -> tuple[int, int]:
         """Width and height."""
-        return picture_files.size(self.files[self.numbers[0]])
+        return picture_files.size(self.files[self.numbers[0]], self.upright)
 
 
 class VideoFile:
     """Frames in a video file. It is decoded forwards from the last frame that was read, so frames
     in ascending order are cheap; an earlier frame opens the file again.
+
+    Its frames are those that can be decoded, counted once when they are asked for: the header of a
+    video of variable rate, of a browser or of a film that was cut short states another number.
 
     Raises FileNotFoundError if there is no such file, ValueError if it cannot be decoded.
     """
@@ -54,9 +62,8 @@ class VideoFile:
 
         self.path, self.first = path, first
         self.open()
-        count = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.numbers = list(range(first, first + count))
-        self.rate = float(self.capture.get(cv2.CAP_PROP_FPS))  # frames a second; 0: unknown
+        self.stated = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))  # by the header
+        self.stated_rate = float(self.capture.get(cv2.CAP_PROP_FPS))
 
     def open(self) -> None:
         import cv2
@@ -64,9 +71,37 @@ class VideoFile:
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path}: no such video")
         self.capture: Any = cv2.VideoCapture(str(self.path))
-        if not self.capture.isOpened() or self.capture.get(cv2.CAP_PROP_FRAME_COUNT) < 1:
+        if not self.capture.isOpened():
             raise ValueError(f"{self.path}: no video, or a damaged one: copy it again")
         self.next, self.owner = self.first, os.getpid()  # a forked worker needs its own capture
+
+    @cached_property
+    def times(self) -> list[float]:
+        """Seconds of all frames that can be decoded, at least one, as the file states them."""
+        about = self.path.stat()
+        return list(_times(self.path, about.st_mtime_ns, about.st_size))
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        return list(range(self.first, self.first + len(self.times)))
+
+    @property
+    def rate(self) -> float:
+        """Frames a second: that of the header, unless the times of the frames are far from it; 0:
+        unknown."""
+        took = self.times[-1] - self.times[0]
+        measured = (len(self.times) - 1) / took if took > 0 else 0.0
+        far = measured and abs(self.stated_rate / measured - 1) > FAR
+        return measured if far else max(self.stated_rate, 0.0)
+
+    def cut_short(self) -> str:
+        """A line that says so if a file that states its number of frames has fewer, else ""."""
+        lost = self.stated - len(self.numbers)
+        if lost <= 0 or self.path.suffix.lower() not in EXACT:
+            return ""
+        return (
+            f"{self.path}: {len(self.numbers)} of {self.stated} frames can be decoded; cut short?"
+        )
 
     def read(self, number: int) -> RGB:
         import cv2
@@ -96,25 +131,41 @@ class VideoFile:
         return self.__dict__ | {"capture": None, "owner": 0}
 
 
-def frames(folder: Path, listed: Mapping[int, str], first: int = 0) -> Stills | VideoFile:
+@lru_cache(maxsize=256)
+def _times(path: Path, modified: int, size: int) -> tuple[float, ...]:
+    """Seconds of the frames of a video file, which is decoded once as long as it is not changed."""
+    import cv2
+
+    capture, found = cv2.VideoCapture(str(path)), list[float]()
+    while capture.grab():
+        found.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000)
+    if not found:
+        raise ValueError(f"{path}: no frame of it can be decoded: copy it again")
+    return tuple(found)
+
+
+def frames(
+    folder: Path, listed: Mapping[int, str], first: int = 0, upright: bool = False
+) -> Stills | VideoFile:
     """All frames of a video, found by the names of the `listed` ones below `folder`: files beside
     them of the same suffix and the same name except for the number. If their own folder is missing,
-    the video file of its name, whose first frame has the number `first`.
+    the video file of its name, whose first frame has the number `first`. upright: image files are
+    turned as their EXIF says.
     """
     one = folder / next(iter(listed.values()))
     home, (prefix, _) = one.parent, split(one)
     if not home.is_dir():
         films = (home.with_name(home.name + suffix) for suffix in FILMS)
         film = next((film for film in films if film.is_file()), None)
-        return VideoFile(film, first) if film else Stills({})
+        return VideoFile(film, first) if film else Stills({}, upright)
     files = {}
     for path in sorted(home.iterdir()):
         found = NUMBERED.fullmatch(path.stem)
-        if found and path.suffix == one.suffix and found[1] == prefix:
+        if found and len(found[2]) <= DIGITS and (path.suffix, found[1]) == (one.suffix, prefix):
             files[int(found[2])] = path
     present = set(files.values())
     named = {number: folder / file for number, file in listed.items()}
-    return Stills(files | {n: path for n, path in named.items() if path in present})
+    return Stills(files | {n: path for n, path in named.items() if path in present}, upright)
 
 
 def split(file: Path) -> tuple[str, int]:
@@ -122,6 +173,8 @@ def split(file: Path) -> tuple[str, int]:
     found = NUMBERED.fullmatch(file.stem)
     if found is None:
         raise ValueError(f"{file}: the name of a frame must end in its number, as 000012.jpg")
+    if len(found[2]) > DIGITS:
+        raise ValueError(f"{file}: the number of a frame has more than {DIGITS} digits: rename it")
     return found[1], int(found[2])
 
 

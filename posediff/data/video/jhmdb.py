@@ -22,6 +22,7 @@ from posediff.data.video.clip_dataset import ClipDataset, ClipOptions
 from posediff.data.video.custom_video import held_out
 from posediff.data.video.footage import assembled
 from posediff.diffusion.choices import one_of
+from posediff.files import inside, read_text
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 Box = Literal["mask", "joints"]
@@ -72,19 +73,23 @@ def jhmdb(
 
 def _listed(folder: Path, number: int) -> Iterator[tuple[str, str, int]]:
     """Actions, clips and their use: 1 in training, 2 in the test."""
-    files = sorted(folder.glob(f"*_test_split*{number}.txt"))
+    found = sorted(folder.glob(f"*_test_split*{number}.txt"))
+    files = [path for path in found if not path.name.startswith(".")]
     if not files:
         raise FileNotFoundError(
             f"{folder}: no file *_test_split*{number}.txt: look at dataset.root"
         )
     for path in files:
         action = path.name.partition("_test_split")[0]
-        for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for n, line in enumerate(read_text(path).splitlines(), 1):
             clip, _, use = line.strip().rpartition(" ")
             if not line.strip():
                 continue
             if not clip.endswith(".avi") or use not in ("0", "1", "2"):
-                raise ValueError(f"{path}: line {n}: must be CLIP.avi and 1 or 2, not {line!r}")
+                raise ValueError(
+                    f"{path}: line {n}: must be CLIP.avi and 1 or 2, not {line[:80]!r}"
+                )
+            inside(folder, clip, f"{path}: line {n}")
             yield action, clip.removesuffix(".avi"), int(use)
 
 

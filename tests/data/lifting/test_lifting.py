@@ -146,6 +146,27 @@ def test_the_three_sources_of_2d():
     assert (dataset("detected", [clip(detections=found)])[0]["scores"] == 1).all()
 
 
+@pytest.mark.parametrize("window", [1, 9])
+def test_a_share_of_training_samples_is_exact_with_all_their_frames(window):
+    clips = [clip(f"walk{seed}", 180, seed) for seed in range(4)]
+    rows = list(range(len(dataset(clips=clips, window=window))))
+
+    def samples(keypoints="noisy", **options):
+        found = dataset(keypoints, clips, window=window, **options).__getitems__(rows)
+        return dict(leaves(found))
+
+    mixed, noisy = samples(exact=0.3, training=True), samples(training=True)
+    exact = samples("gt", training=True)
+    kept = (mixed["keypoints_2d"] == exact["keypoints_2d"]).flatten(1).all(1)
+    assert abs(kept.float().mean() - 0.3) < (0.05 if window == 1 else 0.08)
+    for path, x in mixed.items():
+        assert torch.equal(x[kept], exact[path][kept]), path
+        assert torch.equal(x[~kept], noisy[path][~kept]), path
+    # at evaluation all are noisy
+    for path, x in samples(exact=0.3).items():
+        assert torch.equal(x, samples()[path]), path
+
+
 def test_the_mixture_is_a_function_of_the_detections_alone():
     data = dataset()
     batch = data.__getitems__(list(range(len(data))))
@@ -253,6 +274,11 @@ def test_the_summary_describes_the_data():
         "keypoints": "gt",
     }
     assert dataset(noise=DetectorNoise(swap=0.5)).summary()["noise"]["swap"] == 0.5
+
+
+def test_a_share_outside_0_and_1_is_refused():
+    with pytest.raises(ValueError, match=r"dataset.exact must be in 0..1, got 1.5"):
+        dataset(exact=1.5)
 
 
 def test_clips_that_cannot_be_read_are_refused_by_name():

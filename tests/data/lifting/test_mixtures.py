@@ -134,7 +134,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
         ("m.h5", {"name": "Waving"}, ValueError, "S9/Waving/.*no such entry"),
         ("m.h5", {"frames": 7}, ValueError, "6 frames, but the clip has 7"),
         ("joints.h5", {}, ValueError, "joints.h5: .*16 joints, but the clip has 17"),
-        ("m.h5", {"skeleton": "mocap17"}, ValueError, "m.h5: mixtures of h36m17.*mocap17"),
+        ("m.h5", {"skeleton": "mocap17"}, ValueError, "m.h5: mixtures of 'h36m17'.*mocap17"),
         ("none.h5", {}, FileNotFoundError, "none.h5: no such file"),
         ("text.h5", {}, ValueError, "text.h5: cannot be read"),
         ("other.h5", {}, ValueError, "other.h5: its format is 'another'"),

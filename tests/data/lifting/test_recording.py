@@ -46,7 +46,7 @@ def test_writing_what_was_read_returns_the_published_file(shared, tmp_path):
         ("pos_delta", np.zeros((60, 16, 3), np.int16), r"must have shape \(N, 17, 3\)"),
         ("pos_delta", np.zeros(60, np.int16), r"must have shape \(N, 17, 3\)"),
         ("pos_delta", np.full((60, 17, 3), np.nan), "must contain integers"),
-        ("subject", np.array(["ann", None], object), "cannot be read .*allow_pickle"),
+        ("subject", np.array(["ann", None], object), "no plain array"),
         ("subject", np.array(["ann"]), "must have one value per clip"),
         ("subject", np.array([1, 2]), "must be of numpy's kind 'U'"),
         ("start", np.array([0, -1]), "must be 0 or more"),
@@ -66,7 +66,7 @@ def test_a_wrong_entry_is_one_line_that_names_file_and_entry(tmp_path, entry, va
     with np.load(path) as file:
         entries = dict(file) | {entry: value}
     np.savez(path, **{k: v for k, v in entries.items() if v is not None})
-    with pytest.raises(ValueError, match=rf"own.npz: entry {entry} {message}") as error:
+    with pytest.raises(ValueError, match=rf"own.npz: entry {entry}:? {message}") as error:
         read(path)
     assert "\n" not in str(error.value)
 
@@ -79,8 +79,8 @@ def test_a_truncated_or_damaged_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"own\.npz: cut short"):
         read(path)
     path.write_bytes(whole[:300] + bytes(100) + whole[400:])  # inside the first entry
-    with pytest.raises(ValueError, match=r"own\.npz: entry pos_delta cannot be read"):
+    with pytest.raises(ValueError, match=r"own\.npz: cut short or no NumPy"):
         read(path)
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(ValueError, match=r"own\.npz: cut short, or not an npz file"):
+    with pytest.raises(ValueError, match=r"own\.npz: cut short or no NumPy file"):
         read(path)

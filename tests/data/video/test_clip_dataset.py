@@ -164,7 +164,9 @@ def test_a_frame_is_decoded_once_for_all_who_see_it(walk, monkeypatch):
     from posediff.data.pictures import picture_files
 
     read, whole = [], picture_files.read
-    monkeypatch.setattr(picture_files, "read", lambda path: read.append(path.stem) or whole(path))
+    monkeypatch.setattr(
+        picture_files, "read", lambda path, _: read.append(path.stem) or whole(path)
+    )
     clips = data(walk)
     for rows in ([0, 1], [2, 3, 4]):
         clips.__getitems__(rows)

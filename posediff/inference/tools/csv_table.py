@@ -1,0 +1,93 @@
+"""Tables of 2D keypoints as text: a line per frame or person, separated by commas, semicolons or
+tabs; x1,y1,x2,y2,... or x1,y1,s1,x2,..., perhaps a column of names in front, perhaps a header."""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from posediff.inference.tools.detections import Values, miscounted
+
+Line = tuple[int, list[str]]  # number and cells
+
+
+def lines_of(path: Path) -> list[Line]:
+    """The lines that are not blank. Raises ValueError if it is no text."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            top = next((line for line in file if line.strip()), "")
+            mark = next(
+                (mark for mark in ";\t" if mark in top), ","
+            )  # "0,5;0,7" has decimal commas
+            file.seek(0)
+            reader = csv.reader(file, delimiter=mark)
+            lines = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: no CSV text ({error}); write it again as UTF-8") from error
+    if mark == ";":  # programs that separate by semicolons write decimal commas
+        lines = [(n, [_with_point(cell) for cell in row]) for n, row in lines]
+    return lines
+
+
+def points_of(path: Path, lines: Sequence[Line], joints: int) -> tuple[Values, list[str]]:
+    """Points (F, joints, 2 or 3), NaN for an empty cell, and the names of the frames, if there are
+    any. Raises ValueError if a line cannot be used."""
+    lines = list(lines)
+    width = len(lines[0][1])
+    per_joint = next((n for n in (3, 2) if width - n * joints in (0, 1)), None)
+    if per_joint is None:
+        raise miscounted(
+            f"{path}: line {lines[0][0]}",
+            joints,
+            f"{width / 3:g} (x, y, score) or {width / 2:g} (x, y) in its {width} columns (one more "
+            "in front may name the frames)",
+            width // 3,
+        )
+    first = width - per_joint * joints  # 1 if there is a column of names
+    if any(_number(cell) is None for cell in lines[0][1][first:]):
+        _check_header(path, lines.pop(0)[1], first, per_joint)
+    rows = [_csv_row(f"{path}: line {number}", row, first, width) for number, row in lines]
+    names = [row[0].strip() for _, row in lines] if first else []
+    values = np.reshape(rows, (len(rows), joints, per_joint))
+    return values, names
+
+
+def _with_point(cell: str) -> str:
+    return (
+        cell.replace(",", ".") if re.fullmatch(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*", cell) else cell
+    )
+
+
+def _csv_row(where: str, row: list[str], first: int, width: int) -> list[float]:
+    if len(row) != width:
+        raise ValueError(
+            f"{where}: {len(row)} columns, but the first line has {width}; correct the line"
+        )
+    numbers = []
+    for column, cell in enumerate(row[first:], start=first + 1):
+        number = _number(cell)
+        if number is None:
+            raise ValueError(f"{where}, column {column}: {cell!r} is no number; correct the cell")
+        numbers.append(number)
+    return numbers
+
+
+def _check_header(path: Path, row: list[str], first: int, per_joint: int) -> None:
+    """Refuse columns in another order (x1, x2, ..., y1, y2, ...), which would be misread."""
+    for column, cell in enumerate(row[first:]):
+        axis, word = "xys"[column % per_joint], cell.strip().lower()
+        if axis != "s" and axis not in (word[:1], word[-1:]):
+            raise ValueError(
+                f"{path}: header, column {first + column + 1} is {word!r} where an {axis} is "
+                "needed; order and name the columns x1,y1,x2,y2,... or x1,y1,s1,x2,y2,s2,..."
+            )
+
+
+def _number(cell: str) -> float | None:
+    """NaN for an empty cell, None for text."""
+    try:
+        return float(cell.strip() or "nan")
+    except ValueError:
+        return None

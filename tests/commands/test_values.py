@@ -1,0 +1,63 @@
+"""Values of any kind on a command line: one line that names the option."""
+
+import pytest
+from helpers.commands import error_of
+from helpers.lifters import ENCODER, TINY
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("train", "seed=[1]"),
+        ("train", "device=[1]"),
+        ("train", "device=gpu"),
+        ("train", "eval.monitor=null"),
+        ("train", "trainer.optimizer.lr=[1]"),
+        ("train", "trainer.recipe.batch_size=abc"),
+        ("train", "trainer.recipe.batch_size=null"),
+        ("train", "model.head.width=wide"),
+        ("train", "limits.depth=0"),
+        ("eval", "checkpoint=3"),
+        ("eval", "eval.aggregates=5"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(lifters, capsys, name, value):
+    key, _, given = value.partition("=")
+    line = error_of(capsys, name, *ENCODER, value, *["name=bad"] * (name == "train"))
+    assert key.rpartition(".")[2] in line or given in line, line
+
+
+@pytest.mark.parametrize("value", ["image_size=5", "image_size=[a,b]", "camera=7", "layout=[1]"])
+def test_so_is_one_of_predict(lifters, capsys, tmp_path, value):
+    given = ("task=lift3d", *TINY, "input=nothing.npy", f"output={tmp_path}")
+    assert value.partition("=")[0] in error_of(capsys, "predict", *given, value)
+
+
+@pytest.mark.parametrize(
+    "name", ["[1].npy", "a(b).npy", "a, b.npy", "it's.npy", "é ü.npy", "x=1.npy", "{}.npy"]
+)
+def test_an_input_of_any_name_is_looked_for_as_it_is(capsys, tmp_path, name):
+    given = ("task=lift3d", *TINY, f"output={tmp_path}", f"input={tmp_path / name}")
+    assert f"{tmp_path / name}: no such file" in error_of(capsys, "predict", *given)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *("coco", "crowdpose", "aic", "lsp", "lspet", "lspet_crops", "jhmdb", "jhmdb_video"),
+        *("posetrack17", "posetrack18", "posetrack21", "bonn_posetrack"),
+        *("h36m", "mpi_inf_3dhp", "mocap"),
+    ],
+)
+def test_a_data_set_that_is_not_there_says_what_it_is_made_of(capsys, tmp_path, monkeypatch, data):
+    from posediff import config
+    from posediff.corrections import kind_of
+
+    monkeypatch.setenv("POSEDIFF_DATA", str(tmp_path))
+    task = {"people": "image2d", "clips": "video2d", "lifting": "lift3d"}[kind_of(data)]
+    cfg = config.compose("train", [f"task={task}", f"dataset={data}"])
+    with pytest.raises(FileNotFoundError) as error:
+        config.dataset(cfg, "train")
+    line = str(error.value)
+    for word in (str(tmp_path), "dataset.root", "POSEDIFF_DATA", "python scripts/"):
+        assert word in line

@@ -1,0 +1,166 @@
+"""Values that were taken without a word are errors: of the kind, the range, or not finite."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from helpers import readers
+
+from posediff.data.lifting import h36m, mocap, mpi_inf_3dhp
+from posediff.doors import checks
+from posediff.inference.keypoint_files import read_keypoints
+
+AT = readers.AT
+
+
+def altered(folder, name, change):
+    """The file and reader of a source, its JSON changed in place."""
+    path, read, _ = readers.READERS[name](folder)
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path, read
+
+
+def person(**values):
+    return lambda content: content["annotations"][0].update(values)
+
+
+def image(**values):
+    return lambda content: content["images"][0].update(values)
+
+
+def joint(**values):
+    def change(content):
+        point = content["annolist"][0]["annorect"][0]["annopoints"][0]["point"][3]
+        point.update({key: [value] for key, value in values.items()})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("coco", person(iscrowd="0"), "iscrowd must be true or false"),
+        ("coco", person(id=2**70), "id must be an integer"),
+        ("coco", person(id=1.5), "id must be an integer"),
+        ("coco", person(area=10**400), "area must be a finite number"),
+        ("coco", person(area="12"), "area must be a finite number"),
+        ("coco", person(bbox=[[0, 0, 9, 9]]), ""),
+        ("coco", person(bbox=[0, 0, 9, 1e39]), "bbox must be 4 finite numbers"),
+        ("coco", person(num_keypoints=1.5), "num_keypoints must be an integer"),
+        ("coco", image(width=2**70), "width and height must be positive"),
+        ("coco", image(width=True), "width and height must be positive"),
+        ("posetrack18", image(is_labeled="false"), "is_labeled must be true or false"),
+        ("posetrack18", person(track_id=1.2), "track_id must be an integer"),
+        ("posetrack18", person(track_id=2**70), "track_id must be an integer"),
+        ("posetrack18", person(image_id=[1]), "image_id must be an integer"),
+        ("posetrack18", person(bbox=[1, 2, 3]), "bbox must be"),
+        ("posetrack18", person(bbox={"x": 1}), "bbox must be"),
+        ("posetrack18", person(keypoints=5), "keypoints must be"),
+        ("posetrack18", image(file_name=f"v/{'9' * 30}.jpg"), "more than 18 digits"),
+        ("posetrack17", lambda content: content.update(annolist=None), "annolist must be a list"),
+        ("posetrack17", joint(id=-1), "id of a joint must be an integer in 0 .. 14"),
+        ("posetrack17", joint(id=99), "id of a joint must be an integer in 0 .. 14"),
+        ("posetrack17", joint(x=float("inf")), "x must be a finite number"),
+        ("posetrack17", joint(is_visible="no"), "is_visible must be true or false"),
+    ],
+)
+def test_an_annotation_says_what_it_means(tmp_path, name, change, words):
+    path, read = altered(tmp_path, name, change)
+    if not words:
+        read(path)
+        return
+    with pytest.raises(ValueError, match=words) as error:
+        read(path)
+    assert path.name in str(error.value)
+
+
+@pytest.mark.parametrize("entry", ["world", "cpn"])
+def test_a_prepared_file_of_h36m_is_finite(tmp_path, entry):
+    path, read, _ = readers.READERS["h36m"](tmp_path)
+    with h5py.File(path, "r+") as file:
+        file[f"S1/Walking/{entry}"][..., 0, 0] = np.nan
+    with pytest.raises(
+        ValueError, match=rf"h36m\.h5: S1/Walking/{entry}\[.* is nan.*prepare it aga"
+    ):
+        read(path)
+    with pytest.raises(ValueError, match="no clips of S5"):
+        list(h36m.read(path, ["S5"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda view: view["annot3"].__setitem__((0, 0, 0), np.inf), r"annot3\[0, 0, 0\] is inf"),
+        (lambda view: view["keypoints_2d"].__setitem__((0, 0, 0), np.nan), "keypoints_2d"),
+        (lambda view: view["activity"].__setitem__(0, 0), r"activity must be integers in 1 \.\. 7"),
+        (lambda view: view["activity"].__setitem__(0, 200), "activity must be integers in 1"),
+        (lambda view: view["valid"].__setitem__(0, 2), r"valid must be integers in 0 \.\. 1"),
+        (lambda view: view.attrs.pop("intrinsics"), "intrinsics must be 9 finite numbers"),
+        (lambda view: view.attrs.update(intrinsics=np.full(9, np.nan)), "9 finite numbers"),
+        (lambda view: view.__delitem__("keypoints_2d"), "no array keypoints_2d|cannot be read"),
+    ],
+)
+def test_a_prepared_file_of_3dhp_is_finite_and_of_known_activities(tmp_path, change, words):
+    path, read, _ = readers.READERS["3dhp"](tmp_path)
+    with h5py.File(path, "r+") as file:
+        change(file[AT])
+    with pytest.raises(ValueError, match=rf"mpi\.h5: {AT}/.*({words})"):
+        read(path)
+    assert mpi_inf_3dhp.ACTIVITIES
+
+
+def test_cameras_are_finite_and_have_one_name_each(tmp_path):
+    def twice(content):
+        content["cameras"] *= 2
+
+    path, read = altered(tmp_path, "mocap cameras", twice)
+    with pytest.raises(ValueError, match="a second camera of id 0"):
+        mocap.read_cameras(path)
+    camera = lambda content: content["cameras"][0].update(center=[1e39, 0])  # noqa: E731
+    path, read = altered(tmp_path, "mocap cameras", camera)
+    with pytest.raises(ValueError, match="center must be finite"):
+        read(path)
+
+
+def test_coordinates_that_overflow_and_fractions_of_tracks_are_errors(tmp_path):
+    values = np.ones((3, 17, 2))
+    values[1, 4, 0] = 1e39
+    np.save(tmp_path / "a.npy", values)
+    np.savez(tmp_path / "a.npz", keypoints=values)
+    (tmp_path / "a.json").write_text(json.dumps(values.tolist()))
+    (tmp_path / "a.csv").write_text("\n".join(",".join(map(str, x)) for x in values.reshape(3, -1)))
+    for suffix in ("npy", "npz", "json", "csv"):
+        with pytest.raises(ValueError, match=rf"a\.{suffix}: 1e\+39 .*too large"):
+            read_keypoints(tmp_path / f"a.{suffix}", 17)
+    for track in (1.2, float("inf"), float("nan")):
+        entries = [readers.RESULTS[0] | {"track_id": track}]
+        (tmp_path / "t.json").write_text(json.dumps(entries))
+        with pytest.raises(ValueError, match=r"t\.json: entry 0: track_id must be an integer"):
+            read_keypoints(tmp_path / "t.json", 17)
+
+
+def test_a_check_takes_what_it_is_for_and_nothing_else():
+    assert [checks.flag("x", v) for v in (True, False, 1, 0, 1.0)] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+    for wrong in ("true", "0", 2, None, [True]):
+        with pytest.raises(ValueError, match="x must be true or false"):
+            checks.flag("x", wrong)
+    assert checks.integer("x", 3.0) == 3
+    for wrong in (True, 1.5, "3", None, 2**60, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="x must be an integer"):
+            checks.integer("x", wrong)
+    assert checks.number("x", 3) == 3.0
+    for wrong in (True, "3", None, float("nan"), 1e39, 10**400):
+        with pytest.raises(ValueError, match="x must be a finite number"):
+            checks.number("x", wrong)
+    for wrong in ([1, "2"], [True, False], [[1], [2, 3]], [1e39, 0], [10**400, 1], {}, None):
+        with pytest.raises(ValueError, match="x"):
+            checks.array("x", wrong, 2)
