@@ -18,10 +18,12 @@ from posediff.sample import to
 
 def training(model: Model, data: Any, held_out: Any, recipe: engine.Recipe, batch: int) -> str:
     """The line of a training: its steps, and a pass over the held-out data after each epoch."""
-    rows = list(range(min(recipe.batch_size, len(data))))
+    size = recipe.micro_batch or recipe.batch_size
+    rows = list(range(min(size, len(data))))
     with torch.random.fork_rng(devices=_devices(model)):
         trial = copy.deepcopy(model).train()
         step = second_of(lambda: _step(trial, data.__getitems__(rows)))
+        step *= max(1.0, recipe.batch_size / size)
         scored = pass_over(trial.eval(), held_out, batch)
     steps = recipe.steps(data)
     seconds = recipe.epochs * (steps * step + scored)

@@ -14,7 +14,7 @@ from helpers.commands import error_of, run, script
 from helpers.lifters import ENCODER, LIFT
 
 import posediff
-from posediff import checkpoint, torch_files
+from posediff import torch_files, training_state
 from posediff.command import require_plain
 from posediff.config import METHOD_KEYS
 from posediff.data.lifting.pickles import read_npz
@@ -156,7 +156,7 @@ def test_a_torchscript_archive_is_refused_by_its_name(tmp_path, canary):
     place.mkdir()
     shutil.copy(path, place / "trainer.pt")
     with pytest.raises(ValueError, match="a TorchScript archive"):
-        checkpoint.read_trainer(place)
+        training_state.read_trainer(place)
 
 
 def test_pickles_are_refused(tmp_path, canary):

@@ -11,7 +11,7 @@ from helpers import fuzz
 from helpers.commands import script
 from scipy.io import savemat
 
-from posediff import checkpoint, run_folder, torch_files
+from posediff import checkpoint, run_folder, torch_files, training_state
 from posediff.data import matlab
 from posediff.data.lifting import h36m, mixtures, mocap, mpi_inf_3dhp, pickles, recording
 from posediff.data.lifting.h36m_cameras import SIZES, cameras
@@ -393,8 +393,9 @@ def released_file(folder):
 
 def trainer(folder):
     place = folder / "last"
-    checkpoint.save(place, {"w": torch.ones(2)}, {"task": "a"}, {"epoch": 1, "w": torch.ones(9)})
-    return place / "trainer.pt", lambda path: checkpoint.read_trainer(path.parent), None
+    checkpoint.save(place, {"w": torch.ones(2)}, {"task": "a"})
+    torch.save({"epoch": 1, "w": torch.ones(9)}, place / "trainer.pt")
+    return place / "trainer.pt", lambda path: training_state.read_trainer(path.parent), None
 
 
 def frames_file(folder):
