@@ -1,11 +1,14 @@
-"""All commands under one name: posediff train|eval|predict|report, or posediff FILE..."""
+"""All commands under one name: posediff train|eval|predict|report|export, or posediff FILE..."""
 
 import sys
 from importlib import import_module
 
 from posediff import __version__, usage, use
 
-COMMANDS = ("train", "eval", "predict", "report")
+COMMANDS = {
+    **{name: f"posediff.{name}" for name in ("train", "eval", "predict", "report")},
+    "export": "posediff.exporting.export_model",  # posediff.export is the function
+}
 
 
 def main() -> None:
@@ -16,9 +19,9 @@ def main() -> None:
         print(__version__)
     elif first in COMMANDS:
         sys.argv = [f"posediff {first}", *rest]
-        import_module(f"posediff.{first}").main()
+        import_module(COMMANDS[first]).main()
     else:
-        use.main([first, *rest], COMMANDS)
+        use.main([first, *rest], [*COMMANDS])
 
 
 if __name__ == "__main__":

@@ -93,12 +93,14 @@ def fit(
     resume: bool = False,
     better: Literal["lower", "higher"] = "lower",
     aligned: Callable[[float], float] = lambda done: 0.0,
+    after_epoch: Callable[[], None] = lambda: None,
 ) -> Figures:
     """Train, and keep the best averaged weights by `monitor` on held-out data.
 
     Writes log.jsonl and checkpoints/{last,best} in `folder`; returns the figures of the best epoch.
     `rate` maps the part of training done, 0 .. 1, to a factor of the optimiser's learning rate, and
     `aligned` to the share of a batch that is self-aligned, see `DiffusionModel.loss`.
+    `after_epoch` is called when the log and the state of an epoch are written.
     """
     one_of("eval.better", better, ("lower", "higher"))
     if aligned(1.0) > 0 and model.sampler is None:
@@ -137,6 +139,7 @@ def fit(
             "average": average.state_dict(),
         }
         checkpoint.save(folder / "checkpoints/last", model.state_dict(), config, trainer)
+        after_epoch()
     return best
 
 

@@ -6,7 +6,18 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from posediff import announce, checkpoint, config, engine, feature_cache, shipped, tree
+from posediff import (
+    announce,
+    checkpoint,
+    config,
+    engine,
+    feature_cache,
+    loggers,
+    profiling,
+    shipped,
+    speed,
+    tree,
+)
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.nn import weights
@@ -38,7 +49,7 @@ def main(cfg: Any) -> None:
     print(
         f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
         f"{len(held_out):,} held out, {count:,} weights to learn\n{announce.encoders(encoders)}"
-        f"{announce.device(device)}\n{folder}"
+        f"{announce.device(device)}\n{speed.use(cfg.trainer, model, device)}{folder}"
     )
     if cfg.trainer.cache.views is not None:
         data, held_out = cached(cfg, model, data, held_out, folder)
@@ -49,20 +60,28 @@ def main(cfg: Any) -> None:
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
     trainer = config.plain(cfg.trainer)
-    best = engine.fit(
-        model,
-        data,
-        tree.build(trainer["optimizer"])(groups(cfg, model)),
-        tree.build(trainer["rate"]),
-        tree.build(trainer["recipe"]),
-        score,
-        cfg.eval.monitor,
-        folder,
-        config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)},
-        cfg.resume,
-        cfg.eval.better,
-        engine.self_aligned(trainer["self_aligned"]),
-    )
+    optimizer = tree.build(trainer["optimizer"])(groups(cfg, model))
+    recipe = tree.build(trainer["recipe"])
+    if cfg.trainer.profile is not None:
+        print("\n".join(profiling.profile(model, data, optimizer, recipe, cfg.trainer.profile)))
+        return
+    copies = config.loggers(cfg, folder)
+    with loggers.following(folder, cfg.eval.monitor, copies) as follower:
+        best = engine.fit(
+            model,
+            data,
+            optimizer,
+            tree.build(trainer["rate"]),
+            recipe,
+            score,
+            cfg.eval.monitor,
+            folder,
+            config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)},
+            cfg.resume,
+            cfg.eval.better,
+            engine.self_aligned(trainer["self_aligned"]),
+            follower,
+        )
     calibrate(cfg, folder / "checkpoints/best", held_out, size)
     monitor = cfg.eval.monitor
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")

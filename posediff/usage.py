@@ -120,6 +120,26 @@ USAGES = {
         ),
         "Paths are taken as they are, whatever letters they have.",
     ),
+    "export": Usage(
+        "Write a model as ONNX and torch.export graphs that need no posediff to run.",
+        (
+            "posediff export task=image2d experiment=image2d_coarse checkpoint=image2d",
+            "posediff export task=lift3d checkpoint=runs/lift3d/mocap/mine output=lifter",
+            "posediff export task=lift3d sampler.steps=2 task.hypotheses=5 formats=[onnx]",
+        ),
+        (
+            TASK,
+            CHECKPOINT,
+            Option("dataset", "of the task", "what the newest model was trained on"),
+            STEPS,
+            HYPOTHESES,
+            Option("task.flip", "of the preset", "average over the picture and its mirror image"),
+            Option("formats", "[onnx,torch]", "onnx: ONNX Runtime and others; torch: torch.export"),
+            Option("tolerance", "1e-4", "largest difference to the model that is accepted"),
+            Option("output", "exported", "the folder of the graphs and of export.json"),
+        ),
+        "Noise is an input of the graphs. scripts/run_exported.py runs them with NumPy alone.",
+    ),
 }
 
 GENERAL = f"""\
@@ -130,6 +150,7 @@ posediff: human pose in 2D and 3D with its uncertainty, by diffusion models
   posediff eval ...         score a model on labelled data
   posediff predict ...      use a model of your choice, with all its options
   posediff report RUN...    runs side by side: figures, settings, learning curves
+  posediff export ...       write a model as graphs that run without posediff
 
 `posediff COMMAND --help` says more of each; `python -m posediff` is the same as `posediff`, and
 `python -m posediff.train` the same as `posediff train`.
