@@ -24,6 +24,7 @@ from posediff.files import replacing_folder, write_json
 from posediff.sample import Sample
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # of the extra `export`
 TOLERANCE = 1e-4  # of the largest number of an answer, or of 1
 Run = Callable[[Tensors], Tensors]
 
@@ -70,11 +71,15 @@ def check(sample: Sample, formats: Sequence[str]) -> None:
         one_of("formats", name, SUFFIXES)
     if len(sample["id"]) < 2:
         raise ValueError("an export needs two samples or more, to be made for batches of any size")
-    packages = [p for p in ("onnx", "onnxscript", "onnxruntime") if find_spec(p) is None]
-    if "onnx" in formats and packages:
+    lacking = [name for name in PACKAGES if missing(name)]
+    if "onnx" in formats and lacking:
         raise ValueError(
-            f"ONNX needs {', '.join(packages)}: pip install 'posediff[export]', or formats=[torch]"
+            f"ONNX needs {', '.join(lacking)}: pip install 'posediff[export]', or formats=[torch]"
         )
+
+
+def missing(package: str) -> bool:
+    return find_spec(package) is None
 
 
 def traced(part: Graph) -> ExportedProgram:
