@@ -265,7 +265,7 @@ def rules(cfg: Any, model: Model) -> dict[str, Rule]:
 
 def loggers(cfg: Any, folder: Path) -> list[Any]:
     """The loggers of a training, by the names in `trainer.loggers`."""
-    known = plain(cfg.loggers)
+    known = plain(cfg.trainer.logger)
     for name in cfg.trainer.loggers:
         one_of("trainer.loggers", name, known)
     return [tree.build(known[name], folder=folder) for name in cfg.trainer.loggers]

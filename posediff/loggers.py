@@ -43,7 +43,7 @@ class TensorBoard:
 
         place = folder / "tensorboard"
         shutil.rmtree(place, ignore_errors=True)
-        self.writer: Any = SummaryWriter(place)  # type: ignore[no-untyped-call]
+        self.writer: Any = SummaryWriter(place)
 
     def step(self, step: int, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():

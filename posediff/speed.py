@@ -53,7 +53,7 @@ def usable_cores() -> int:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the hardware multiplies matrices of bfloat16."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     known = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else ""
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return "AVX512" in known and bool(native())

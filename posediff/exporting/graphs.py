@@ -41,8 +41,7 @@ class Function(nn.Module):
         self.model, self.function = model, function
 
     def forward(self, tensors: Tensors) -> Tensors:
-        with torch.no_grad():
-            return self.function(tensors)
+        return self.function(tensors)
 
 
 class Recorded(Noise):
@@ -58,11 +57,11 @@ class Recorded(Noise):
         return self._kept("uniform", self.source.uniform(shape))
 
     def _kept(self, kind: str, drawn: Tensor) -> Tensor:
-        self.drawn[f"{kind}_{len(self.drawn)}"] = drawn.unflatten(0, (-1, self.hypotheses))
+        self.drawn[f"{kind}_{len(self.drawn)}"] = drawn.view(-1, self.hypotheses, *drawn.shape[1:])
         return drawn
 
 
-class Given(Noise):
+class Replayed(Noise):
     """Draws (B, K, ...) of a caller, used in their order."""
 
     def __init__(self, drawn: Tensors) -> None:
@@ -75,12 +74,12 @@ class Given(Noise):
         return self.left.pop(0)
 
 
+@torch.no_grad()
 def draws(model: Model, sample: Sample, seed: int = 0) -> Tensors:
     """The numbers that `model.predict` draws for a sample, by name, each (B, K, ...)."""
     noise = Recorded(model.noise(sample, model.hypotheses, seed), model.hypotheses)
-    with torch.no_grad():
-        for _ in model.draw(model.encode(sample), sample, model.hypotheses, noise):
-            pass
+    for _ in model.draw(model.encode(sample), sample, model.hypotheses, noise):
+        pass
     return noise.drawn
 
 
@@ -105,17 +104,19 @@ def nested(like: Mapping[Any, Any], tensors: Tensors, at: str = "") -> dict[Any,
 
 
 def graphs(model: Model, sample: Sample, seed: int = 0) -> list[Graph]:
-    """The two graphs of a model, on a batch of samples of the kind that they will read."""
+    """The two graphs of a model, on a batch of samples of the kind that they will read.
+
+    To be called without gradients: graphs would turn them off at every step.
+    """
     entries = {key: x for key, x in sample.items() if key not in LEFT_OUT}
     given, drawn = dict(flat(entries)), draws(model, sample, seed)
-    with torch.no_grad():
-        made = {"context": model.encode(entries)}
+    made = {"context": model.encode(entries)}
 
     def encode(tensors: Tensors) -> Tensors:
         return dict(flat({"context": model.encode(nested(entries, tensors))}))
 
     def answer(tensors: Tensors) -> Tensors:
-        noise = Given({name: tensors[name] for name in drawn})
+        noise = Replayed({name: tensors[name] for name in drawn})
         context, seen = nested(made, tensors)["context"], nested(entries, tensors)
         *_, last = model.draw(context, seen, model.hypotheses, noise)
         poses = model.aggregate(last)

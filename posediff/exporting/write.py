@@ -29,6 +29,7 @@ TOLERANCE = 1e-4  # of the largest number of an answer, or of 1
 Run = Callable[[Tensors], Tensors]
 
 
+@torch.no_grad()
 def export(
     model: Model,
     folder: Path | str,
@@ -112,6 +113,7 @@ def write_onnx(program: ExportedProgram, part: Graph, path: Path, about: Mapping
         dynamo=True,
         verbose=False,
     )
+    assert made is not None  # it is without dynamo alone
     made.model.metadata_props["posediff"] = json.dumps(about)
     made.save(path)
     return onnx_run(path)
