@@ -1,8 +1,8 @@
-"""An exported model with ONNX Runtime and NumPy alone; no posediff, no torch.
+"""An exported model with ONNX Runtime and NumPy alone.
 
-python scripts/run_exported.py exported              numbers drawn for input, to see it run
-python scripts/run_exported.py exported people.npz   arrays by the names in export.json
-python scripts/run_exported.py exported photo.npy 40 25 180 400    RGB (h, w, 3) and a box xywh
+python scripts/run_exported.py exported                inputs are drawn, to see it run
+python scripts/run_exported.py exported people.npz     inputs by the names in export.json
+python scripts/run_exported.py exported photo.npy 40 25 180 400     RGB (h, w, 3), box x, y, w, h
 """
 
 import json
@@ -16,59 +16,45 @@ import onnxruntime
 def crop(photo: np.ndarray, box: np.ndarray, about: dict) -> dict[str, np.ndarray]:
     """The input of a model of pictures: the crop of a person, and its matrix."""
     size, (x, y, w, h) = np.array(about["size"]), box
-    width = max(w, h * size[0] / size[1])
-    scale = about["padding"] * np.array([width, width * size[1] / size[0]])
-    stretch = (size - about["udp"]) / scale
-    corner = np.array([x + w / 2, y + h / 2]) - scale / 2
+    scale = about["padding"] * max(w / size[0], h / size[1]) * size
+    stretch, corner = (size - about["udp"]) / scale, np.array([x + w / 2, y + h / 2]) - scale / 2
     affine = np.concatenate([np.diag(stretch), -(stretch * corner)[:, None]], 1)
-    u, v = (np.arange(n) / s + c for n, s, c in zip(size, stretch, corner, strict=True))
-    image = bilinear(photo.astype(np.float64), *np.meshgrid(u, v))
-    image = (image - about["mean"]) / about["std"]
+    u, v = np.meshgrid(
+        *(np.arange(n) / s + c for n, s, c in zip(size, stretch, corner, strict=True))
+    )
+    u, v = (t.clip(-1, n) + 1 for t, n in ((u, photo.shape[1]), (v, photo.shape[0])))
+    i, j = np.floor(v).astype(int), np.floor(u).astype(int)
+    a, b = (v - i)[..., None], (u - j)[..., None]
+    p = np.pad(photo.astype(float), ((1, 2), (1, 2), (0, 0)))  # black outside
+    above, below = ((1 - b) * p[k, j] + b * p[k, j + 1] for k in (i, i + 1))
+    image = ((1 - a) * above + a * below - about["mean"]) / about["std"]
     return {"image": image.transpose(2, 0, 1)[None], "affine": affine[None]}
 
 
-def bilinear(photo: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """The picture at (u, v), black outside."""
-    padded = np.pad(photo, ((1, 2), (1, 2), (0, 0)))
-    u, v = u.clip(-1, photo.shape[1]) + 1, v.clip(-1, photo.shape[0]) + 1
-    i, j = np.floor(v).astype(int), np.floor(u).astype(int)
-    a, b = (v - i)[..., None], (u - j)[..., None]
-    top = (1 - b) * padded[i, j] + b * padded[i, j + 1]
-    return (1 - a) * top + a * ((1 - b) * padded[i + 1, j] + b * padded[i + 1, j + 1])
-
-
 def run(folder: Path, values: dict[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
-    """The arrays of an answer; what is missing in `values`, noise first of all, is drawn."""
-    about = json.loads((folder / "export.json").read_text())
-    values, random = dict(values), np.random.default_rng(seed)
-    batch = len(next(iter(values.values()))) if values else 2
+    """The arrays of an answer. Inputs that are not among `values`, such as noise, are drawn."""
+    about, random = json.loads((folder / "export.json").read_text()), np.random.default_rng(seed)
+    values, batch = dict(values), len(next(iter(values.values()), "ab"))
     for graph in about["graphs"]:
         for name, entry in graph["inputs"].items():
-            draw = random.normal if name.startswith("normal") else random.random
             if name not in values:
-                values[name] = draw(size=(batch, *entry["shape"][1:]))
-                if about["sampler"]["opposite"] and name.startswith("normal"):
-                    values[name][:, 1::2] = -values[name][:, : 2 * (values[name].shape[1] // 2) : 2]
+                normal, shape = name.startswith("normal_"), (batch, *entry["shape"][1:])
+                values[name] = x = random.normal(size=shape) if normal else random.random(shape)
+                if about["sampler"]["opposite"] and name.startswith(("normal_", "uniform_")):
+                    x[:, 1::2] = (-1 if normal else 1) * x[:, : x.shape[1] // 2 * 2 : 2]
         session = onnxruntime.InferenceSession(folder / graph["files"]["onnx"])
-        inputs = {n: values[n].astype(e["dtype"]) for n, e in graph["inputs"].items()}
-        values |= dict(zip(graph["outputs"], session.run([*graph["outputs"]], inputs), strict=True))
-    return {name: values[name] for name in graph["outputs"]}
+        inputs = {name: values[name].astype(x["dtype"]) for name, x in graph["inputs"].items()}
+        answer = dict(zip(graph["outputs"], session.run([*graph["outputs"]], inputs), strict=True))
+        values |= answer
+    return answer
 
 
 if __name__ == "__main__":
-    folder, *rest = sys.argv[1:]
-    about, given = json.loads((Path(folder) / "export.json").read_text()), {}
-    if len(rest) == 1:
-        given = dict(np.load(rest[0]))
-    elif rest:
-        given = crop(np.load(rest[0]), np.array(rest[1:], float), about["preprocessing"])
-    for joint, (point, spread) in zip(
-        about["skeleton"]["joints"],
-        zip(
-            (answer := run(Path(folder), given))["answer_keypoints"][0],
-            answer["answer_spread"][0],
-            strict=True,
-        ),
-        strict=True,
-    ):
-        print(f"{joint:16}", point.round(3), "+-", round(float(spread), 3))
+    folder, about = Path(sys.argv[1]), json.loads(Path(sys.argv[1], "export.json").read_text())
+    given = dict(np.load(sys.argv[2])) if len(sys.argv) == 3 else {}
+    if len(sys.argv) > 3:
+        given = crop(np.load(sys.argv[2]), np.array(sys.argv[3:], float), about["preprocessing"])
+    answer = run(folder, given)
+    points, spreads = answer["answer_keypoints"], answer["answer_spread"]
+    for at in np.ndindex(spreads.shape):
+        print(*at[:-1], f"{about['skeleton']['joints'][at[-1]]:16}", points[at], "+-", spreads[at])

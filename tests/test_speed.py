@@ -10,7 +10,7 @@ from helpers.heads import case, model
 from helpers.lifters import ENCODER
 from torch import nn
 
-from posediff import config, speed
+from posediff import config, speed, tree
 
 CPU = torch.device("cpu")
 
@@ -60,6 +60,23 @@ def test_a_compiled_model_has_the_loss_and_the_entries_of_the_plain_one():
     assert "first steps" in speed.compiled(made, CPU, "eager")
     assert loss(made, "encoder").item() == pytest.approx(plain, rel=1e-5)
     assert [*made.state_dict()] == names
+
+
+def test_a_fused_optimiser_moves_the_weights_as_the_plain_one():
+    moved = []
+    for fused in ("null", "true"):
+        overrides = ["experiment=lift3d_encoder", f"trainer.optimizer.fused={fused}"]
+        made, trainer = model("encoder"), config.compose("train", overrides).trainer
+        optimizer = tree.build(config.plain(trainer.optimizer))(made.parameters())
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss(made, "encoder").backward()
+            optimizer.step()
+        moved.append(torch.cat([p.detach().flatten() for p in made.parameters()]))
+    assert torch.allclose(*moved, rtol=0, atol=1e-6)
+    assert not torch.equal(
+        moved[0], torch.cat([p.flatten() for p in model("encoder").parameters()])
+    )
 
 
 def test_without_a_compiler_a_line_says_so_and_the_model_stays_as_it_is():
