@@ -8,6 +8,8 @@ All graphs take batches of any size. Before the folder is written, their answers
 those of the model, for the whole batch and for its first sample alone.
 """
 
+import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 import torch
 from torch.export import Dim, ExportedProgram
+from torch.onnx.errors import OnnxExporterError
 
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
@@ -104,15 +107,18 @@ def write_torch(program: ExportedProgram, part: Graph, path: Path, about: Mappin
 
 
 def write_onnx(program: ExportedProgram, part: Graph, path: Path, about: Mapping[str, Any]) -> Run:
-    import json
-
-    made = torch.onnx.export(
-        program,
-        input_names=list(part.inputs),
-        output_names=list(part.outputs),
-        dynamo=True,
-        verbose=False,
-    )
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # of packages that are not needed
+    try:
+        made = torch.onnx.export(
+            program,
+            input_names=list(part.inputs),
+            output_names=list(part.outputs),
+            dynamo=True,
+            verbose=False,
+        )
+    except OnnxExporterError as error:
+        why = str(error.__cause__ or error).partition("\n")[0]
+        raise ValueError(f"{part.name} cannot be ONNX ({why}): use formats=[torch]") from error
     assert made is not None  # it is without dynamo alone
     made.model.metadata_props["posediff"] = json.dumps(about)
     made.save(path)
