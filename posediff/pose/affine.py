@@ -84,7 +84,8 @@ def invert(affine: Tensor) -> Tensor:
 def inverse(matrix: Tensor) -> Tensor:
     """Of matrices (..., 2, 2); in graphs, whose readers need not know linalg.inv, as a formula."""
     if not torch.compiler.is_compiling():
-        return torch.linalg.inv(matrix)
+        inverted: Tensor = torch.linalg.inv(matrix)
+        return inverted
     a, b, c, d = matrix.flatten(-2).unbind(-1)
     adjugate = torch.stack([torch.stack([d, -b], -1), torch.stack([-c, a], -1)], -2)
     return adjugate / determinant(matrix)[..., None, None]
@@ -93,7 +94,8 @@ def inverse(matrix: Tensor) -> Tensor:
 def determinant(matrix: Tensor) -> Tensor:
     """Of matrices (..., 2, 2), (...); in graphs as a formula."""
     if not torch.compiler.is_compiling():
-        return torch.linalg.det(matrix)
+        found: Tensor = torch.linalg.det(matrix)
+        return found
     a, b, c, d = matrix.flatten(-2).unbind(-1)
     return a * d - b * c
 
