@@ -1,7 +1,7 @@
 """Model folders: model.safetensors with the weights, config.json with all that builds the network.
 
     <run>/checkpoints/best/    model.safetensors  config.json
-    <run>/checkpoints/last/    the same, and trainer.pt: what a stopped training goes on from
+    <run>/checkpoints/last/    the same, and more, see training_state.py
 
 A folder is written beside and renamed, so it is complete or absent. Nothing is unpickled, and a
 config.json may only name classes of posediff (`tree.build_known`). Weights may be stored as
@@ -19,46 +19,45 @@ come first, and entries of the file that the model does not have are ignored.
 
 import hashlib
 import json
-import pickle
 from collections.abc import Collection, Mapping
 from functools import reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from posediff import run_folder, shipped
 from posediff.diffusion import Model
-from posediff.files import replacing_folder, write_json
+from posediff.files import kept_beside, replacing_folder, write_json
 from posediff.tree import build_known
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
 PARTS = "parts"
 FORMAT = {"format": "posediff-model", "version": 2}
 
 
-def save(
-    folder: Path | str,
-    state: Mapping[str, Tensor],
-    config: Mapping[str, Any],
-    trainer: Mapping[str, Any] | None = None,
-) -> None:
+def save(folder: Path | str, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     """Write a model folder. `config` needs `task`, `skeleton` and `model`, a tree of `_target_`."""
     with replacing_folder(Path(folder)) as beside:
-        save_file({k: x.detach().cpu().contiguous() for k, x in state.items()}, beside / WEIGHTS)
-        (beside / "config.json").write_text(json.dumps(FORMAT | dict(config), indent=1) + "\n")
-        if trainer is not None:
-            torch.save(trainer, beside / "trainer.pt")
+        fill(beside, state, config)
+
+
+def fill(folder: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Write the two files of a model into a folder. Raises OSError if there is no room for them."""
+    try:
+        save_file({k: x.detach().cpu().contiguous() for k, x in state.items()}, folder / WEIGHTS)
+    except SafetensorError as error:
+        raise OSError(f"{folder / WEIGHTS}: cannot be written ({error})") from None
+    (folder / "config.json").write_text(json.dumps(FORMAT | dict(config), indent=1) + "\n")
 
 
 def existing(folder: Path | str) -> Path:
     """The folder, or its predecessor if the exchange of the two was interrupted."""
     folder = Path(folder)
-    old = folder.with_name(folder.name + ".old")
+    old = kept_beside(folder)
     return old if old.is_dir() and not folder.is_dir() else folder
 
 
@@ -143,20 +142,6 @@ def digest(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_trainer(folder: Path | str) -> dict[str, Any]:
-    path = existing(folder) / "trainer.pt"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file, so there is no training to go on with")
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as e:
-        why = str(e).partition("\n")[0]
-        raise ValueError(
-            f"{path}: damaged, or holds more than tensors and numbers ({why})"
-        ) from None
-    return state
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: Path | str) -> None:
@@ -247,11 +232,10 @@ def newest(
     debug presets are left out unless `debug`.
     """
     wanted = {"name": dataset, "window": 1, **kind}
-    best = sorted(
-        Path(runs).glob(f"{task}/{dataset}/*/checkpoints/best/config.json"),
-        key=lambda path: path.stat().st_mtime,
-    )
-    for folder in (path.parent for path in reversed(best)):
+    runs_of = Path(runs).glob(f"{task}/{dataset}/*")
+    configs = {run / run_folder.BEST: existing(run / run_folder.BEST) / CONFIG for run in runs_of}
+    written = {best: x.stat().st_mtime for best, x in configs.items() if x.is_file()}
+    for folder in sorted(written, key=lambda best: written[best], reverse=True):
         if not debug and run_folder.is_debug(run_folder.overrides(folder.parents[1])):
             continue
         config = read_config(folder)

@@ -5,11 +5,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from posediff import usage
+from posediff import processes, usage
 from posediff.verbatim import quoted
 
 _here = Path(__file__).parent.resolve()
@@ -42,7 +43,10 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
                 return
             sys.argv[1:] = quoted(sys.argv[1:])
             os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see it
-            with one_line_errors():
+            with one_line_errors(), processes.together():
+                if processes.count() > 1 and not any(x.startswith("name=") for x in sys.argv):
+                    now = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+                    sys.argv.append("name=" + processes.from_first(now))
                 try:
                     composed()
                 except HydraException as error:

@@ -2,56 +2,35 @@
 
 The engine uses `model.loss`, `model.sample` and `model.calibrate` only; it reads no configuration
 and depends on no task. The random state of a step is set by (seed, step), and the order of the data
-is a function of (seed, position), so a resumed run ends with the weights of an unbroken one.
+is a function of (seed, position), so a training that is resumed at any step ends with the weights,
+figures and log of an unbroken one.
 """
 
-import json
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+import signal
+from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
 
-from posediff import checkpoint
-from posediff.diffusion import Model
-from posediff.diffusion.choices import one_of
+from posediff import micro_batch, processes
+from posediff.diffusion import Model, Poses
 from posediff.diffusion.model import Rule
+from posediff.interruption import Stop, Stopped
+from posediff.loading import Samples as Samples
+from posediff.loading import Subset as Subset
+from posediff.loading import batches, in_order, loader
 from posediff.metrics.metric import Metric
 from posediff.progress import progress
+from posediff.recipe import Figures as Figures
+from posediff.recipe import Recipe as Recipe
+from posediff.recipe import SaveEvery as SaveEvery
+from posediff.recipe import Selection as Selection
 from posediff.sample import to
-
-Figures = dict[str, float]
-
-
-class Samples(Protocol):
-    """A map-style data set of whole batches, whose randomness is drawn again every epoch."""
-
-    def __len__(self) -> int: ...
-    def __getitems__(self, rows: list[int]) -> dict[str, Any]: ...
-    def set_epoch(self, epoch: int) -> None: ...
-
-
-class Subset:
-    """`count` samples of a data set, evenly spaced; all of them if it has no more."""
-
-    def __init__(self, data: Samples, count: int) -> None:
-        self.data, n = data, min(count, len(data))
-        self.rows = [i * len(data) // n for i in range(n)]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitems__(self, rows: list[int]) -> dict[str, Any]:
-        return self.data.__getitems__([self.rows[i] for i in rows])
-
-    def set_epoch(self, epoch: int) -> None:
-        self.data.set_epoch(epoch)
+from posediff.training import Outputs as Outputs
+from posediff.training import Training
+from posediff.training_state import TrainingState
 
 
 def samples_of(frames: int, model: Model) -> int:
@@ -59,132 +38,127 @@ def samples_of(frames: int, model: Model) -> int:
     return max(1, frames // model.head.window.frames)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """An epoch is `epoch_samples` samples, or one pass over the data if that is None."""
-
-    epochs: int
-    batch_size: int
-    epoch_samples: int | None = None
-    max_norm: float | None = 1.0  # largest norm of the gradient
-    ema: float = 0.999  # of the weights that are scored and kept
-    precision: Literal["float32", "bfloat16"] = "float32"
-    workers: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        one_of("trainer.recipe.precision", self.precision, ("float32", "bfloat16"))
-
-    def steps(self, data: Samples) -> int:
-        """Optimiser steps in an epoch; all batches are full."""
-        return math.ceil((self.epoch_samples or len(data)) / self.batch_size)
-
-
 def fit(
     model: Model,
     data: Samples,
     optimizer: torch.optim.Optimizer,
-    rate: Callable[[float], float],
     recipe: Recipe,
-    score: Callable[[Model], Figures],
-    monitor: str,
-    folder: Path,
-    config: Mapping[str, Any],
-    resume: bool = False,
-    better: Literal["lower", "higher"] = "lower",
-    aligned: Callable[[float], float] = lambda done: 0.0,
-    after_epoch: Callable[[], None] = lambda: None,
+    selection: Selection,
+    outputs: Outputs,
+    state: TrainingState | None = None,
 ) -> Figures:
-    """Train, and keep the best averaged weights by `monitor` on held-out data.
+    """Train, from a state or from the beginning, and keep the best averaged weights.
 
-    Writes log.jsonl and checkpoints/{last,best} in `folder`; returns the figures of the best epoch.
-    `rate` maps the part of training done, 0 .. 1, to a factor of the optimiser's learning rate, and
-    `aligned` to the share of a batch that is self-aligned, see `DiffusionModel.loss`.
-    `after_epoch` is called when the log and the state of an epoch are written.
+    Returns the figures of the best epoch. Raises Stopped after a signal, once a state is saved.
     """
-    one_of("eval.better", better, ("lower", "higher"))
-    if aligned(1.0) > 0 and model.sampler is None:
+    if recipe.aligned(1.0) > 0 and model.sampler is None:
         raise ValueError(
             "trainer.self_aligned.share must be 0 for a method without diffusion: it has no states"
         )
-    average = AveragedModel(model, multi_avg_fn=averaging(recipe.ema))
-    first, best = 0, Figures()
-    if resume:
-        first, best = restore(folder / "checkpoints/last", model, average, optimizer)
-    base = [group["lr"] for group in optimizer.param_groups]
-    for epoch in range(first, recipe.epochs):
-        started = time.monotonic()
-        loss = train_one_epoch(
-            model, average, data, optimizer, base, rate, aligned, recipe, folder, epoch
-        )
-        figures = {"loss": loss, **score(cast(Model, average.module))}
-        seconds = time.monotonic() - started
-        log(folder, {"epoch": epoch + 1, **figures, "seconds": seconds})
-        gain = 0.0 if not best else figures[monitor] - best[monitor]
-        improved = not best or (gain > 0 if better == "higher" else gain < 0)
-        print(
-            f"epoch {epoch + 1}/{recipe.epochs}  loss {loss:.4g}  {monitor} {figures[monitor]:.4g}"
-            f"  {recipe.steps(data) * recipe.batch_size / seconds:.0f} samples/s"
-            f"{'  (best so far)' if improved else ''}",
-            flush=True,
-        )
-        if improved:
-            best = {"epoch": epoch + 1, **figures}
-            checkpoint.save(folder / "checkpoints/best", average.module.state_dict(), config)
-        trainer = {
-            "epoch": epoch + 1,
-            "best": best,
-            "base": base,
-            "optimizer": optimizer.state_dict(),
-            "average": average.state_dict(),
-        }
-        checkpoint.save(folder / "checkpoints/last", model.state_dict(), config, trainer)
-        after_epoch()
-    return best
+    processes.share_statistics(model)
+    training = Training(model, optimizer, recipe)
+    if state is not None:
+        training.restore(state, recipe.steps(data))
+    kept = state.trainer.get("log") if state is not None else 0
+    if kept is not None:
+        outputs.cut_log(kept)
+    with Stop() as stop:
+        while training.epoch < recipe.epochs:
+            stop.check()
+            train_one_epoch(training, data, outputs, stop)
+            end_epoch(training, data, selection, outputs, stop)
+    return training.best
 
 
-def train_one_epoch(
-    model: Model,
-    average: AveragedModel,
-    data: Samples,
-    optimizer: torch.optim.Optimizer,
-    base: Sequence[float],
-    rate: Callable[[float], float],
-    aligned: Callable[[float], float],
-    recipe: Recipe,
-    folder: Path,
-    epoch: int,
-) -> float:
-    """The mean loss of the epoch."""
-    device = next(model.parameters()).device
+def train_one_epoch(training: Training, data: Samples, outputs: Outputs, stop: Stop) -> None:
+    """The steps of the epoch that are left."""
+    model, recipe = training.model, training.recipe
     model.train()
-    data.set_epoch(epoch)
-    steps, total, notes = recipe.steps(data), 0.0, dict[str, str]()
-    first = epoch * steps
-    rows = batches(len(data), recipe.batch_size, recipe.seed, first, steps)
-    loading = loader(data, list(rows), recipe.workers)
-    for i, sample in enumerate(progress(loading, steps, f"epoch {epoch + 1}", notes)):
-        step = first + i
-        done = step / (steps * recipe.epochs)
-        torch.manual_seed((recipe.seed << 20) + step)
-        for group, lr in zip(optimizer.param_groups, base, strict=True):
-            group["lr"] = lr * rate(done)
-        bf16 = recipe.precision == "bfloat16"
+    micro_batch.refuse(model, recipe.micro_batch)
+    data.set_epoch(training.epoch)
+    steps, notes = recipe.steps(data), dict[str, str]()
+    first, end = training.epoch * steps, (training.epoch + 1) * steps
+    left = end - training.step
+    rows = batches(len(data), recipe.batch_size, recipe.seed, training.step, left)
+    own = processes.share(recipe.batch_size)
+    loading = loader(data, [batch[own] for batch in rows], recipe.workers)
+    for sample in progress(loading, left, f"epoch {training.epoch + 1}", notes):
+        loss = train_one_step(training, sample, training.step / (steps * recipe.epochs))
+        lr = training.optimizer.param_groups[0]["lr"]
+        outputs.log({"step": training.step, "loss": loss, "lr": lr})
+        training.total, training.step = training.total + loss, training.step + 1
+        notes["loss"] = f"{training.total / (training.step - first):.4g}"
+        asked = processes.any_of(bool(stop.asked))
+        if asked or processes.any_of(training.due()):
+            training.save(outputs)
+            if asked:
+                raise Stopped(stop.asked or signal.SIGTERM)
+
+
+def train_one_step(training: Training, sample: Any, done: float) -> float:
+    """The loss of a batch, once the weights have followed its gradient; `done` is the part of the
+    training before it."""
+    model, optimizer, recipe = training.model, training.optimizer, training.recipe
+    torch.manual_seed(training.seed + (processes.number() << 56))
+    for group, lr in zip(optimizer.param_groups, training.base, strict=True):
+        group["lr"] = lr * recipe.rate(done)
+    optimizer.zero_grad(set_to_none=True)
+    value = gradients(training, sample, recipe.aligned(done))
+    if recipe.max_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), recipe.max_norm)
+    optimizer.step()
+    training.average.update_parameters(model)
+    return value
+
+
+def gradients(training: Training, sample: Any, aligned: float) -> float:
+    """The loss of a batch, whose gradients are left in the weights."""
+    model, recipe, value = training.model, training.recipe, 0.0
+    device, bf16 = next(model.parameters()).device, recipe.precision == "bfloat16"
+    split = micro_batch.split(sample, recipe.micro_batch, model, training.seed, recipe.batch_size)
+    for part, noise, weight in split:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss: Tensor = model(to(sample, device), aligned(done))
-        value = loss.item()
-        if not math.isfinite(value):
-            raise ValueError(f"the loss is {value} at step {step}: lower trainer.optimizer.lr")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if recipe.max_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.max_norm)
-        optimizer.step()
-        average.update_parameters(model)
-        total += value
-        notes["loss"] = f"{total / (i + 1):.4g}"
-        log(folder, {"step": step, "loss": value, "lr": optimizer.param_groups[0]["lr"]})
-    return total / steps
+            loss: Tensor = weight * model(to(part, device), aligned, noise)
+        value += loss.item()
+        if math.isfinite(value):
+            loss.backward()  # type: ignore[no-untyped-call]
+    value = processes.total(value)
+    if not math.isfinite(value):
+        raise ValueError(f"the loss is {value} at step {training.step}: lower trainer.optimizer.lr")
+    processes.add_gradients(model)
+    return value
+
+
+def end_epoch(
+    training: Training, data: Samples, selection: Selection, outputs: Outputs, stop: Stop
+) -> None:
+    """Score the mean of the weights, keep it if it is the best, and save the state."""
+    average, recipe = cast(Model, training.average.module), training.recipe
+    try:
+        with stop.anywhere():
+            scored = selection.score(average)
+    except KeyboardInterrupt:
+        training.save(outputs)  # its steps are done, and will not be done again
+        raise
+    training.tick()
+    steps, monitor = recipe.steps(data), selection.monitor
+    figures = {"loss": training.total / steps, **scored}
+    line = {"epoch": training.epoch + 1, **figures}
+    outputs.log({**line, "seconds": training.seconds})
+    improved = selection.improved(figures, training.best)
+    print(
+        f"epoch {line['epoch']}/{recipe.epochs}  loss {figures['loss']:.4g}  "
+        f"{monitor} {figures[monitor]:.4g}"
+        f"  {steps * recipe.batch_size / max(training.seconds, 1e-9):.0f} samples/s"
+        f"{'  (best so far)' if improved else ''}",
+        flush=True,
+    )
+    if improved:
+        training.best = line
+        outputs.save_best(average.state_dict())
+    training.epoch, training.total, training.seconds = training.epoch + 1, 0.0, 0.0
+    training.save(outputs)
+    outputs.end_epoch()
 
 
 @torch.no_grad()
@@ -203,10 +177,15 @@ def evaluate(
     that of the model."""
     device = next(model.parameters()).device
     model.eval()
-    for sample in in_order(data, batch_size, workers, label):
+
+    def answered(sample: Any) -> tuple[dict[str, Poses], Any]:
         drawn = model.sample(to(sample, device), hypotheses, seed=seed)
-        for name, rule in rules.items():
-            metric.update(name, rule(drawn), drawn.sample)
+        return {name: rule(drawn) for name, rule in rules.items()}, drawn.sample
+
+    own = in_order(data, batch_size, workers, label, processes.turns())
+    for answers, sample in processes.merged(map(answered, own)):
+        for name, poses in answers.items():
+            metric.update(name, poses, sample)
     return metric.compute()
 
 
@@ -217,123 +196,3 @@ def calibrate(model: Model, data: Samples, batch_size: int) -> None:
     model.eval()
     batches = in_order(data, batch_size, label="calibrating")
     model.calibrate(to(sample, device) for sample in batches)
-
-
-def restore(
-    folder: Path, model: Model, average: AveragedModel, optimizer: torch.optim.Optimizer
-) -> tuple[int, Figures]:
-    """Epochs done and the figures of the best one, from checkpoints/last."""
-    state = checkpoint.read_trainer(folder)
-    checkpoint.load_weights(model, checkpoint.read_weights(folder), folder)
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    for group, lr in zip(optimizer.param_groups, state["base"], strict=True):
-        group["lr"] = lr
-    return state["epoch"], state["best"]
-
-
-def averaging(decay: float) -> Callable[[Any, Any, Any], None]:
-    """The exponential mean of weights, with the decay (1 + n) / (10 + n) at step n, at most
-    `decay`: a short run is not the mean of its own first steps.
-    """
-
-    @torch.no_grad()
-    def update(means: list[Tensor], values: list[Tensor], seen: Tensor | int) -> None:
-        torch._foreach_lerp_(means, values, 1 - min(decay, (1 + int(seen)) / (10 + int(seen))))
-
-    return update
-
-
-def batches(length: int, size: int, seed: int, first: int, steps: int) -> Iterator[list[int]]:
-    """The rows of `steps` full batches from batch `first` on, in an endless shuffled stream.
-
-    Every pass over the data has its own order, from (seed, pass).
-    """
-    current, order = -1, torch.empty(0)
-    for step in range(first, first + steps):
-        rows = []
-        for position in range(step * size, (step + 1) * size):
-            if position // length != current:
-                current = position // length
-                key = torch.Generator().manual_seed((seed << 20) + current)
-                order = torch.randperm(length, generator=key)
-            rows.append(int(order[position % length]))
-        yield rows
-
-
-def in_order(data: Samples, size: int, workers: int = 0, label: str = "") -> Iterator[Any]:
-    """The batches of one pass, first to last; progress is shown if it has a label."""
-    rows = [list(range(i, min(i + size, len(data)))) for i in range(0, len(data), size)]
-    batches = iter(loader(data, rows, workers))
-    return progress(batches, len(rows), label, {}) if label else batches
-
-
-def loader(data: Samples, rows: list[list[int]], workers: int) -> Iterator[Any]:
-    """The batches of these rows.
-
-    A worker returns an error of the input in place of a batch, and it is raised here: PyTorch would
-    turn it into the text of a traceback.
-    """
-    guarded: Dataset[Any] = _Guarded(data)  # type: ignore[assignment]
-    for batch in DataLoader(guarded, batch_sampler=rows, collate_fn=_whole, num_workers=workers):
-        if isinstance(batch, Exception):
-            raise batch
-        yield batch
-
-
-class _Guarded:
-    def __init__(self, data: Samples) -> None:
-        self.data = data
-
-    def __getitems__(self, rows: list[int]) -> dict[str, Any] | Exception:
-        try:
-            return self.data.__getitems__(rows)
-        except (ValueError, OSError) as error:
-            return error
-
-
-def _whole(batch: Any) -> Any:
-    return batch  # the data set yields batches already
-
-
-def log(folder: Path, figures: Mapping[str, Any]) -> None:
-    with (folder / "log.jsonl").open("a") as file:
-        file.write(json.dumps(dict(figures)) + "\n")
-
-
-def exponential(done: float, last: float) -> float:
-    """An exponential decay to the part `last`: r ** n for the factor r per epoch, over n epochs."""
-    return math.pow(last, done)
-
-
-def constant(done: float) -> float:
-    return 1.0
-
-
-def stairs(done: float, at: Sequence[float], warmup: float = 0.0) -> float:
-    """Linear over the first part `warmup`, then a tenth from each of the parts `at` on."""
-    if done < warmup:
-        return done / warmup
-    return float(0.1 ** sum(done >= step for step in at))
-
-
-def cosine(done: float, warmup: float = 0.0) -> float:
-    """Linear over the first part `warmup` of training, then a half cosine down to 0."""
-    if done < warmup:
-        return done / warmup
-    return (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2
-
-
-def self_aligned(given: Mapping[str, float] | None) -> Callable[[float], float]:
-    """The share of a batch that is self-aligned, of the part of training done: `share` from the
-    part `from` on; None is never.
-
-    Raises ValueError for a value outside 0 .. 1.
-    """
-    if given is None:
-        return lambda done: 0.0
-    for key in ("share", "from"):
-        if not isinstance(given[key], int | float) or not 0 <= given[key] <= 1:
-            raise ValueError(f"trainer.self_aligned.{key} must be in 0 .. 1, got {given[key]!r}")
-    share, begin = given["share"], given["from"]
-    return lambda done: share if done >= begin else 0.0

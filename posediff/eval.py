@@ -12,6 +12,7 @@ from posediff import (
     checkpoint,
     config,
     engine,
+    processes,
     recalibration,
     report,
     start,
@@ -39,6 +40,8 @@ def main(cfg: Any) -> None:
     clock = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
     seconds = time.perf_counter() - clock
+    if not processes.first():  # all have the same figures
+        return
     report.show(figures, cfg.eval.monitor)
     path = write_json(run / "metrics.json", {"metrics": figures}, indent=1)  # if the rest fails
     about = {
@@ -97,7 +100,8 @@ def matched(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
             raise ValueError(f"eval.match_start chooses {keys[0]}: leave out one of the two")
         instead_of = found["instead_of"] if found else start.configured(cfg)
         found = {**best_range(cfg, model), "instead_of": instead_of}
-        start.keep(folder, found)
+        if processes.first():
+            start.keep(folder, found)
         print(f"inference begins and ends at timesteps {model.timesteps}")
     elif found and found["steps"] != model.steps:
         print(
@@ -131,7 +135,8 @@ def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
         held_out = engine.Subset(data, cfg.eval.recalibrate)
         size = engine.samples_of(cfg.eval.batch_size, model)
         found = recalibration.fit(model, held_out, metric, size, cfg.seed)
-        recalibration.keep(folder, found)
+        if processes.first():
+            recalibration.keep(folder, found)
         print(
             f"hypotheses are {found['factor']:.2f} times as far from their mean once recalibrated"
         )

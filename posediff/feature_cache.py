@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posediff.engine import Samples, in_order
+from posediff.loading import Samples, in_order
 from posediff.nn.backbone import Backbone
 from posediff.sample import cat, pixels_of, take
 

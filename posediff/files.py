@@ -1,7 +1,8 @@
-"""Files and folders that are complete or absent: written beside their place, then renamed."""
+"""Files and folders that are complete or absent: written beside, synced, then renamed."""
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,26 +17,75 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.stem}.part{path.suffix}")
-    yield part
+    try:
+        with naming(path):
+            yield part
+            sync(part)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     part.replace(path)
+    sync(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file in the errors of the system that do not: of writes, such as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk: a power cut keeps them."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with naming(path):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder` to fill; it takes that place unless the block raises."""
-    beside, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
-    for stale in (beside, old):
-        shutil.rmtree(stale, ignore_errors=True)
+    """An empty folder beside `folder` to fill with files; it takes that place unless the block
+    raises. The folder before it is at `kept_beside` for the moment in between, and goes on being
+    there if that moment is the last one.
+    """
+    old = kept_beside(folder)
+    with new_folder(folder) as beside:
+        yield beside
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    beside.rename(folder)
+    sync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder beside `folder` to fill with files, which are then synced. It is removed if
+    the block raises."""
+    beside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        yield beside
+        with naming(folder):
+            yield beside
+        for path in [*beside.iterdir(), beside]:
+            sync(path)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
-    if folder.exists():
-        folder.rename(old)
-    beside.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+def kept_beside(folder: Path) -> Path:
+    """Where `replacing_folder` keeps the folder that it replaces."""
+    return folder.with_name(folder.name + ".old")
 
 
 def write_json(path: Path, content: Any, indent: int | None = None) -> Path:

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from posediff import engine
 from posediff.diffusion import Model
+from posediff.loading import Samples, batches, loader
+from posediff.recipe import Recipe
 from posediff.sample import to
+from posediff.training import averaging
 
 PARTS = ("load", "copy", "forward", "backward", "clip", "optimizer", "average")
 LARGEST = 3  # parts of the model that are named
@@ -42,17 +44,17 @@ class Clock:
 
 def profile(
     model: Model,
-    data: engine.Samples,
+    data: Samples,
     optimizer: torch.optim.Optimizer,
-    recipe: engine.Recipe,
+    recipe: Recipe,
     steps: int,
 ) -> list[str]:
     """The lines to print, after `steps` steps."""
     device = next(model.parameters()).device
-    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=engine.averaging(recipe.ema))
-    rows = engine.batches(len(data), recipe.batch_size, recipe.seed, 0, steps + 1)
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=averaging(recipe.ema))
+    rows = batches(len(data), recipe.batch_size, recipe.seed, 0, steps + 1)
     loading, clock, inside = (
-        engine.loader(data, list(rows), recipe.workers),
+        loader(data, list(rows), recipe.workers),
         Clock(device),
         Clock(device),
     )
@@ -77,7 +79,7 @@ def one_step(
     average: torch.optim.swa_utils.AveragedModel,
     sample: Any,
     optimizer: torch.optim.Optimizer,
-    recipe: engine.Recipe,
+    recipe: Recipe,
     clock: Clock,
     inside: Clock,
 ) -> int:
@@ -133,7 +135,7 @@ def timed(head: nn.Module, clock: Clock) -> Iterator[None]:
 
 
 def lines(
-    clock: Clock, inside: Clock, model: Model, recipe: engine.Recipe, steps: int, kept: int
+    clock: Clock, inside: Clock, model: Model, recipe: Recipe, steps: int, kept: int
 ) -> list[str]:
     """Ten lines: the step and its parts, the largest parts of the forward pass, and memory."""
     total = sum(clock.seconds.values())

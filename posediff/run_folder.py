@@ -3,17 +3,79 @@
 .hydra/overrides.yaml    the options of the command
 log.jsonl                of a training: a line for every step, and one for every epoch
 checkpoints/best/        of a training: its model folder
+train.lock               of a training: empty, locked as long as a process trains here
 metrics.json             of an evaluation: figures, and how they were measured
 """
 
 import json
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from posediff.files import naming, replacing, sync
+
 CONFIG, OVERRIDES = ".hydra/config.yaml", ".hydra/overrides.yaml"
 LOG, METRICS, BEST = "log.jsonl", "metrics.json", "checkpoints/best"
+LOCK = "train.lock"
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Let one process train in a run folder. The lock ends with the process, however that ends.
+
+    Raises ValueError if another process has it.
+    """
+    from fcntl import LOCK_EX, LOCK_NB, lockf
+
+    with (run / LOCK).open("w") as file:
+        try:
+            lockf(file, LOCK_EX | LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise ValueError(
+                f"{run}: another process trains here; wait for it, or name= starts another run"
+            ) from None
+        yield
+
+
+def is_begun(run: Path) -> bool:
+    """Whether a training has left anything here that another must not overwrite."""
+    kept = [path for path in (run / "checkpoints").glob("*") if path.suffix != ".part"]
+    return bool(kept) or any("epoch" in line for line in log(run))
+
+
+def keep_options(run: Path, config: str, overrides: Iterable[str]) -> None:
+    """Write the configuration of the command, as YAML, and its options."""
+    import yaml
+
+    for name, text in ((CONFIG, config), (OVERRIDES, yaml.safe_dump([*overrides]))):
+        with replacing(run / name) as part:
+            part.write_text(text, encoding="utf-8")
+
+
+def write_line(run: Path, figures: Mapping[str, Any]) -> None:
+    """Add a line to log.jsonl."""
+    path = run / LOG
+    with naming(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(dict(figures)) + "\n")
+
+
+def log_size(run: Path) -> int:
+    """Bytes of log.jsonl that are on the disk, 0 without it."""
+    path = run / LOG
+    if not path.is_file():
+        return 0
+    sync(path)
+    return path.stat().st_size
+
+
+def cut_log(run: Path, size: int) -> None:
+    """Take off what was written to log.jsonl after it had `size` bytes."""
+    path = run / LOG
+    if path.is_file() and path.stat().st_size > size:
+        os.truncate(path, size)
 
 
 def overrides(run: Path) -> list[str]:

@@ -10,6 +10,7 @@ folder, or the folder of a training run, for its best model.
 import os
 from pathlib import Path
 
+from posediff.files import kept_beside
 from posediff.run_folder import BEST
 
 PACKAGED = Path(__file__).parent / "weights"
@@ -55,4 +56,5 @@ def find(model: Path | str) -> Path:
 def best_of(folder: Path) -> Path:
     """The best model of a run folder; any other folder as it is."""
     best = folder / BEST
-    return best if best.is_dir() and not (folder / CONFIG).is_file() else folder
+    held = best.is_dir() or kept_beside(best).is_dir()
+    return best if held and not (folder / CONFIG).is_file() else folder

@@ -1,10 +1,14 @@
 """Train a model: python -m posediff.train task=lift3d dataset=synthetic"""
 
+import shlex
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from posediff import (
     announce,
@@ -13,23 +17,71 @@ from posediff import (
     engine,
     feature_cache,
     loggers,
+    processes,
     profiling,
+    rates,
+    run_folder,
     shipped,
     speed,
+    training_state,
     tree,
 )
 from posediff.command import command
 from posediff.diffusion import Model
+from posediff.interruption import Stopped
 from posediff.nn import weights
+from posediff.training_state import TrainingState
+
+CALIBRATED = "calibrated"  # in the config.json of the best model, once it is
+# of the settings of a training: what may differ when it is resumed, as it changes no result
+FREE = {"root", "workers", "cache", "save_every", "validation_samples"} | {
+    *("machine", "threads", "compile", "loggers", "logger", "profile")
+}
+# and what may differ and changes the rest of the training
+RECIPE = {"epochs", "rate", "max_norm", "ema", "precision", "self_aligned", "micro_batch"} | {
+    *("channels_last", "fused")
+}
 
 
 @command("train")
 def main(cfg: Any) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if not cfg.resume and (folder / "checkpoints").exists():
+    if cfg.resume and "name" not in map(config.key_of, config.overrides_given()):
+        folder.rmdir()
+        raise ValueError("resume=true needs name=, the name of the run folder to go on in")
+    with run_folder.locked(folder) if processes.first() else nullcontext():
+        state = begun(cfg, folder) if processes.first() else None
+        begins = processes.from_first(state is None)
+        if not processes.first() and not begins:
+            state = training_state.newest(folder)
+        try:
+            train(cfg, folder, state)
+        except Stopped as stopped:
+            print(
+                f"stopped by {stopped.name}, the state is saved; this goes on: {resuming(folder)}"
+            )
+            sys.exit(stopped.code)
+
+
+def begun(cfg: Any, folder: Path) -> TrainingState | None:
+    """The state that the run goes on from, None at its beginning. Raises ValueError for a folder
+    that holds a run, unless it is to be resumed."""
+    if cfg.resume:
+        return training_state.newest(folder)
+    if run_folder.is_begun(folder):
         raise ValueError(
             f"{folder} holds a run already: resume=true continues it, name= starts another"
         )
+    return None
+
+
+def resuming(folder: Path) -> str:
+    """The command that goes on with this training."""
+    given = [o for o in config.overrides_given() if config.key_of(o) not in ("name", "resume")]
+    return shlex.join(["posediff", "train", *given, f"name={folder.name}", "resume=true"])
+
+
+def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     torch.manual_seed(cfg.seed)
     data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
     truth = held_out.truth(whole=False)
@@ -40,9 +92,16 @@ def main(cfg: Any) -> None:
     model_tree = config.model_tree(cfg)
     encoders, device = checkpoint.encoders(model_tree), config.device(cfg.device)
     model = config.build_model(model_tree).to(device)
-    size = engine.samples_of(cfg.eval.batch_size, model)
-    if not cfg.resume:
+    about = config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)}
+    settings = settings_of(cfg, model_tree, len(data))
+    if state is None:
         initialise(cfg, model)
+    else:
+        compare(state, settings, folder)
+        about = state.config
+        checkpoint.load_weights(model, state.weights, folder)
+    if processes.first():
+        run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
     if cfg.backbone.frozen:
         freeze(cfg, model)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -52,39 +111,77 @@ def main(cfg: Any) -> None:
         f"{announce.device(device)}\n{speed.use(cfg.trainer, model, device)}{folder}"
     )
     if cfg.trainer.cache.views is not None:
-        data, held_out = cached(cfg, model, data, held_out, folder)
+        if processes.first():  # the others then read what it wrote
+            cached(cfg, model, data, held_out)
+        processes.from_first(None)
+        data, held_out = cached(cfg, model, data, held_out)
+    size = engine.samples_of(cfg.eval.batch_size, model)
 
     def score(candidate: Model) -> engine.Figures:
         metric = tree.build(config.plain(cfg.eval.metric), truth=truth)
         rules = {cfg.task.aggregate: candidate.aggregate}
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
-    trainer = config.plain(cfg.trainer)
-    optimizer = tree.build(trainer["optimizer"])(groups(cfg, model))
-    recipe = tree.build(trainer["recipe"])
+    optimizer = tree.build(config.plain(cfg.trainer.optimizer))(groups(cfg, model))
+    recipe = recipe_of(cfg)
     if cfg.trainer.profile is not None:
         print("\n".join(profiling.profile(model, data, optimizer, recipe, cfg.trainer.profile)))
         return
-    copies = config.loggers(cfg, folder)
+    copies = config.loggers(cfg, folder) if processes.first() else []
     with loggers.following(folder, cfg.eval.monitor, copies) as follower:
         best = engine.fit(
             model,
             data,
             optimizer,
-            tree.build(trainer["rate"]),
             recipe,
-            score,
-            cfg.eval.monitor,
-            folder,
-            config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)},
-            cfg.resume,
-            cfg.eval.better,
-            engine.self_aligned(trainer["self_aligned"]),
-            follower,
+            engine.Selection(score, cfg.eval.monitor, cfg.eval.better),
+            engine.Outputs(folder, about, settings, follower),
+            state,
         )
-    calibrate(cfg, folder / "checkpoints/best", held_out, size)
+    if processes.first():
+        calibrate(cfg, folder / run_folder.BEST, held_out, size)
+    processes.from_first(None)
     monitor = cfg.eval.monitor
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
+
+
+def recipe_of(cfg: Any) -> engine.Recipe:
+    trainer = config.plain(cfg.trainer)
+    recipe: engine.Recipe = tree.build(
+        trainer["recipe"],
+        rate=tree.build(trainer["rate"]),
+        aligned=rates.self_aligned(trainer["self_aligned"]),
+        save_every=tree.build(trainer["save_every"]),
+        micro_batch=trainer["micro_batch"],
+    )
+    return recipe
+
+
+def settings_of(cfg: Any, model_tree: dict[str, Any], samples: int) -> dict[str, Any]:
+    """What a training depends on, as its states keep it."""
+    return {
+        "seed": cfg.seed,
+        "dataset": config.plain(cfg.dataset),
+        "training samples": samples,
+        "model": model_tree,
+        "trainer": config.plain(cfg.trainer),
+    }
+
+
+def compare(state: TrainingState, settings: dict[str, Any], folder: Path) -> None:
+    """Say in what settings a training goes on otherwise than it began. Raises ValueError for those
+    that would make it another training: its seed, data, batches, model and optimiser."""
+    before = state.trainer.get("settings", {})  # none in states of older versions
+    changed = tree.differences(settings, before, "", FREE)
+    words = {at.lstrip("."): f"{at.lstrip('.')}={now} (it was {was})" for at, now, was in changed}
+    other = [text for key, text in words.items() if not RECIPE & {*key.split(".")}]
+    if other:
+        raise ValueError(
+            f"{folder}: not the training that began here: {', '.join(other)}; give what it began "
+            "with, or name= starts another run"
+        )
+    if words:
+        print(f"from here on {', '.join(words.values())}")
 
 
 def initialise(cfg: Any, model: Model) -> None:
@@ -110,12 +207,9 @@ def freeze(cfg: Any, model: Model) -> None:
 
 
 def cached(
-    cfg: Any, model: Model, data: engine.Samples, held_out: engine.Samples, folder: Path
+    cfg: Any, model: Model, data: engine.Samples, held_out: engine.Samples
 ) -> tuple[engine.Samples, engine.Samples]:
     """Both parts of the data with the maps of the frozen backbone in place of their images."""
-    if cfg.resume:
-        last = folder / "checkpoints/last"
-        checkpoint.load_weights(model, checkpoint.read_weights(last), last)
 
     def part(samples: engine.Samples, split: str, views: int) -> engine.Samples:
         options = {"dataset": config.dataset_tree(cfg), "split": split}
@@ -141,10 +235,13 @@ def groups(cfg: Any, model: Model) -> list[dict[str, Any]]:
 
 
 def calibrate(cfg: Any, folder: Path, held_out: engine.Samples, batch_size: int) -> None:
-    """Let the best model measure its errors on held-out samples, and save it again."""
+    """Let the best model measure its errors on held-out samples, and save it again; once."""
+    about = checkpoint.read_config(folder)
+    if about.get(CALIBRATED):
+        return
     model = checkpoint.load(folder, config.classes(cfg)).to(config.device(cfg.device))
     engine.calibrate(model, held_out, batch_size)
-    checkpoint.save(folder, model.state_dict(), checkpoint.read_config(folder))
+    checkpoint.save(folder, model.state_dict(), {**about, CALIBRATED: True})
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from posediff import checkpoint, config, recalibration, shipped
+from posediff import checkpoint, config, recalibration, shipped, training_state
 from posediff.files import replacing_folder
 from posediff.prepare.model_card import card, unwritten
 from posediff.prepare.provenance import command_line, known_roots, portable
@@ -168,7 +168,7 @@ def read_yaml(path: Path) -> Any:
 def facts_of(source: Path, run: Path, log: Log, overrides: list[str]) -> dict[str, str]:
     """What the files of a training say about it, by name; empty if they do not."""
     about, cfg = checkpoint.read_config(source), read_yaml(run / ".hydra/config.yaml")
-    state, recipe = checkpoint.read_trainer(run / "checkpoints/last"), cfg.trainer.recipe
+    state, recipe = training_state.read_trainer(run / training_state.LAST), cfg.trainer.recipe
     best, last, monitor = state["best"], state["epoch"], cfg.eval.monitor
     data = {k: x for k, x in about["dataset"].items() if k != "name" and x is not None}
     seen = [f"{recipe.batch_size * log.steps[epoch]:,}" for epoch in (best["epoch"], last)]

@@ -6,31 +6,31 @@ import sys
 import pytest
 import torch
 
-from posediff import checkpoint, engine
+from posediff import checkpoint, engine, loading, rates, training, training_state
 from posediff.progress import clock, progress
 
 
 def test_every_pass_shows_every_sample_once_in_an_order_of_its_own():
-    rows = list(itertools.chain(*engine.batches(10, 4, 0, 0, 5)))
+    rows = list(itertools.chain(*loading.batches(10, 4, 0, 0, 5)))
     assert len(rows) == 20
     passes = rows[:10], rows[10:]
     assert all(sorted(rows) == list(range(10)) for rows in passes)
     assert passes[0] != passes[1]
-    assert rows != list(itertools.chain(*engine.batches(10, 4, 1, 0, 5)))
+    assert rows != list(itertools.chain(*loading.batches(10, 4, 1, 0, 5)))
 
 
 def test_the_stream_goes_on_where_it_was_left():
-    whole = list(engine.batches(10, 4, 0, 0, 9))
-    assert list(engine.batches(10, 4, 0, 4, 5)) == whole[4:]
+    whole = list(loading.batches(10, 4, 0, 0, 9))
+    assert list(loading.batches(10, 4, 0, 4, 5)) == whole[4:]
 
 
 def test_a_set_smaller_than_a_batch_still_fills_it():
-    (rows,) = engine.batches(3, 8, 0, 0, 1)
+    (rows,) = loading.batches(3, 8, 0, 0, 1)
     assert len(rows) == 8
 
 
 def test_the_average_forgets_its_beginning_and_then_has_the_stated_memory():
-    update = engine.averaging(0.9)
+    update = training.averaging(0.9)
     mean, expected = [torch.zeros(1)], 0.0
     for n, value in enumerate((1.0, 2.0, 3.0)):
         update(mean, [torch.tensor([value])], n)
@@ -40,16 +40,16 @@ def test_the_average_forgets_its_beginning_and_then_has_the_stated_memory():
     update(mean, [torch.tensor([5.0])], 10_000)
     assert mean[0].item() == pytest.approx(0.9 * expected + 0.5)
     raw = [torch.zeros(1)]
-    engine.averaging(0.0)(raw, [torch.tensor([7.0])], 3)
+    training.averaging(0.0)(raw, [torch.tensor([7.0])], 3)
     assert raw[0].item() == 7
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero():
-    assert engine.cosine(0.05, warmup=0.1) == pytest.approx(0.5)
-    assert engine.cosine(0.1, warmup=0.1) == pytest.approx(1)
-    assert engine.cosine(0.55, warmup=0.1) == pytest.approx(0.5)
-    assert engine.cosine(1.0) == pytest.approx(0)
-    assert engine.constant(0.7) == 1
+    assert rates.cosine(0.05, warmup=0.1) == pytest.approx(0.5)
+    assert rates.cosine(0.1, warmup=0.1) == pytest.approx(1)
+    assert rates.cosine(0.55, warmup=0.1) == pytest.approx(0.5)
+    assert rates.cosine(1.0) == pytest.approx(0)
+    assert rates.constant(0.7) == 1
 
 
 class Spoilt:
@@ -66,10 +66,10 @@ class Spoilt:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_is_the_same_whoever_meets_it(workers):
-    loading = engine.loader(Spoilt(), [[0, 1], [2, 3]], workers)
-    assert next(loading) == {"rows": [0, 1]}
+    read = loading.loader(Spoilt(), [[0, 1], [2, 3]], workers)
+    assert next(read) == {"rows": [0, 1]}
     with pytest.raises(FileNotFoundError) as error:
-        next(loading)
+        next(read)
     assert str(error.value) == "images/2.jpg: no such picture"
 
 
@@ -92,9 +92,8 @@ def test_times_read_as_people_say_them():
 def test_a_model_folder_is_whole_even_if_the_exchange_was_cut_off(tmp_path):
     folder, state = tmp_path / "best", {"w": torch.arange(3.0)}
     checkpoint.save(folder, state, {"task": "a"})
-    checkpoint.save(folder, {"w": torch.ones(3)}, {"task": "b"}, {"epoch": 3})
+    checkpoint.save(folder, {"w": torch.ones(3)}, {"task": "b"})
     assert checkpoint.read_config(folder)["task"] == "b"
-    assert checkpoint.read_trainer(folder) == {"epoch": 3}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["best"]
     folder.rename(tmp_path / "best.old")  # where a stop would have left it
     assert torch.equal(checkpoint.read_weights(folder)["w"], torch.ones(3))
@@ -105,10 +104,9 @@ def test_a_trainer_state_is_not_unpickled(tmp_path):
         def __reduce__(self):
             return (print, ("executed",))
 
-    checkpoint.save(tmp_path / "last", {"w": torch.ones(1)}, {"task": "a"}, {"epoch": 1})
-    torch.save({"epoch": Evil()}, tmp_path / "last/trainer.pt")
+    torch.save({"epoch": Evil()}, tmp_path / "trainer.pt")
     with pytest.raises(ValueError, match=r"trainer\.pt: damaged, or holds more than tensors"):
-        checkpoint.read_trainer(tmp_path / "last")
+        training_state.read_trainer(tmp_path)
 
 
 class Batches:

@@ -35,6 +35,7 @@ class Model(nn.Module, ABC):
     sampler: Sampler | None = None
     every_step: bool = False
     opposite: bool = False
+    squared: bool = False
     trained_on: Mapping[str, Any] = MappingProxyType({})
 
     @property
@@ -57,9 +58,10 @@ class Model(nn.Module, ABC):
         return []
 
     @abstractmethod
-    def loss(self, sample: Sample, *, aligned: float = 0.0) -> Tensor:
+    def loss(self, sample: Sample, noise: Noise | None = None, *, aligned: float = 0.0) -> Tensor:
         """The training loss of a batch, a scalar. `aligned` is the share of its rows that are
-        trained on states made of the model's own answers; only a diffusion has states."""
+        trained on states made of the model's own answers; only a diffusion has states, and noise.
+        """
 
     @abstractmethod
     def encode(self, sample: Sample) -> Context:
@@ -106,8 +108,10 @@ class Model(nn.Module, ABC):
         by default."""
         return iter(())
 
-    def forward(self, sample: Sample, aligned: float = 0.0) -> Tensor:  # so that DDP wraps the loss
-        return self.loss(sample, aligned=aligned)
+    def forward(
+        self, sample: Sample, aligned: float = 0.0, noise: Noise | None = None
+    ) -> Tensor:  # so that DDP wraps the loss
+        return self.loss(sample, noise, aligned=aligned)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         """Measure errors on held-out samples, after training. Nothing, by default."""
@@ -258,7 +262,7 @@ class Regression(Model):
         super().__init__()
         self.head, self.aggregate, self.hypotheses = head, mean, 1
 
-    def loss(self, sample: Sample, *, aligned: float = 0.0) -> Tensor:
+    def loss(self, sample: Sample, noise: Noise | None = None, *, aligned: float = 0.0) -> Tensor:
         return self.head.loss(self.head(sample), sample).mean()
 
     def encode(self, sample: Sample) -> Context:

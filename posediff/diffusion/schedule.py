@@ -41,9 +41,10 @@ class NoiseSchedule(nn.Module):
 
     def draw(self, n: int, noise: Noise, antithetic: bool = False) -> Tensor:
         """n timesteps, uniform. (n,)  Antithetic: the second half mirrors the first, T-1-t."""
-        T = len(self)
-        t = (noise.uniform((n // 2 + 1 if antithetic else n,)) * T).long().to(self.alpha.device)
-        return torch.cat([t, T - 1 - t])[:n] if antithetic else t
+        T, n = len(self), noise.whole or n
+        drawn = noise.undivided().uniform((n // 2 + 1 if antithetic else n,))
+        t = (drawn * T).long().to(self.alpha.device)
+        return (torch.cat([t, T - 1 - t])[:n] if antithetic else t)[noise.rows]
 
 
 def linear(steps: int, beta_start: float = 1e-4, beta_end: float = 2e-2) -> NoiseSchedule:

@@ -79,6 +79,31 @@ def test_a_stopped_run_ends_with_the_weights_of_an_unbroken_one(
         assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_what_a_resumed_training_must_have_in_common_with_its_beginning(lifters, capsys):
+    def refused(*options):
+        return error_of(capsys, "train", *LIFT, *options, "resume=true")
+
+    kept = (lifters / "paper/.hydra/overrides.yaml").read_bytes()
+    line = refused("name=paper", "seed=1", "trainer.recipe.batch_size=16")
+    assert "seed=1 (it was 0)" in line
+    assert "trainer.recipe.batch_size=16 (it was 32)" in line
+    assert "depth=2 (it was 1)" in refused("name=paper", "task.head.depth=2")
+    assert "dataset.clips=3 (it was 2)" in refused("name=paper", "dataset.clips=3")
+    assert (lifters / "paper/.hydra/overrides.yaml").read_bytes() == kept
+    before = {*lifters.iterdir()}
+    assert "resume=true needs name=" in refused()
+    assert {*lifters.iterdir()} == before
+
+
+def test_a_run_without_a_state_begins_and_more_epochs_go_on(lifters, capsys):
+    few = (*LIFT, "name=grown", "trainer.recipe.epoch_samples=32", "trainer.micro_batch=20")
+    command("train", *few, "trainer.recipe.epochs=1", "resume=true")
+    assert "trainer.recipe.epochs" not in capsys.readouterr().out
+    command("train", *few, "trainer.recipe.epochs=2", "resume=true")
+    assert "from here on trainer.recipe.epochs=2 (it was 1)" in capsys.readouterr().out
+    assert len(losses(lifters / "grown")) == 2
+
+
 def test_self_aligned_training_starts_at_the_given_part(lifters):
     plain, aligned = (losses(lifters / run) for run in ("whole", "aligned"))
     assert len(plain) == len(aligned) == 6

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
 import posediff
-from posediff import checkpoint, shipped
+from posediff import checkpoint, shipped, training_state
 from posediff.prepare.model_card import WRITTEN, sections, unwritten
 
 PART = "head.encoder.network"
@@ -63,7 +63,7 @@ def test_a_run_is_published_and_found_by_its_name(runs, tmp_path, capsys):
 def test_the_facts_are_those_of_the_training(runs, tmp_path):
     publish(runs / "paper/checkpoints/best", "frame")
     text = (tmp_path / "shelf/frame/README.md").read_text()
-    state = checkpoint.read_trainer(runs / "paper/checkpoints/last")
+    state = training_state.read_trainer(runs / "paper/checkpoints/last")
     best = state["best"]
     lines = [json.loads(x) for x in (runs / "paper/log.jsonl").read_text().splitlines()]
     steps = sum("step" in line for line in lines)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.heads import DIFFUSIONS, HEADS, case, model
 
-from posediff import checkpoint, sample
+from posediff import checkpoint, micro_batch, sample
 from posediff.diffusion import Noise
 
 every = pytest.mark.parametrize("name", HEADS)
@@ -50,6 +50,35 @@ def test_the_mirror_image_of_a_mirror_image_is_the_original(name):
     for key, x in batch.items():
         if torch.is_tensor(x) and x.is_floating_point():
             assert same(twice[key], x), key
+
+
+def gradients(made, batch, size):
+    """The loss of a batch that is trained in parts of `size` samples, and the gradients."""
+    torch.manual_seed(3)
+    made.zero_grad()
+    total = 0.0
+    for part, noise, weight in micro_batch.split(batch, size, made, 3, len(batch["id"])):
+        loss = weight * made(part, 0.0, noise)
+        loss.backward()
+        total += loss.item()
+    return total, [p.grad.clone() for p in made.parameters() if p.grad is not None]
+
+
+@every
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(name):
+    """Without dropout and batch normalisation, so in evaluation mode."""
+    made, batch = model(name), case(name).sample
+    if name == "d3dp":
+        with pytest.raises(ValueError, match="squared needs whole batches"):
+            micro_batch.refuse(made, 2)
+        return
+    batch = sample.cat([batch, {**batch, "visible": torch.ones_like(batch["visible"])}])
+    loss, whole = gradients(made, batch, None)
+    again, parts = gradients(made, batch, len(batch["id"]) - 1)
+    assert again == pytest.approx(loss, rel=1e-5)
+    largest = max(float(x.abs().max()) for x in whole)
+    assert len(parts) == len(whole)
+    assert all((a - b).abs().max() <= 1e-4 * largest for a, b in zip(parts, whole, strict=True))
 
 
 @every

@@ -1,0 +1,66 @@
+"""A batch that is trained in parts: by several processes, or one after another to save memory.
+
+The loss of the batch is the mean of those of its parts, by what counts in each. Timesteps and noise
+are those of the whole batch, so the gradients differ by rounding alone, unless there is dropout,
+which draws other numbers.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from posediff import processes
+from posediff.diffusion import Model, Noise
+from posediff.sample import parts
+
+
+def split(
+    sample: Any, size: int | None, model: Model, seed: int, whole: int
+) -> Iterator[tuple[Any, Noise | None, float]]:
+    """The parts of at most `size` samples (None: all), their noise and their weight in the mean.
+
+    sample: this process's share of a batch of `whole` samples. seed: of the step. A batch in one
+    part has the noise of its own model.
+    """
+    own, size = len(sample["id"]), size or whole
+    if own == whole and size >= whole:
+        yield sample, None, 1.0
+        return
+    device, first = next(model.parameters()).device, processes.share(whole).start
+    total = max(1.0, processes.total(counted(sample, model)))
+    for n, part in enumerate(parts(sample, size)):
+        stream = torch.Generator(device).manual_seed(seed)
+        rows = slice(first + n * size, first + min((n + 1) * size, own))
+        yield part, Noise.part(stream, rows, whole), counted(part, model) / total
+
+
+def counted(sample: Any, model: Model) -> float:
+    """What a batch weighs in a mean of several: its samples, or the frames of its windows that have
+    a loss."""
+    window = model.head.window
+    if window.frames == 1:
+        return float(len(sample["id"]))
+    valid: Tensor = sample["frames_valid"]
+    if window.centred:
+        valid = valid[:, window.frames // 2]
+    return float(valid.sum())
+
+
+def refuse(model: Model, size: int | None) -> None:
+    """Raise ValueError for a model in training whose loss needs the whole batch, and cannot have it
+    in parts of so many samples, or with so many processes."""
+    if model.squared and (size is not None or processes.count() > 1):
+        raise ValueError(
+            "model.squared needs whole batches: set trainer.micro_batch to null, and start one "
+            "process"
+        )
+    if size is None:
+        return
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+            raise ValueError(
+                f"trainer.micro_batch: {name} normalises by its whole batch; set it to null, and "
+                "trainer.recipe.batch_size to what fits, or backbone.frozen=true"
+            )

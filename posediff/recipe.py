@@ -1,0 +1,80 @@
+"""How a training goes, and which of its weights are kept."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from posediff.diffusion import Model
+from posediff.diffusion.choices import one_of
+from posediff.loading import Samples
+from posediff.rates import constant, never
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class SaveEvery:
+    """When states are saved, besides the end of every epoch: after so many steps, or minutes."""
+
+    steps: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("steps", self.steps), ("minutes", self.minutes)):
+            if value is not None and not value > 0:
+                raise ValueError(f"trainer.save_every.{name} must be above 0 or null, got {value}")
+
+    def due(self, steps: int, seconds: float) -> bool:
+        """Whether to save, if that was last done so long ago."""
+        enough = self.steps is not None and steps >= self.steps
+        return enough or (self.minutes is not None and seconds >= 60 * self.minutes)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An epoch is `epoch_samples` samples, or one pass over the data if that is None.
+
+    `rate` maps the part of training done, 0 .. 1, to a factor of the optimiser's learning rate, and
+    `aligned` to the share of a batch that is self-aligned, see `DiffusionModel.loss`.
+    """
+
+    epochs: int
+    batch_size: int
+    epoch_samples: int | None = None
+    max_norm: float | None = 1.0  # largest norm of the gradient
+    ema: float = 0.999  # of the weights that are scored and kept
+    precision: Literal["float32", "bfloat16"] = "float32"
+    workers: int = 0
+    seed: int = 0
+    rate: Callable[[float], float] = constant
+    aligned: Callable[[float], float] = never
+    save_every: SaveEvery = field(default_factory=SaveEvery)
+    micro_batch: int | None = None  # samples of a batch that are in memory at once; null: all
+
+    def __post_init__(self) -> None:
+        one_of("trainer.recipe.precision", self.precision, ("float32", "bfloat16"))
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise ValueError(f"trainer.micro_batch must be 1 or more, got {self.micro_batch}")
+
+    def steps(self, data: Samples) -> int:
+        """Optimiser steps in an epoch; all batches are full."""
+        return math.ceil((self.epoch_samples or len(data)) / self.batch_size)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The epoch whose weights are kept: that with the best figure `monitor` of `score`."""
+
+    score: Callable[[Model], Figures]
+    monitor: str
+    better: Literal["lower", "higher"] = "lower"
+
+    def __post_init__(self) -> None:
+        one_of("eval.better", self.better, ("lower", "higher"))
+
+    def improved(self, figures: Figures, best: Figures) -> bool:
+        if not best:
+            return True
+        gain = figures[self.monitor] - best[self.monitor]
+        return gain > 0 if self.better == "higher" else gain < 0

@@ -1,0 +1,212 @@
+"""A training that is stopped at any moment, and what it goes on from."""
+
+import errno
+import json
+import os
+import random
+import resource
+import signal
+import time
+
+import pytest
+import torch
+from helpers.small_training import (
+    FAILED,
+    KILLED,
+    Points,
+    at_file_call,
+    in_child,
+    left,
+    train,
+    without_time,
+)
+
+from posediff import checkpoint, files, run_folder, shipped, training_state
+from posediff.interruption import Stopped
+
+CALLS = 400  # more than a whole training has; asserted below
+
+
+@pytest.fixture
+def whole(tmp_path, monkeypatch):
+    """What an unbroken training leaves."""
+    without_time(monkeypatch)
+    train(tmp_path / "whole")
+    return left(tmp_path / "whole")
+
+
+def killed():
+    os._exit(KILLED)
+
+
+def full():
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def broken(folder, number, act):
+    """A training whose file call of that number is not made, and how its process ended."""
+
+    def work():
+        at_file_call(folder, number, act)
+        train(folder)
+
+    return in_child(work)
+
+
+def resumed(folder):
+    assert in_child(lambda: train(folder)) == 0
+    return left(folder)
+
+
+def file_calls(folder):
+    """How many file calls a whole training makes."""
+
+    def work():
+        count = at_file_call(folder, CALLS, killed)
+        train(folder)
+        (folder / "count").write_text(str(count()))
+
+    assert in_child(work) == 0
+    return int((folder / "count").read_text())
+
+
+def test_what_a_training_leaves(whole):
+    assert {f"checkpoints/last/{x}" for x in ("trainer.pt", "sums.json")} <= whole.keys()
+    lines = [json.loads(line) for line in whole["log.jsonl"].decode().splitlines()]
+    assert [x.get("step") for x in lines] == [0, 1, 2, None, 3, 4, 5, None]
+
+
+def test_every_file_call_may_fail(tmp_path, whole):
+    calls = file_calls(tmp_path / "count")
+    assert 50 < calls < CALLS
+    for number in range(calls):
+        folder = tmp_path / str(number)
+        assert broken(folder, number, full) in (0, FAILED)
+        assert resumed(folder) == whole, number
+
+
+def points_of(tmp_path, count, seed=0):
+    """Numbers of file calls to be killed at: all of them, or `count` random ones."""
+    every = range(file_calls(tmp_path / "count"))
+    return every if count is None else random.Random(seed).sample(every, count)
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(None, marks=pytest.mark.slow)])
+def test_a_kill_at_any_file_call_changes_nothing(tmp_path, whole, count):
+    for number in points_of(tmp_path, count):
+        folder = tmp_path / str(number)
+        assert broken(folder, number, killed) == KILLED
+        assert resumed(folder) == whole, number
+
+
+@pytest.mark.parametrize("count", [10, pytest.param(400, marks=pytest.mark.slow)])
+def test_nor_do_two_kills(tmp_path, whole, count):
+    calls, draw = file_calls(tmp_path / "count"), random.Random(1)
+    for i in range(count):
+        folder, numbers = tmp_path / str(i), (draw.randrange(calls), draw.randrange(30))
+        assert broken(folder, numbers[0], killed) == KILLED
+        assert broken(folder, numbers[1], killed) in (0, KILLED)
+        assert resumed(folder) == whole, numbers
+
+
+@pytest.mark.parametrize("room", [0, 1, 100, 300, 1000, 2000])
+def test_a_full_disk_is_an_error_of_the_system_and_leaves_the_state(tmp_path, whole, room):
+    def work():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        train(tmp_path / "run")
+
+    assert in_child(work) == FAILED
+    assert not [*tmp_path.rglob("*.part")]
+    assert resumed(tmp_path / "run") == whole
+
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("step", [0, 2, 4])
+def test_a_signal_saves_the_step_and_leaves(tmp_path, whole, step, number):
+    with pytest.raises(Stopped) as stopped:
+        train(tmp_path / "run", Points({step: lambda: os.kill(os.getpid(), number)}))
+    assert stopped.value.code == 128 + number
+    assert training_state.newest(tmp_path / "run").trainer["steps"] == step + 1
+    train(tmp_path / "run")
+    assert left(tmp_path / "run") == whole
+
+
+def test_a_signal_ends_scoring_at_once_and_its_steps_are_kept(tmp_path, whole):
+    def slow(model):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        raise AssertionError("the signal was not heeded")
+
+    with pytest.raises(Stopped):
+        train(tmp_path / "run", score=slow)
+    again = Points()
+    train(tmp_path / "run", again)
+    assert again.read == 3
+    assert left(tmp_path / "run") == whole
+
+
+def bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "bit": bit,
+    "half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "empty": lambda path: path.write_bytes(b""),
+    "absent": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "trainer.pt"])
+def test_a_damaged_state_is_named_and_the_one_before_it_used(tmp_path, whole, capsys, name, damage):
+    train(tmp_path, epochs=1)
+    damaged = tmp_path / "checkpoints/last" / name
+    DAMAGE[damage](damaged)
+    capsys.readouterr()
+    state = training_state.newest(tmp_path)
+    assert str(damaged) in capsys.readouterr().out
+    assert state.trainer["steps"] == 2
+    train(tmp_path)
+    assert {**left(tmp_path), "log.jsonl": b""}.keys() == whole.keys()
+    DAMAGE[damage](tmp_path / "checkpoints/last" / name)
+    DAMAGE[damage](tmp_path / "checkpoints/previous" / name)
+    with pytest.raises(ValueError, match="no state is whole; delete"):
+        training_state.newest(tmp_path)
+
+
+def test_a_run_folder_is_of_one_process_and_free_after_its_death(tmp_path):
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        with run_folder.locked(tmp_path):
+            os.write(write, b"1")
+            signal.pause()
+    os.read(read, 1)
+    with (
+        pytest.raises(ValueError, match="another process trains here"),
+        run_folder.locked(tmp_path),
+    ):
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with run_folder.locked(tmp_path):
+        pass
+
+
+def test_the_best_model_is_found_between_the_two_renames_of_its_exchange(tmp_path):
+    run = tmp_path / "lift3d/synthetic/run"
+    config = {"task": "lift3d", "method": "paper", "dataset": {"name": "synthetic"}}
+    checkpoint.save(run / run_folder.BEST, {"w": torch.zeros(1)}, config)
+    (run / run_folder.BEST).rename(run / f"{run_folder.BEST}.old")
+    found = checkpoint.newest(tmp_path, "lift3d", "synthetic", "paper", {})
+    assert found == shipped.best_of(run) == run / run_folder.BEST
+    with pytest.raises(OSError, match="full"), files.replacing_folder(found):
+        raise OSError("full")
+    assert checkpoint.read_config(found)["method"] == "paper"
