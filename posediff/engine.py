@@ -64,7 +64,7 @@ def fit(
         outputs.cut_log(kept)
     with Stop() as stop:
         while training.epoch < recipe.epochs:
-            stop.check()
+            leave_if(processes.any_of(bool(stop.asked)), stop)
             train_one_epoch(training, data, outputs, stop)
             end_epoch(training, data, selection, outputs, stop)
     return training.best
@@ -91,8 +91,13 @@ def train_one_epoch(training: Training, data: Samples, outputs: Outputs, stop: S
         asked = processes.any_of(bool(stop.asked))
         if asked or processes.any_of(training.due()):
             training.save(outputs)
-            if asked:
-                raise Stopped(stop.asked or signal.SIGTERM)
+            leave_if(asked, stop)
+
+
+def leave_if(asked: bool, stop: Stop) -> None:
+    """Raise Stopped if any process was asked to stop, so that all leave at the same step."""
+    if asked:
+        raise Stopped(stop.asked or signal.SIGTERM)
 
 
 def train_one_step(training: Training, sample: Any, done: float) -> float:

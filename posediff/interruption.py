@@ -19,7 +19,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Stop:
-    """A context in which the signals are noted, to be asked for by `check` where stopping is safe.
+    """A context in which the signals are noted: `asked` is the last one, 0 before it.
 
     A second SIGINT interrupts at once. Outside the main thread signals stay as they are.
     """
@@ -42,15 +42,11 @@ class Stop:
         for number, handler in self.before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def check(self) -> None:
-        """Raise Stopped if a signal has come."""
-        if self.asked:
-            raise Stopped(self.asked)
-
     @contextmanager
     def anywhere(self) -> Iterator[None]:
         """A block that may be left at any point: a signal raises Stopped as soon as it comes."""
-        self.check()
+        if self.asked:
+            raise Stopped(self.asked)
         self.at_once = True
         try:
             yield

@@ -55,8 +55,13 @@ def together() -> Iterator[None]:
 
 
 def share(rows: int) -> slice:
-    """The rows of a batch that are this process's; in the order of the processes they are all."""
+    """The rows of a batch that are this process's; in the order of the processes they are all.
+
+    Raises ValueError if there are fewer rows than processes.
+    """
     n, k = count(), number()
+    if rows < n:
+        raise ValueError(f"trainer.recipe.batch_size={rows} is less than the {n} processes")
     return slice(k * rows // n, (k + 1) * rows // n)
 
 

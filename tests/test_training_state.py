@@ -91,7 +91,7 @@ def points_of(tmp_path, count, seed=0):
     return every if count is None else random.Random(seed).sample(every, count)
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [12, pytest.param(None, marks=pytest.mark.slow)])
 def test_a_kill_at_any_file_call_changes_nothing(tmp_path, whole, count):
     for number in points_of(tmp_path, count):
         folder = tmp_path / str(number)
@@ -99,7 +99,7 @@ def test_a_kill_at_any_file_call_changes_nothing(tmp_path, whole, count):
         assert resumed(folder) == whole, number
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, pytest.param(400, marks=pytest.mark.slow)])
 def test_nor_do_two_kills(tmp_path, whole, count):
     calls, draw = file_calls(tmp_path / "count"), random.Random(1)
     for i in range(count):
@@ -179,6 +179,23 @@ def test_a_damaged_state_is_named_and_the_one_before_it_used(tmp_path, whole, ca
     DAMAGE[damage](tmp_path / "checkpoints/previous" / name)
     with pytest.raises(ValueError, match="no state is whole; delete"):
         training_state.newest(tmp_path)
+
+
+def test_a_state_of_an_older_version_goes_on(tmp_path, whole):
+    """It is of the end of an epoch, and has neither digests nor counters of steps."""
+    train(tmp_path / "run", epochs=1)
+    last = tmp_path / "run/checkpoints/last"
+    state = training_state.read_trainer(last)
+    kept = ("epoch", "best", "base", "optimizer", "average")
+    torch.save({key: state[key] for key in kept}, last / "trainer.pt")
+    (last / "sums.json").unlink()
+    (tmp_path / "run/log.jsonl").unlink()
+    train(tmp_path / "run")
+    found = left(tmp_path / "run")
+    steps = [json.loads(line).get("step") for line in found["log.jsonl"].decode().splitlines()]
+    assert steps == [3, 4, 5, None]
+    best = "checkpoints/best/model.safetensors"
+    assert found[best] == whole[best]
 
 
 def test_a_run_folder_is_of_one_process_and_free_after_its_death(tmp_path):
