@@ -25,6 +25,7 @@ from posediff.pose.skeleton import Skeleton as Skeleton
 from posediff.pose.skeleton import skeleton as skeleton
 
 if TYPE_CHECKING:
+    from posediff.exporting.write import export as export
     from posediff.outputs.save import save as save
     from posediff.people.estimate import estimate as estimate
     from posediff.visual.viewer import view as view
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 # what a training does not need is imported when it is used first
 _LATER = {
     "estimate": "posediff.people.estimate",
+    "export": "posediff.exporting.write",
     "save": "posediff.outputs.save",
     "view": "posediff.visual.viewer",
 }

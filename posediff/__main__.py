@@ -1,11 +1,16 @@
-"""All commands under one name: posediff train|eval|predict|report|check|demo, or FILE..."""
+"""All commands under one name: posediff train|eval|predict|report|check|export|demo, or FILE..."""
 
 import sys
 from importlib import import_module
 
 from posediff import __version__, usage, use
 
-COMMANDS = ("train", "eval", "predict", "report", "check", "demo")
+COMMANDS = {
+    **{
+        name: f"posediff.{name}" for name in ("train", "eval", "predict", "report", "check", "demo")
+    },
+    "export": "posediff.exporting.export_model",  # posediff.export is the function
+}
 
 
 def main() -> None:
@@ -18,9 +23,9 @@ def main() -> None:
         import_module("posediff.demo").main(rest)
     elif first in COMMANDS:
         sys.argv = [f"posediff {first}", *rest]
-        import_module(f"posediff.{first}").main()
+        import_module(COMMANDS[first]).main()
     else:
-        use.main([first, *rest], COMMANDS)
+        use.main([first, *rest], [*COMMANDS])
 
 
 if __name__ == "__main__":

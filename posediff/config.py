@@ -12,6 +12,7 @@ import torch
 from posediff import checkpoint, run_folder, shipped, start, tree
 from posediff.command import CONF, expected_errors, one_line, require_plain
 from posediff.diffusion import Model, Regression
+from posediff.diffusion.choices import one_of
 from posediff.diffusion.model import Rule
 
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "rules", "backbone")
@@ -280,6 +281,14 @@ def rules(cfg: Any, model: Model) -> dict[str, Rule]:
         else:
             found[name] = tree.build(known[name])
     return found
+
+
+def loggers(cfg: Any, folder: Path) -> list[Any]:
+    """The loggers of a training, by the names in `trainer.loggers`."""
+    known = plain(cfg.trainer.logger)
+    for name in cfg.trainer.loggers:
+        one_of("trainer.loggers", name, known)
+    return [tree.build(known[name], folder=folder) for name in cfg.trainer.loggers]
 
 
 def refuse_truth(cfg: Any) -> None:

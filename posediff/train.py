@@ -17,10 +17,13 @@ from posediff import (
     engine,
     expectation,
     feature_cache,
+    loggers,
     processes,
+    profiling,
     rates,
     run_folder,
     shipped,
+    speed,
     training_state,
     tree,
 )
@@ -32,9 +35,13 @@ from posediff.training_state import TrainingState
 
 CALIBRATED = "calibrated"  # in the config.json of the best model, once it is
 # of the settings of a training: what may differ when it is resumed, as it changes no result
-FREE = {"root", "workers", "cache", "save_every", "validation_samples"}
+FREE = {"root", "workers", "cache", "save_every", "validation_samples"} | {
+    *("machine", "threads", "compile", "loggers", "logger", "profile")
+}
 # and what may differ and changes the rest of the training
-RECIPE = {"epochs", "rate", "max_norm", "ema", "precision", "self_aligned", "micro_batch"}
+RECIPE = {"epochs", "rate", "max_norm", "ema", "precision", "self_aligned", "micro_batch"} | {
+    *("channels_last", "fused")
+}
 
 
 @command("train")
@@ -103,7 +110,7 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     print(
         f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
         f"{len(held_out):,} held out, {count:,} weights to learn\n{announce.encoders(encoders)}"
-        f"{announce.device(device)}\n{folder}"
+        f"{announce.device(device)}\n{speed.use(cfg.trainer, model, device)}{folder}"
     )
     if cfg.trainer.cache.views is not None:
         if processes.first():  # the others then read what it wrote
@@ -116,17 +123,23 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
         rules = {cfg.task.aggregate: candidate.aggregate}
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
+    optimizer = tree.build(config.plain(cfg.trainer.optimizer))(groups(cfg, model))
     recipe = recipe_of(cfg)
+    if cfg.trainer.profile is not None:
+        print("\n".join(profiling.profile(model, data, optimizer, recipe, cfg.trainer.profile)))
+        return
     print(expectation.training(model, data, held_out, recipe, size), flush=True)
-    best = engine.fit(
-        model,
-        data,
-        tree.build(config.plain(cfg.trainer.optimizer))(groups(cfg, model)),
-        recipe,
-        engine.Selection(score, cfg.eval.monitor, cfg.eval.better),
-        engine.Outputs(folder, about, settings),
-        state,
-    )
+    copies = config.loggers(cfg, folder) if processes.first() else []
+    with loggers.following(folder, cfg.eval.monitor, copies) as follower:
+        best = engine.fit(
+            model,
+            data,
+            optimizer,
+            recipe,
+            engine.Selection(score, cfg.eval.monitor, cfg.eval.better),
+            engine.Outputs(folder, about, settings, follower),
+            state,
+        )
     if processes.first():
         calibrate(cfg, folder / run_folder.BEST, held_out, size)
     processes.from_first(None)

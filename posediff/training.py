@@ -25,7 +25,7 @@ class Outputs:
     folder: Path
     config: Mapping[str, Any]  # of model folders
     settings: Mapping[str, Any] = field(default_factory=dict)  # kept in states, to be compared
-    after_epoch: Callable[[], None] = lambda: None  # called when all of an epoch is written
+    after_epoch: Callable[[], None] = lambda: None  # called when its line and its state are written
 
     def cut_log(self, size: int) -> None:
         if processes.first():

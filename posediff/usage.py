@@ -124,6 +124,28 @@ USAGES = {
         ),
         "Paths are taken as they are, whatever letters they have.",
     ),
+    "export": Usage(
+        "Write a model as ONNX and torch.export graphs that need no posediff to run.",
+        (
+            "posediff export task=image2d experiment=image2d_coarse checkpoint=image2d",
+            "posediff export task=lift3d checkpoint=runs/lift3d/mocap/mine output=lifter",
+            "posediff export task=lift3d sampler.steps=2 task.hypotheses=5 formats=[onnx]",
+            "posediff export task=lift3d preset=posterior checkpoint=lift3d output=posterior",
+            "posediff export task=video2d checkpoint=runs/video2d/posetrack18/mine rows=2",
+        ),
+        (
+            TASK,
+            CHECKPOINT,
+            Option("dataset", "of the task", "what the newest model was trained on"),
+            STEPS,
+            HYPOTHESES,
+            Option("task.flip", "of the preset", "average over the picture and its mirror image"),
+            Option("formats", "['onnx', 'torch']", "[onnx]: ONNX Runtime; [torch]: torch.export"),
+            Option("tolerance", "0.0001", "largest difference to the model that is accepted"),
+            Option("output", "exported", "the folder of the graphs and of export.json"),
+        ),
+        "Noise is an input of the graphs. scripts/run_exported.py runs them with NumPy alone.",
+    ),
 }
 
 GENERAL = f"""\
@@ -135,6 +157,7 @@ posediff: human pose in 2D and 3D with its uncertainty, by diffusion models
   posediff predict ...      use a model of your choice, with all its options
   posediff report RUN...    runs side by side: figures, settings, learning curves
   posediff check PATH...    what is there, and what is wrong, before a long run
+  posediff export ...       write a model as graphs that run without posediff
   posediff demo             three photos and a video that ship, through the models that ship
 
 `posediff COMMAND --help` says more of each; `python -m posediff` is the same as `posediff`, and

@@ -32,7 +32,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 BLOCK = re.compile(r"(?:^<!-- folder: (\S+) -->\n)?^```(.*?)\n(.*?)^```$", re.M | re.S)
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-COMMANDS = ("train", "eval", "predict")
+COMMANDS = ("train", "eval", "predict", "export")
 OTHERS = {"report": report.parser, "demo": demo.parser, "check": check.parser}
 
 

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -194,7 +195,7 @@ class FlipTest(TaskHead):
         a = self.head.denoise(x_t, t, context)
         b = self.head.denoise(self.mirror(x_t), t, context["mirrored"])
         mirrored_value = self.mirror(b.value)
-        if self.watch is not None:
+        if self.watch is not None and not torch.compiler.is_compiling():
             self.watch(a.value, mirrored_value)
         value, evidence = (a.value + mirrored_value) / 2, None
         if a.evidence is not None and b.evidence is not None:

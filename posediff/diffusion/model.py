@@ -27,6 +27,7 @@ class Model(nn.Module, ABC):
     of the data set that a loaded model was trained on, `recalibration` the factor of its hypotheses
     about their mean that was found for it. `sampler` makes the steps of a diffusion, and with
     `every_step` an answer is the mean of the estimates of all of them, not the last one.
+    With `opposite`, hypotheses 2k and 2k+1 have opposite noise (antithetic pairs).
     """
 
     head: Head
@@ -34,6 +35,7 @@ class Model(nn.Module, ABC):
     hypotheses: int
     sampler: Sampler | None = None
     every_step: bool = False
+    opposite: bool = False
     squared: bool = False
     trained_on: Mapping[str, Any] = MappingProxyType({})
     recalibration: float = 1.0
@@ -64,10 +66,31 @@ class Model(nn.Module, ABC):
         """
 
     @abstractmethod
+    def encode(self, sample: Sample) -> Context:
+        """What an answer needs of a sample, tensors (B, ...), computed once."""
+
+    @abstractmethod
+    def draw(
+        self,
+        context: Context,
+        sample: Sample,
+        hypotheses: int,
+        noise: Noise,
+        steps: int | None = None,
+    ) -> Iterator[Hypotheses]:
+        """The K answers after every step, of the context of a sample and of given noise."""
+
+    def noise(self, sample: Sample, hypotheses: int, seed: int = 0) -> Noise:
+        """The noise of all hypotheses of a sample, by its ids."""
+        return Noise(seed, sample["id"], hypotheses, self.opposite)
+
+    @torch.no_grad()
     def answers(
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
     ) -> Iterator[Hypotheses]:
         """The K answers after every step. The iteration may be stopped early."""
+        noise = self.noise(sample, hypotheses, seed)
+        yield from self.draw(self.encode(sample), sample, hypotheses, noise, steps)
 
     def sample(
         self, sample: Sample, hypotheses: int | None = None, steps: int | None = None, seed: int = 0
@@ -114,7 +137,6 @@ class DiffusionModel(Model):
     """A task head on the shared process.
 
     squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
-    opposite: hypotheses 2k and 2k+1 have opposite noise (antithetic pairs).
     inference: options of the head that stay free after training.
     """
 
@@ -191,7 +213,7 @@ class DiffusionModel(Model):
     ) -> Iterator[Step]:
         schedule = self.process.schedule
         t = sampler.grid(len(schedule))[0]
-        x = prior.start(schedule.alpha[t], schedule.sigma[t], noise)
+        x = prior.start(*schedule.levels[t], noise)
         yield from sampler(
             self.process, lambda x, t: self.head.denoise(x, t, context), x, prior, noise
         )
@@ -201,18 +223,32 @@ class DiffusionModel(Model):
         self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
     ) -> Iterator[Step]:
         """Every reverse step of all hypotheses, (B K) ...; encodes once."""
-        noise = Noise(seed, sample["id"], hypotheses, self.opposite)
+        noise = self.noise(sample, hypotheses, seed)
+        yield from self._reverse(self.encode(sample), hypotheses, noise, steps)
+
+    def encode(self, sample: Sample) -> Context:
+        return self.head.encode(sample)
+
+    def _reverse(
+        self, context: Context, hypotheses: int, noise: Noise, steps: int | None
+    ) -> Iterator[Step]:
         sampler = self.sampler
         if steps is not None:
             sampler = replace(sampler, steps=steps)
-        context = repeated(self.head.encode(sample), hypotheses)
+        context = repeated(context, hypotheses)
         yield from self._steps(sampler, context, self.head.prior(context, noise), noise)
 
-    def answers(
-        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    @torch.no_grad()
+    def draw(
+        self,
+        context: Context,
+        sample: Sample,
+        hypotheses: int,
+        noise: Noise,
+        steps: int | None = None,
     ) -> Iterator[Hypotheses]:
         total: Tensor | float = 0.0
-        for n, step in enumerate(self.trajectory(sample, hypotheses, steps, seed), 1):
+        for n, step in enumerate(self._reverse(context, hypotheses, noise, steps), 1):
             total = total + step.estimate if self.every_step else step.estimate
             answer = total / n if self.every_step else total
             yield self._hypotheses(rearrange(answer, "(b k) ... -> b k ...", k=hypotheses), sample)
@@ -254,15 +290,22 @@ class Regression(Model):
     def loss(self, sample: Sample, noise: Noise | None = None, *, aligned: float = 0.0) -> Tensor:
         return self.head.loss(self.head(sample), sample).mean()
 
-    @torch.no_grad()
-    def answers(
-        self, sample: Sample, hypotheses: int, steps: int | None = None, seed: int = 0
+    def encode(self, sample: Sample) -> Context:
+        return {"estimate": self.head(sample)}
+
+    def draw(
+        self,
+        context: Context,
+        sample: Sample,
+        hypotheses: int,
+        noise: Noise,
+        steps: int | None = None,
     ) -> Iterator[Hypotheses]:
         if hypotheses != 1:
             raise ValueError(
                 f"a regression has one answer, not {hypotheses}: set task.hypotheses=1"
             )
-        yield self._hypotheses(self.head(sample).unsqueeze(1), sample)
+        yield self._hypotheses(context["estimate"].unsqueeze(1), sample)
 
     def calibrate(self, samples: Iterable[Sample]) -> None:
         self.head.calibrate(samples)

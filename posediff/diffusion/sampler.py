@@ -1,5 +1,6 @@
 """Reverse samplers: from the first timestep down to the clean end, as generators of steps."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -89,22 +90,26 @@ class DDIMSampler(Sampler):
         self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise
     ) -> Iterator[Step]:
         alpha, sigma = process.schedule.alpha, process.schedule.sigma
-        half_log_snr = (alpha / sigma).log()
+        levels = process.schedule.levels
         last: Step | None = None
         for t, s in pairwise(self.grid(len(process.schedule))):
-            output = denoise(x, torch.full((len(x),), t, device=x.device))
+            output = denoise(x, torch.full((x.shape[0],), t, device=x.device))
             x_0, e = process.estimate(output.value, x, torch.tensor([t]), prior)
             step = Step(t, x, x_0, x_0 if output.evidence is None else output.evidence)
             yield step
             if self.order == 2 and last and s >= 0:
-                ahead, behind = half_log_snr[[s, t]] - half_log_snr[[t, last.t]]
-                x_0 = x_0 + float(ahead / behind) / 2 * (x_0 - last.x_0)
+                behind, here, ahead = (half_log_snr(*levels[i]) for i in (last.t, t, s))
+                x_0 = x_0 + (ahead - here) / (here - behind) / 2 * (x_0 - last.x_0)
                 e = (x - prior.loc - alpha[t] * (x_0 - prior.loc)) / sigma[t]
             fresh = self.eta * sigma[s] / sigma[t] * (1 - (alpha[t] / alpha[s]) ** 2).sqrt()
             x = prior.loc + alpha[s] * (x_0 - prior.loc) + (sigma[s] ** 2 - fresh**2).sqrt() * e
             if self.eta and s >= 0:
                 x = x + fresh * prior.noise(noise)
             last = step
+
+
+def half_log_snr(alpha: float, sigma: float) -> float:
+    return math.log(alpha / sigma)
 
 
 @dataclass(frozen=True)
@@ -122,13 +127,14 @@ class FlowSampler(Sampler):
     def __call__(
         self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise
     ) -> Iterator[Step]:
-        alpha, sigma = process.schedule.alpha, process.schedule.sigma
+        levels = process.schedule.levels
         for t, s in pairwise(self.grid(len(process.schedule))):
-            output = denoise(x, torch.full((len(x),), t, device=x.device))
+            output = denoise(x, torch.full((x.shape[0],), t, device=x.device))
             x_0, _ = process.estimate(output.value, x, torch.tensor([t]), prior)
             yield Step(t, x, x_0, x_0 if output.evidence is None else output.evidence)
-            drift = x_0 - prior.loc - alpha[t] * (x - prior.loc)
-            x = x + float((sigma[t] - sigma[s]) / (alpha[t] * sigma[t])) * drift
+            (alpha, sigma), after = levels[t], levels[s][1]
+            drift = x_0 - prior.loc - alpha * (x - prior.loc)
+            x = x + (sigma - after) / (alpha * sigma) * drift
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class RepeatSampler(Sampler):
         self, process: Process, denoise: Denoise, x: Tensor, prior: Prior, noise: Noise
     ) -> Iterator[Step]:
         for t in self.grid(len(process.schedule))[:-1]:
-            x_0, evidence = denoise(x, torch.full((len(x),), t, device=x.device))
+            x_0, evidence = denoise(x, torch.full((x.shape[0],), t, device=x.device))
             estimate = x_0 if evidence is None else evidence
             yield Step(t, x, x_0, estimate)
             x = estimate

@@ -15,7 +15,10 @@ from posediff.diffusion.noise import Noise
 
 
 class NoiseSchedule(nn.Module):
-    """Tables made from DDPM betas, in float64; not saved, so the schedule stays free later."""
+    """Tables made from DDPM betas, in float64; not saved, so the schedule stays free later.
+
+    levels: alpha and sigma of each timestep as plain numbers, for the steps of samplers.
+    """
 
     alpha: Tensor
     sigma: Tensor
@@ -26,6 +29,7 @@ class NoiseSchedule(nn.Module):
         alpha_bar = torch.cat([alpha_bar, alpha_bar.new_ones(1)])  # [-1] is the clean end
         self.register_buffer("alpha", alpha_bar.sqrt(), persistent=False)
         self.register_buffer("sigma", (1 - alpha_bar).sqrt(), persistent=False)
+        self.levels = list(zip(self.alpha.tolist(), self.sigma.tolist(), strict=True))
 
     def __len__(self) -> int:
         return len(self.alpha) - 1

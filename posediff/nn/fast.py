@@ -88,7 +88,7 @@ def one_of_equal(t: Tensor) -> Tensor:
     """t (B,), or in sampling t[:1] (1,) if all entries are the same: an embedding of one timestep
     serves the whole batch.
     """
-    sampling = len(t) > 1 and on_cpu(t) and not torch.is_grad_enabled()
+    sampling = on_cpu(t) and len(t) > 1 and not torch.is_grad_enabled()
     return t[:1] if sampling and bool((t == t[0]).all()) else t
 
 

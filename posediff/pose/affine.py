@@ -77,8 +77,27 @@ def affine(
 
 def invert(affine: Tensor) -> Tensor:
     """Inverse matrices, (..., 2, 3) -> (..., 2, 3)."""
-    back = torch.linalg.inv(affine[..., :2])
+    back = inverse(affine[..., :2])
     return torch.cat([back, -back @ affine[..., 2:]], -1)
+
+
+def inverse(matrix: Tensor) -> Tensor:
+    """Of matrices (..., 2, 2); in graphs, whose readers need not know linalg.inv, as a formula."""
+    if not torch.compiler.is_compiling():
+        inverted: Tensor = torch.linalg.inv(matrix)
+        return inverted
+    a, b, c, d = matrix.flatten(-2).unbind(-1)
+    adjugate = torch.stack([torch.stack([d, -b], -1), torch.stack([-c, a], -1)], -2)
+    return adjugate / determinant(matrix)[..., None, None]
+
+
+def determinant(matrix: Tensor) -> Tensor:
+    """Of matrices (..., 2, 2), (...); in graphs as a formula."""
+    if not torch.compiler.is_compiling():
+        found: Tensor = torch.linalg.det(matrix)
+        return found
+    a, b, c, d = matrix.flatten(-2).unbind(-1)
+    return a * d - b * c
 
 
 def transform(points: Tensor, affine: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import Tensor
 
 from posediff.diffusion.head import Decoded, Sample
-from posediff.pose.affine import invert, mirror_points, transform
+from posediff.pose.affine import determinant, invert, mirror_points, transform
 from posediff.pose.combined import Combined
 from posediff.pose.heatmap import Codec
 from posediff.pose.skeleton import Skeleton
@@ -22,7 +22,7 @@ def read_heatmaps(maps: Tensor, codec: Codec | Combined, affine: Tensor) -> Deco
     """
     points, peaks = codec.decode(maps)
     back = invert(affine)
-    pixel = back[..., :2].det().abs().sqrt()[:, None, None]  # of the crop, in the annotation
+    pixel = determinant(back[..., :2]).abs().sqrt()[:, None, None]  # of the crop, in the annotation
     spread = pixel * codec.second_moment(maps.float())
     draw = None
     if isinstance(codec, Codec):

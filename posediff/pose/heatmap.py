@@ -175,7 +175,7 @@ class Codec:
         else:
             patch = _patch(maps, cell, 1, self._blur)
             top = patch.amax((-2, -1), keepdim=True).clamp(min=1e-10)
-            patch = (patch * (peak[..., None, None] / top)).clamp(1e-3, 50)
+            patch = (patch * (peak[..., None, None] / top)).clamp(1e-3, 50.0)
             within = torch.ones_like(cell[..., :1], dtype=torch.bool)
         step = _newton(patch.log())
         # beyond sigma the quadratic fit is meaningless: some steps would be 1000s of pixels

@@ -44,6 +44,8 @@ def draw_panel(
     points = [point for curve in curves.values() for point in curve]
     across, up = (ticks(min(x), max(x)) for x in zip(*points, strict=True))
     across = [x for x in across if x == int(x)]
+    if len(across) < 2:  # of a single epoch
+        across = [across[0], across[0] + 1]
 
     def pixel(x: float, y: float) -> tuple[float, float]:
         right, high = WIDTH - WEST - EAST, HEIGHT - NORTH - SOUTH

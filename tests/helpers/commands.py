@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from posediff.__main__ import COMMANDS
+
 # a training of a few steps, which is not of a debug preset
 LIMIT = (
     "trainer.validation_samples=64",
@@ -28,7 +30,7 @@ def run(main, *arguments):
 
 def command(name, *arguments):
     """python -m posediff.<name> arguments."""
-    run(importlib.import_module(f"posediff.{name}").main, *arguments)
+    run(importlib.import_module(COMMANDS[name]).main, *arguments)
 
 
 def script(name):

@@ -39,3 +39,8 @@ def test_a_falling_curve_falls():
     rows, columns = np.nonzero(np.abs(picture.astype(int) - COLOURS[0]).max(-1) < 40)
     left, right = (rows[columns == x].mean() for x in (columns.min(), columns.max()))
     assert right - left > 150
+
+
+def test_one_epoch_is_a_point():
+    picture = draw_learning_curves({"loss": {"a": [(1, 9.0)]}})[:HEIGHT]
+    assert 4 <= len(columns_of(picture, COLOURS[0])) <= 12

@@ -82,7 +82,7 @@ class GraFormer(nn.Module):
         )
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        B, depth, J = len(x), len(self.graphs), self.basis.shape[-1]
+        B, depth, J = x.shape[0], len(self.graphs), self.basis.shape[-1]
         if x.shape[1] != J:
             raise ValueError(f"a network of {J} joints was given {x.shape[1]}")
         basis = self.basis.to(x.dtype).expand(B, -1, -1)
@@ -212,4 +212,4 @@ class ContextDenoiser(nn.Module):
         return (self.output(h, basis),)
 
     def joint_mixing(self, x: Tensor) -> Tensor:
-        return self.basis.to(x.dtype).expand(len(x), -1, -1)
+        return self.basis.to(x.dtype).expand(x.shape[0], -1, -1)

@@ -38,8 +38,8 @@ def mirror_state(x: Tensor, skeleton: Skeleton) -> Tensor:
 
 
 def decode(poses: Tensor, sample: Sample, skeleton: Skeleton) -> Decoded:
-    """Poses (B, K, J, 3) relative to the root, with the scores of the 2D they were lifted from."""
-    scores = repeat(sample["scores"], "b j -> b k j", k=poses.shape[1])
+    """Poses (B, K, [F,] J, 3) relative to the root, with the scores of the 2D that was lifted."""
+    scores = repeat(sample["scores"], "b ... j -> b k ... j", k=poses.shape[1])
     return Decoded(skeleton.rooted(poses), scores)
 
 
@@ -55,9 +55,9 @@ def of_samples(loss: Tensor, sample: Sample) -> Tensor:
 
 def middle(sample: Sample) -> Sample:
     """Windows (B, F, ...) cut to their middle frame, (B, 1, ...); single frames as they are."""
-    if "frames_valid" not in sample:
+    if sample["scores"].ndim < 3:
         return sample
-    F = sample["frames_valid"].shape[1]
+    F = sample["scores"].shape[1]
     cut: Sample = places(sample, slice(F // 2, F // 2 + 1))
     return cut
 

@@ -62,8 +62,8 @@ class Video2D(TaskHead):
         return self.decoder.prepare(self.clip(sample["frames"]))
 
     def prior(self, context: Context, noise: Noise) -> Prior:
-        some = next(iter(context["fused"].values()))
-        return Prior.standard(some.new_zeros(len(some), len(self.bones.joints), *self.codec.shape))
+        some, J = next(iter(context["fused"].values())), len(self.bones.joints)
+        return Prior.standard(some.new_zeros(some.shape[0], J, *self.codec.shape))
 
     def denoise(self, x_t: Tensor, t: Tensor, context: Context) -> Output:
         return Output(self.state(self.decoder(x_t, t, context)))

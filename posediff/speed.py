@@ -1,0 +1,104 @@
+"""How a training uses its machine: threads, workers, precision, memory format, compilation.
+
+trainer.machine=auto asks `suited` and prints what it picked; each of these keys may also be set.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from posediff.diffusion import Model
+
+MOST_WORKERS = 8  # processes that load data for one GPU
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What suits a machine, by the keys of `trainer`."""
+
+    threads: int
+    workers: int
+    precision: Literal["float32", "bfloat16"]
+    channels_last: bool
+
+    def __str__(self) -> str:
+        layout = "channels-last" if self.channels_last else "contiguous"
+        return f"{self.threads} threads, {self.workers} workers, {self.precision}, {layout}"
+
+
+def suited(device: torch.device, model: nn.Module) -> Settings:
+    """The settings for a device of this machine and a model.
+
+    On a CPU all cores compute: a process that loads data would take one of them. bfloat16 is used
+    where the hardware multiplies it, channels-last where the model has convolutions.
+    """
+    cores, gpu = usable_cores(), device.type == "cuda"
+    workers = max(0, min(MOST_WORKERS, cores - 1)) if gpu else 0
+    convolves = any(isinstance(part, nn.Conv2d) for part in model.modules())
+    precision: Literal["float32", "bfloat16"] = "bfloat16" if has_bfloat16(device) else "float32"
+    return Settings(cores - workers if gpu else cores, workers, precision, convolves)
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies matrices of bfloat16."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    known = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else ""
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "AVX512" in known and bool(native())
+
+
+def use(trainer: Any, model: Model, device: torch.device) -> str:
+    """Apply the keys of `trainer` to this process and a model, those of `suited` first if
+    `trainer.machine` is auto; returns lines that say what was done, or nothing."""
+    lines = []
+    if trainer.machine == "auto":
+        picked = suited(device, model)
+        trainer.threads, trainer.channels_last = picked.threads, picked.channels_last
+        trainer.recipe.workers, trainer.recipe.precision = picked.workers, picked.precision
+        lines.append(f"trainer.machine=auto: {picked}")
+    if trainer.threads is not None:
+        torch.set_num_threads(trainer.threads)
+    if trainer.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if trainer.compile:
+        lines.append(compiled(model, device))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def compiled(model: nn.Module, device: torch.device, backend: str = "inductor") -> str:
+    """Let a model compile its loss at the first call. Returns a line that says whether it does.
+
+    Without a working compiler the model stays as it is, and so does every part of it that cannot be
+    compiled.
+    """
+    why = compiler_error(device, backend)
+    if why:
+        return f"trainer.compile: no compiler works here ({why}), so nothing is compiled"
+    torch._dynamo.config.suppress_errors = True  # parts that fail run as they are
+    model.compile(backend=backend)
+    return "trainer.compile: the first steps compile the model"
+
+
+def compiler_error(device: torch.device, backend: str) -> str:
+    """Why a small function cannot be compiled, or an empty string."""
+    double: Callable[[torch.Tensor], torch.Tensor] = torch.compile(lambda x: 2 * x, backend=backend)
+    before, torch._dynamo.config.suppress_errors = torch._dynamo.config.suppress_errors, False
+    try:
+        double(torch.ones(3, device=device))
+    except Exception as error:  # of any kind: a missing compiler, header or driver
+        return str(error).strip().partition("\n")[0] or type(error).__name__
+    finally:
+        torch._dynamo.config.suppress_errors = before
+    return ""

@@ -1,0 +1,110 @@
+"""Settings of a machine change the time of a training, not what it learns."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+import torch
+from helpers.commands import command
+from helpers.heads import case, model
+from helpers.lifters import ENCODER
+from torch import nn
+
+from posediff import config, speed, tree
+
+CPU = torch.device("cpu")
+
+
+def trainer(**changed):
+    recipe = SimpleNamespace(workers=5, precision="float32")
+    known = {"machine": "as_set", "threads": None, "channels_last": False, "compile": False}
+    return SimpleNamespace(recipe=recipe, **{**known, **changed})
+
+
+def loss(made, name):
+    torch.manual_seed(0)
+    return made(case(name).sample)
+
+
+def test_nothing_changes_unless_it_is_asked_for():
+    made, threads = model("coarse"), torch.get_num_threads()
+    asked = trainer()
+    assert speed.use(asked, made, CPU) == ""
+    assert (asked.recipe.workers, torch.get_num_threads()) == (5, threads)
+    assert all(p.is_contiguous() for p in made.parameters())
+
+
+def test_auto_says_what_it_picked_and_sets_it(monkeypatch):
+    monkeypatch.setattr(speed, "usable_cores", lambda: 1)
+    monkeypatch.setattr(speed, "has_bfloat16", lambda device: True)
+    made, asked = model("coarse"), trainer(machine="auto")
+    line = speed.use(asked, made, CPU)
+    assert line == "trainer.machine=auto: 1 threads, 0 workers, bfloat16, channels-last\n"
+    assert (asked.recipe.workers, asked.recipe.precision) == (0, "bfloat16")
+    assert speed.suited(torch.device("cuda"), made).workers == 0
+    assert not speed.suited(CPU, model("encoder")).channels_last
+
+
+def test_channels_last_is_the_same_loss_but_for_rounding():
+    made = model("coarse").train()
+    plain = loss(made, "coarse").item()
+    speed.use(trainer(channels_last=True), made, CPU)
+    kernels = [m.weight for m in made.modules() if isinstance(m, nn.Conv2d)]
+    assert all(w.is_contiguous(memory_format=torch.channels_last) for w in kernels)
+    assert loss(made, "coarse").item() == pytest.approx(plain, rel=1e-4)
+
+
+def test_a_compiled_model_has_the_loss_and_the_entries_of_the_plain_one():
+    made = model("encoder")
+    plain, names = loss(made, "encoder").item(), [*made.state_dict()]
+    assert "first steps" in speed.compiled(made, CPU, "eager")
+    assert loss(made, "encoder").item() == pytest.approx(plain, rel=1e-5)
+    assert [*made.state_dict()] == names
+
+
+def test_a_fused_optimiser_moves_weights_as_the_plain_one():
+    gradients, moved = torch.randn(3, 50, generator=torch.Generator().manual_seed(0)), []
+    for fused in ("null", "true"):
+        overrides = ["experiment=lift3d_encoder", f"trainer.optimizer.fused={fused}"]
+        trainer, weights = config.compose("train", overrides).trainer, nn.Parameter(torch.ones(50))
+        optimizer = tree.build(config.plain(trainer.optimizer))([weights])
+        for weights.grad in gradients:
+            optimizer.step()
+        moved.append(weights.detach())
+    assert torch.allclose(*moved, rtol=0, atol=1e-6)
+    assert (moved[0] - 1).abs().max() > 1e-4
+
+
+def test_without_a_compiler_a_line_says_so_and_the_model_stays_as_it_is():
+    def broken(graph, inputs):
+        raise RuntimeError("no C++ compiler\nand more")
+
+    made = model("encoder")
+    line = speed.compiled(made, CPU, broken)
+    assert "nothing is compiled" in line
+    assert "\n" not in line
+    assert made._compiled_call_impl is None
+
+
+def test_auto_keeps_the_recipe_of_the_task():
+    for task, batch in (("lift3d", 1024), ("image2d", 128), ("video2d", 32)):
+        usual = config.compose("train", [f"task={task}"]).trainer
+        auto = config.compose("train", [f"task={task}", "trainer=auto"]).trainer
+        assert (usual.machine, auto.machine) == ("as_set", "auto")
+        assert auto.recipe == usual.recipe
+        assert auto.recipe.batch_size == batch
+        assert auto.optimizer == usual.optimizer
+
+
+def test_a_profile_says_in_ten_lines_where_time_and_memory_go(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("POSEDIFF_RUNS", str(tmp_path))
+    command("train", *ENCODER, "debug=profile", "trainer.profile=2")
+    lines = capsys.readouterr().out.splitlines()[-10:]
+    assert lines[0].startswith("step of 32 samples: ")
+    assert lines[-1].startswith("most time: ")
+    shares = [int(x) for x in re.findall(r"\((\d+) %\)", "\n".join(lines))]
+    assert len(shares) == 7
+    assert abs(sum(shares) - 100) <= 4  # rounded
+    kept = re.search(r"kept for the backward pass: ([\d.]+) MB", "\n".join(lines))
+    assert float(kept[1]) > 0
+    assert not [*tmp_path.rglob("checkpoints")]
