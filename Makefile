@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types fast bench weights clean
+.PHONY: help install demo demo-train docs gallery test test-all lint types fast bench weights clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,14 +23,17 @@ $(STAMP): pyproject.toml setup.cfg constraints.txt
 	$(PY) -m pip install -q -c .venv/constraints.txt -e '.[dev]'
 	touch $(STAMP)
 
-demo: install  ## train, score and use a lifter on the synthetic body; prints figures and a picture
+demo: install  ## three photos and a video through the models that ship: pictures, page, film, figures
+	$(PY) -m posediff demo --to runs/demo
+
+demo-train: install  ## train, score and use a lifter on the synthetic body; prints figures and a picture
 	$(PY) -m posediff.train experiment=lift3d_encoder dataset=synthetic trainer=demo
 	$(PY) -m posediff.train task=lift3d dataset=synthetic trainer=demo
 	$(PY) -m posediff.eval experiment=lift3d_encoder dataset=synthetic dataset.clips=13
 	$(PY) -m posediff.eval task=lift3d dataset=synthetic dataset.clips=13
-	$(PY) scripts/make_mini.py keypoints runs/demo
-	$(PY) -m posediff.predict task=lift3d dataset=synthetic input=runs/demo/keypoints.json \
-		layout=h36m17 image_size=[1000,1000] output=runs/demo
+	$(PY) scripts/make_mini.py keypoints runs/demo-train
+	$(PY) -m posediff.predict task=lift3d dataset=synthetic input=runs/demo-train/keypoints.json \
+		layout=h36m17 image_size=[1000,1000] output=runs/demo-train
 
 test: install lint types fast  ## format, lint, types and the fast tests
 
@@ -52,6 +55,13 @@ bench: install  ## ours against the released network, on one thread
 
 weights: install  ## train all models that ship again, from data/, in hours; MORE= further overrides
 	PY=$(PY) sh scripts/train_weights.sh $(MORE)
+
+docs: install  ## guides and reference as pages in build/docs; a warning is an error
+	$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo build/docs/index.html
+
+gallery: install  ## the pictures of the documents, made by the models that ship
+	$(PY) scripts/document_pictures.py docs/pictures
 
 clean:  ## remove the environment and caches; runs/ and data/ stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

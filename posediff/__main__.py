@@ -1,11 +1,11 @@
-"""All commands under one name: posediff train|eval|predict|report|check, or posediff FILE..."""
+"""All commands under one name: posediff train|eval|predict|report|check|demo, or FILE..."""
 
 import sys
 from importlib import import_module
 
 from posediff import __version__, usage, use
 
-COMMANDS = ("train", "eval", "predict", "report", "check")
+COMMANDS = ("train", "eval", "predict", "report", "check", "demo")
 
 
 def main() -> None:
@@ -14,6 +14,8 @@ def main() -> None:
         print(usage.GENERAL, end="")
     elif first == "--version":
         print(__version__)
+    elif first == "demo":
+        import_module("posediff.demo").main(rest)
     elif first in COMMANDS:
         sys.argv = [f"posediff {first}", *rest]
         import_module(f"posediff.{first}").main()

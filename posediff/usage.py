@@ -112,7 +112,9 @@ USAGES = {
             Option("boxes", "null", "of people: a json file or [x,y,w,h]; null: the whole picture"),
             Option("layout", "coco17", "order of the joints of your keypoints, such as halpe26"),
             Option("image_size", "null", "[width,height] of the picture of your keypoints"),
-            Option("units", "pixels", "of keypoints: fraction (0..1), centred, screen, metres"),
+            Option(
+                "units", "null", "of keypoints: fraction, centred, screen, metres; null: pixels"
+            ),
             Option("heatmaps", "false", "also draw every step of the diffusion (image2d)"),
             Option("output", "predictions", "the folder of the results"),
             STEPS,
@@ -133,6 +135,7 @@ posediff: human pose in 2D and 3D with its uncertainty, by diffusion models
   posediff predict ...      use a model of your choice, with all its options
   posediff report RUN...    runs side by side: figures, settings, learning curves
   posediff check PATH...    what is there, and what is wrong, before a long run
+  posediff demo             three photos and a video that ship, through the models that ship
 
 `posediff COMMAND --help` says more of each; `python -m posediff` is the same as `posediff`, and
 `python -m posediff.train` the same as `posediff train`.
@@ -151,6 +154,9 @@ Options of FILE...
                       keypoints else the newest that you trained)
   --boxes FILE        of the people in photos and videos (default: the detector finds them)
   --2d                leave out the 3D
+  --formats NAMES     of the files beside frames.json, separated by commas: coco, csv, npz, angles,
+                      curves, pictures, video, gif, bvh, trc (default: csv, npz, pictures or video,
+                      and angles of people in 3D)
   --layout NAME       order of the joints in files of keypoints (default: coco17)
   --hypotheses K      drawn answers for every person (default: of the model)
   --steps N           steps of the diffusion: fewer are quicker (default: of the model)
@@ -210,6 +216,26 @@ Examples
 
 Options
   --layout NAME    order of the joints in files of keypoints (default: coco17)
+"""
+
+
+DEMO = """\
+posediff demo [--to FOLDER] [--model MODEL]
+
+Three photos and a short video, which ship with posediff, through the models that ship: pictures,
+tables, joint angles, a film, and a page to look at in a browser. It takes less than a minute on one
+core, and needs no network. The commands that do it are shown; try them on files of your own.
+
+Examples
+  posediff demo
+  posediff demo --to out
+  posediff demo --model runs/lift3d/mocap/mine
+  posediff demo/street.jpg --to mine        # behind the first line
+  posediff demo/golf.mp4 --formats bvh,trc,curves --to mine
+
+Options
+  --to FOLDER      of the results, and of copies of the photos and the video (default: demo)
+  --model MODEL    as for files of your own
 """
 
 

@@ -26,9 +26,14 @@ from posediff.people.denoising import Joints2D, film_denoising
 from posediff.people.frame import Frame
 from posediff.people.lifting import Carry, Draws
 from posediff.people.stages import models_of
+from posediff.people.tally import Tally
 from posediff.pose.skeleton import skeleton
 
 MODELS = ("image2d", "lift3d")  # the names of those that ship
+NO_LIFTER = (
+    f"3D is left out: no model {MODELS[1]} ships with this copy of posediff. With one that you\n"
+    f"trained: --model {MODELS[0]} --model <run folder>"
+)
 
 
 def main(words: Sequence[str], commands: Sequence[str]) -> None:
@@ -101,6 +106,9 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     import posediff
 
     film, device = paths[0].suffix.lower() in FILMS, config.device(asked.device)
+    if not (asked.flat or asked.model or MODELS[1] in shipped.names()):
+        print(NO_LIFTER)
+        asked.flat = True
     for name in asked.model or MODELS[: 1 if asked.flat else 2]:
         print(announce.used(shipped.find(name)))
     print(announce.device(device), flush=True)
@@ -126,11 +134,10 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
         device=str(device),
         carry=asked.carry,
     )
-    formats = ("json", "csv", "npz", *(() if asked.flat else ("angles",)))
-    formats += ("video", *(("gif",) if asked.gif else ())) if film else ("pictures",)
-    bad = list[str]()
-    seen = frames if film else gathered(frames, bad)
-    written = posediff.save(seen, folder, formats)
+    tally, bad = Tally(), list[str]()
+    counted = tally.over(frames)
+    seen = counted if film else gathered(counted, bad)
+    written = posediff.save(seen, folder, formats(asked, film))
     shown: Iterable[Frame] = seen
     if film:  # frames are read again, so that few are in memory
         video = open_video(paths[0])
@@ -142,8 +149,18 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
             again = read(folder / "frames.json") if film else seen
             written += denoising(again, models["lift3d"], folder, asked.seed)
     print("\n".join(map(str, written)))
+    print(tally.line())
     if bad:
         raise ValueError(bad[0])
+
+
+def formats(asked: argparse.Namespace, film: bool) -> list[str]:
+    """frames.json and the formats that are asked for, or those of the kind of input."""
+    if asked.formats:
+        return ["json", *asked.formats.split(",")]
+    angles = [] if asked.flat else ["angles"]
+    drawn = ["video", *(["gif"] if asked.gif else [])] if film else ["pictures"]
+    return ["json", "csv", "npz", *angles, *drawn]
 
 
 def denoising(frames: Iterable[Frame], lifter: Model, folder: Path, seed: int) -> list[Path]:
@@ -215,6 +232,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--model", action="append")
     made.add_argument("--boxes")
     made.add_argument("--2d", dest="flat", action="store_true")
+    made.add_argument("--formats")
     made.add_argument("--layout", default="coco17")
     made.add_argument("--hypotheses", type=int)
     made.add_argument("--steps", type=int)

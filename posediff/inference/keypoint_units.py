@@ -6,7 +6,8 @@
     screen     x in -1 .. 1, y by the same factor: 2 p / width - (1, height / width)   (VideoPose3D)
     metres     of a plane before the camera (MediaPipe's world landmarks): 1000 pixels each
 
-People of several joints within SMALL pixels are none in pixels, so without a unit they are refused.
+People of several joints within SMALL pixels, no coordinate of which reaches FAR, are none in
+pixels, so without a unit they are refused.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from posediff.diffusion.choices import one_of
 
 Units = Literal["pixels", "fraction", "centred", "screen", "metres"]
 
-SMALL, SEVERAL = 4.0, 5  # pixels, joints
+SMALL, FAR, SEVERAL = 4.0, 10.0, 5  # pixels, pixels, joints
 PER_METRE = 1000.0
 
 
@@ -56,7 +57,8 @@ def _require_pixels(points: Tensor, scores: Tensor, name: str) -> None:
     high = torch.where(known, points, -torch.inf).amax(1)
     several = known.sum(1)[:, 0] >= SEVERAL
     extent = (high - low).amax(1)[several]
-    if len(extent) and extent.median() < SMALL:
+    reach = torch.maximum(high, -low).amax(1)[several]
+    if len(extent) and extent.median() < SMALL and reach.median() < FAR:
         lowest, highest = low[several].min().item(), high[several].max().item()
         raise ValueError(
             f"{name}: the points lie in {lowest:.3g} .. {highest:.3g}, so they are no pixels: add "

@@ -6,6 +6,7 @@
     npz      people.npz          arrays, a row per person
     angles   angles.csv          joint angles in degrees, with their intervals; of people in 3D
     curves   angles_NNN.png      the same of each track of a video, over time
+    pictures NAME_people.jpg     every frame in 2D, and its people in 3D from two sides
     bvh      motion_NNN.bvh      rotations of each track of a video, for animation
     video    poses.mp4           every frame of a video with its people: H.264 with the extra
                                  `video`, or else MPEG-4 Part 2 and a warning

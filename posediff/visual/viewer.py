@@ -200,7 +200,8 @@ def _data(frames: Sequence[dict[str, Any]], stride: int) -> dict[str, Any]:
     """What the page reads: see page/controls.js."""
     people = [person for frame in frames for person in frame["people"]]
     spaces = [person["space"] for person in people if person["space"] is not None]
-    names = {part["skeleton"] for part in [*spaces, *(person["flat"] for person in people)]}
+    parts = [*spaces, *(person["flat"] for person in people)]
+    names = {part["skeleton"] for part in parts}
     return {
         "frames": frames,
         "stride": stride,
@@ -209,7 +210,7 @@ def _data(frames: Sequence[dict[str, Any]], stride: int) -> dict[str, Any]:
         "colours": [_css(colour) for colour in (LEFT, RIGHT, MIDDLE)],
         "truth_colour": _css(TRUE),
         "has_truth": any(space["truth"] is not None for space in spaces),
-        "hypotheses": max((len(person["flat"]["hypotheses"]) for person in people), default=0),
+        "hypotheses": max((len(part["hypotheses"]) for part in parts), default=0),
         "units": UNITS,
     }
 

@@ -119,6 +119,7 @@ def models(tmp_path_factory):
     [
         ((), {*IN_2D, *IN_3D}),
         (("--2d",), {*IN_2D}),
+        (("--2d", "--formats", "csv,coco"), {"frames.json", "joints.csv", "coco_results.json"}),
         (("--denoising", "--budget-ms", "100000"), {*IN_2D, *IN_3D, "denoising.gif"}),
     ],
 )
@@ -137,6 +138,8 @@ def test_people_of_photos_are_written_and_the_models_said(models, capsys, tmp_pa
     assert said[1 if flat else len(models) // 2].startswith("device   cpu, ")
     assert {path.name for path in (tmp_path / "out").iterdir()} == files
     assert any(line.startswith("expects  about ") for line in said)
+    assert said[-1].startswith("2 pictures, 2 people; first answer after ")
+    assert ("mean spread" in said[-1]) == (not flat)
     budget = [line for line in said if line.startswith("budget ")]
     assert budget == ["budget   100000 ms a person: 50 hypotheses, 5 steps"] * (
         "--denoising" in more

@@ -32,6 +32,8 @@ def test_without_a_unit_they_are_refused_but_not_pixels(units):
         in_pixels(points, SCORES, None, None, "a")
     assert in_pixels(points, SCORES, "pixels", None, "a") is points
     assert in_pixels(PIXELS, SCORES, None, None, "a") is PIXELS
+    far = points + 58  # a person of a few pixels, somewhere in the picture
+    assert in_pixels(far, SCORES, None, None, "a") is far
 
 
 def test_missing_joints_and_single_ones_say_nothing_of_the_unit():

@@ -33,17 +33,17 @@ def test_a_cell_has_the_people_of_a_photo_and_one_3d_pose(folders, shared, tmp_p
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert shown == [[str(n + 1), names[i]] for n, i in enumerate((0, 14, 27))]
     picture = cv2.imread(str(tmp_path / "sheet.png"))
-    assert picture.shape == (2 * 324, 2 * 952, 3)
-    assert (picture[24:324, 420:940] < 250).any()  # the views beside the first photo
-    assert (picture[330:, 960:] == 255).all()  # no fourth photo
+    assert picture.shape == (2 * 344, 2 * 952, 3)
+    assert (picture[24:344, 520:940] < 250).any()  # the views beside the first photo
+    assert (picture[350:, 960:] == 255).all()  # no fourth photo
 
 
 def test_a_photo_without_people_is_shown_as_it_is(folders, tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((90, 120, 3), 90, np.uint8))
     gallery(folders, tmp_path / "grey.png", tmp_path / "sheet.png")
     picture = cv2.imread(str(tmp_path / "sheet.png"))
-    assert (picture[24:324, :400] == 90).all()
-    assert (picture[24:, 400:] == 255).all()
+    assert (picture[24:344, :420] == 90).all()
+    assert (picture[24:, 430:] == 255).all()
 
 
 def test_a_missing_model_is_one_line(folders, tmp_path, capsys):

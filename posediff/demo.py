@@ -1,0 +1,45 @@
+"""`posediff demo`: the photos and the video that ship, through the models that ship."""
+
+import argparse
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from posediff import shipped, usage, use
+from posediff.command import one_line_errors
+
+EXAMPLES = Path(__file__).parent / "examples"
+PHOTOS = ("skateboard.jpg", "street.jpg", "tennis.jpg")
+FILM = "golf.mp4"
+LIFTER = use.MODELS[1]
+
+
+def main(words: Sequence[str]) -> None:
+    """Copy the examples into a folder, and estimate them by the commands of a user."""
+    with one_line_errors():
+        asked = parser().parse_args(words)
+        asked.to.mkdir(parents=True, exist_ok=True)
+        for name in (*PHOTOS, FILM):
+            shutil.copyfile(EXAMPLES / name, asked.to / name)
+        models = ["--model", use.MODELS[0], "--model", asked.model] if asked.model else []
+        photos = [str(asked.to / name) for name in PHOTOS]
+        show([*photos, "--to", str(asked.to / "photos"), *models])
+        lifts = asked.model or LIFTER in shipped.names()
+        formats = ["--formats", "csv,angles,curves,bvh,video"] if lifts else []
+        show([str(asked.to / FILM), "--to", str(asked.to / "film"), *formats, *models])
+
+
+def show(words: list[str]) -> None:
+    """Print a command, and do it."""
+    print(f"\n$ posediff {shlex.join(words)}", flush=True)
+    use.main(words, ())
+
+
+def parser() -> argparse.ArgumentParser:
+    made = use.Parser("posediff demo", add_help=False, allow_abbrev=False)
+    made.format_help = lambda: usage.DEMO  # type: ignore[method-assign]
+    made.add_argument("-h", "--help", action="help")
+    made.add_argument("--to", type=Path, default=Path("demo"))
+    made.add_argument("--model")
+    return made
