@@ -135,7 +135,7 @@ def baseline(begin: Begin, cfg: Any, args: argparse.Namespace) -> dict[str, floa
     """The figures of the model that all begin with."""
     model = checkpoint.load(begin.folder).to(config.device(cfg.device))
     data = config.dataset(cfg, "test")
-    held = engine.Subset(data, args.test or len(data))
+    held = engine.Subset(maps_of(cfg, model, data, "test", args.runs), args.test or len(data))
     metric = metric_of(cfg, data.truth())
     found = engine.evaluate(model, held, metric, {"mean": mean}, cfg.eval.batch_size)
     return begin.figures(found, "mean")

@@ -19,7 +19,6 @@ come first, and entries of the file that the model does not have are ignored.
 
 import hashlib
 import json
-import math
 from collections.abc import Collection, Mapping
 from functools import reduce
 from operator import getitem
@@ -198,21 +197,8 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
         model: Model = build_known(config["model"], source, classes)
     load_from(model, folder)
     model.trained_on = config["dataset"]
-    model.recalibration = read_factor(folder, config)
+    model.recalibration = float(config.get(RECALIBRATION, {}).get("factor", 1.0))
     return model.eval()
-
-
-def read_factor(folder: Path, config: Mapping[str, Any]) -> float:
-    """The factor of recalibration in the config of a model folder, 1 without. Raises ValueError if
-    it is no positive number."""
-    found = config.get(RECALIBRATION, {"factor": 1.0})
-    factor = found.get("factor") if isinstance(found, dict) else None
-    if not isinstance(factor, int | float) or not 0 < factor < math.inf:
-        raise ValueError(
-            f"{folder}/config.json: {RECALIBRATION}: factor must be a number above 0, not "
-            f"{factor!r}; find it again with eval.recalibrate=512"
-        )
-    return float(factor)
 
 
 def budget(folder: Path, config: Mapping[str, Any], source: str) -> model_door.Budget:

@@ -102,7 +102,7 @@ def read_trainer(folder: Path | str) -> dict[str, Any]:
     """trainer.pt of a state. Raises FileNotFoundError or ValueError if it cannot be read."""
     path = checkpoint.existing(folder) / TRAINER
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{path}: no such file, so there is no training to go on with")
     refuse_program(path)
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

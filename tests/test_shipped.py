@@ -69,7 +69,7 @@ def test_an_unknown_name_is_one_line_with_the_names_that_exist(shelf, capsys):
         posediff.load("lift2d")
     line = "lift2d: no such folder and no model of that name; models: frame, video"
     assert str(error.value) == line
-    np.save("a.npy", np.zeros((1, 17, 2)))
+    np.save("a.npy", np.random.default_rng(0).uniform(0, 300, (1, 17, 2)))
     for name in ("eval", "predict"):
         given = (*TINY, TASK, "checkpoint=lift2d", *["input=a.npy"] * (name == "predict"))
         assert error_of(capsys, name, *given) == f"error: {line}"

@@ -123,7 +123,7 @@ def check_found(config: Mapping[str, Any], where: str) -> None:
         integer(f"{at}.steps", found.get("steps"), 1, int(CURRENT.setting))
     if (found := config.get("recalibration")) is not None:
         at = f"{where}: recalibration"
-        number(f"{at}.factor", mapping(at, found).get("factor"), 0)
+        number(f"{at}.factor", mapping(at, found).get("factor"), 1e-6)
         integer(f"{at}.steps", mapping(at, found).get("steps"), 1, int(CURRENT.setting))
 
 
