@@ -35,7 +35,37 @@ show() {
 
 # --- the list
 
-train lift3d/mocap/ships_encoder experiment=lift3d_encoder dataset=mocap dataset.keypoints=noisy
-train lift3d/mocap/ships_lift3d task=lift3d dataset=mocap dataset.keypoints=noisy \
-    task.head.encoder="$RUNS/lift3d/mocap/ships_encoder/checkpoints/best"
-publish lift3d/mocap/ships_lift3d lift3d
+# MoveNet's weights are a beginning, and no training of ours: they are taken as they are
+THUNDER=$HERE/../posediff/weights/movenet_thunder
+FROZEN="backbone=movenet_thunder backbone.weights=$THUNDER/model.safetensors backbone.frozen=true"
+PEOPLE="dataset.size=[192,256] dataset.codec=udp trainer=people_minutes $FROZEN"
+MOCAP="dataset=mocap dataset.views=free dataset.keypoints=noisy dataset/noise=image2d \
+    dataset.exact=0.3 dataset.balance={hdm05_11:0.4,cmu_subset:0.6} task.hypotheses=10 trainer=minutes"
+
+# shellcheck disable=SC2086
+train image2d/lspet_crops/coarse experiment=image2d_coarse dataset=lspet_crops $PEOPLE \
+    backbone.network.learned=7 trainer.optimizer.lr=5e-4 trainer.layer_decay=0.75 \
+    trainer.recipe.epochs=12 trainer.cache.views=4
+[ -d "$WEIGHTS/movenet_thunder" ] || { mkdir -p "$WEIGHTS" && cp -r "$THUNDER" "$WEIGHTS"; }
+publish image2d/lspet_crops/coarse image2d --share head.backbone=movenet_thunder
+
+# shellcheck disable=SC2086
+train lift3d/mocap/lift3d task=lift3d preset=posterior $MOCAP trainer.recipe.batch_size=256 \
+    trainer.recipe.epochs=20 trainer.recipe.epoch_samples=102400 \
+    trainer.recipe.precision=bfloat16 trainer.validation_samples=512
+publish lift3d/mocap/lift3d lift3d
+
+# shellcheck disable=SC2086
+train lift3d/mocap/lift3d_video task=lift3d preset=posterior_video $MOCAP task.head.width=64 \
+    task.head.trunk.width=96 task.head.trunk.depth=4 trainer.optimizer.lr=2e-3 \
+    trainer.recipe.batch_size=16 trainer.recipe.epochs=10 trainer.recipe.epoch_samples=3072 \
+    trainer.validation_samples=64
+publish lift3d/mocap/lift3d_video lift3d_video
+
+# shellcheck disable=SC2086
+train video2d/jhmdb_video/plain experiment=video2d_plain dataset=jhmdb_video $PEOPLE \
+    dataset.offsets=[-2,0,2] task.begin="$WEIGHTS/image2d" \
+    task.begin_parts=[[head.backbone,head.clip.backbone]] task.clip_features.channels=128 \
+    task.clip_features.depth=2 trainer.train_samples=1200 trainer.cache.views=2 \
+    trainer.recipe.batch_size=16 trainer.recipe.epochs=5
+publish video2d/jhmdb_video/plain video2d --share head.clip.backbone=image2d:head.backbone
