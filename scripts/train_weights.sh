@@ -68,4 +68,5 @@ train video2d/jhmdb_video/plain experiment=video2d_plain dataset=jhmdb_video $PE
     task.begin_parts=[[head.backbone,head.clip.backbone]] task.clip_features.channels=128 \
     task.clip_features.depth=2 trainer.train_samples=1200 trainer.cache.views=2 \
     trainer.recipe.batch_size=16 trainer.recipe.epochs=5
-publish video2d/jhmdb_video/plain video2d --share head.clip.backbone=image2d:head.backbone
+publish video2d/jhmdb_video/plain video2d --share head.clip.backbone.blocks=movenet_thunder:blocks \
+    --share head.clip.backbone=image2d:head.backbone
