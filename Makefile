@@ -50,8 +50,9 @@ fast: install
 test-all: install lint types  ## the same with the slow tests
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q --durations=20 $(TESTS)
 
-bench: install  ## ours against the released network, on one thread
+bench: install  ## ours against the released network, and all speeds, on one thread
 	OMP_NUM_THREADS=1 $(PY) benchmarks/speed_lift3d.py
+	OMP_NUM_THREADS=1 $(PY) benchmarks/speed.py
 
 weights: install  ## train all models that ship again, from data/, in hours; MORE= further overrides
 	PY=$(PY) sh scripts/train_weights.sh $(MORE)

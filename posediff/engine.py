@@ -8,7 +8,8 @@ figures and log of an unbroken one.
 
 import math
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, cast
 
 import torch
@@ -20,7 +21,7 @@ from posediff.diffusion.model import Rule
 from posediff.interruption import Stop, Stopped
 from posediff.loading import Samples as Samples
 from posediff.loading import Subset as Subset
-from posediff.loading import batches, in_order, loader
+from posediff.loading import batches, in_order, stream
 from posediff.metrics.metric import Metric
 from posediff.progress import progress
 from posediff.recipe import Figures as Figures
@@ -63,26 +64,34 @@ def fit(
     if kept is not None:
         outputs.cut_log(kept)
     with Stop() as stop:
+        loading = batches_from(training, data)
         while training.epoch < recipe.epochs:
             leave_if(processes.any_of(bool(stop.asked)), stop)
-            train_one_epoch(training, data, outputs, stop)
+            train_one_epoch(training, data, loading, outputs, stop)
             end_epoch(training, data, selection, outputs, stop)
     return training.best
 
 
-def train_one_epoch(training: Training, data: Samples, outputs: Outputs, stop: Stop) -> None:
+def batches_from(training: Training, data: Samples) -> Iterator[Any]:
+    """This process's share of every batch that is left."""
+    recipe, steps = training.recipe, training.recipe.steps(data)
+    left = max(0, recipe.epochs * steps - training.step)
+    rows = batches(len(data), recipe.batch_size, recipe.seed, training.step, left)
+    own = processes.share(recipe.batch_size)
+    return stream(data, (batch[own] for batch in rows), training.step, steps, recipe.workers)
+
+
+def train_one_epoch(
+    training: Training, data: Samples, loading: Iterator[Any], outputs: Outputs, stop: Stop
+) -> None:
     """The steps of the epoch that are left."""
     model, recipe = training.model, training.recipe
     model.train()
     micro_batch.refuse(model, recipe.micro_batch)
-    data.set_epoch(training.epoch)
     steps, notes = recipe.steps(data), dict[str, str]()
     first, end = training.epoch * steps, (training.epoch + 1) * steps
     left = end - training.step
-    rows = batches(len(data), recipe.batch_size, recipe.seed, training.step, left)
-    own = processes.share(recipe.batch_size)
-    loading = loader(data, [batch[own] for batch in rows], recipe.workers)
-    for sample in progress(loading, left, f"epoch {training.epoch + 1}", notes):
+    for sample in progress(islice(loading, left), left, f"epoch {training.epoch + 1}", notes):
         loss = train_one_step(training, sample, training.step / (steps * recipe.epochs))
         lr = training.optimizer.param_groups[0]["lr"]
         outputs.log({"step": training.step, "loss": loss, "lr": lr})
@@ -118,20 +127,20 @@ def train_one_step(training: Training, sample: Any, done: float) -> float:
 
 def gradients(training: Training, sample: Any, aligned: float) -> float:
     """The loss of a batch, whose gradients are left in the weights."""
-    model, recipe, value = training.model, training.recipe, 0.0
+    model, recipe, value, in_parts = training.model, training.recipe, 0.0, False
     device, bf16 = next(model.parameters()).device, recipe.precision == "bfloat16"
     split = micro_batch.split(sample, recipe.micro_batch, model, training.seed, recipe.batch_size)
     for part, noise, weight in split:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             loss: Tensor = weight * model(to(part, device), aligned, noise)
-        value += loss.item()
+        value, in_parts = value + loss.item(), noise is not None
         if math.isfinite(value):
             loss.backward()  # type: ignore[no-untyped-call]
     value = processes.total(value)
     if not math.isfinite(value):
         raise ValueError(f"the loss is {value} at step {training.step}: lower trainer.optimizer.lr")
     processes.add_gradients(model)
-    return value
+    return micro_batch.square(model, value) if model.squared and in_parts else value
 
 
 def end_epoch(

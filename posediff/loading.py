@@ -1,6 +1,6 @@
 """Batches of a data set: their rows, in training and in order, and their loading."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import torch
@@ -62,8 +62,17 @@ def in_order(
     return progress(batches, len(rows), label, {}) if label else batches
 
 
-def loader(data: Samples, rows: list[list[int]], workers: int) -> Iterator[Any]:
-    """The batches of these rows.
+def stream(
+    data: Samples, rows: Iterable[list[int]], first: int, steps: int, workers: int
+) -> Iterator[Any]:
+    """Batch after batch of a training from step `first` on, over the epochs of `steps` steps: its
+    workers live as long as it does, and are ahead of it at the end of an epoch, too."""
+    numbered = ([(step // steps, row) for row in batch] for step, batch in enumerate(rows, first))
+    return loader(_InEpochs(data), numbered, workers)
+
+
+def loader(data: Any, rows: Iterable[Any], workers: int) -> Iterator[Any]:
+    """The batches of these rows, for a GPU in memory that is read while it computes.
 
     A worker returns an error of the input in place of a batch, and it is raised here: PyTorch would
     turn it into the text of a traceback.
@@ -75,19 +84,34 @@ def loader(data: Samples, rows: list[list[int]], workers: int) -> Iterator[Any]:
         collate_fn=_whole,
         num_workers=workers,
         worker_init_fn=_begin,
+        pin_memory=torch.cuda.is_available(),
     ):
         if isinstance(batch, Exception):
             raise batch
         yield batch
 
 
-class _Guarded:
+class _InEpochs:
+    """A data set whose rows are pairs of an epoch and a row, a batch of one epoch."""
+
     def __init__(self, data: Samples) -> None:
+        self.data, self.epoch = data, -1
+
+    def __getitems__(self, rows: list[tuple[int, int]]) -> dict[str, Any]:
+        if rows[0][0] != self.epoch:
+            self.epoch = rows[0][0]
+            self.data.set_epoch(self.epoch)
+        return self.data.__getitems__([row for _, row in rows])
+
+
+class _Guarded:
+    def __init__(self, data: Any) -> None:
         self.data = data
 
-    def __getitems__(self, rows: list[int]) -> dict[str, Any] | Exception:
+    def __getitems__(self, rows: Any) -> dict[str, Any] | Exception:
         try:
-            return self.data.__getitems__(rows)
+            batch: dict[str, Any] = self.data.__getitems__(rows)
+            return batch
         except (ValueError, OSError) as error:
             return error
 

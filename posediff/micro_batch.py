@@ -2,7 +2,10 @@
 
 The loss of the batch is the mean of those of its parts, by what counts in each. Timesteps and noise
 are those of the whole batch, so the gradients differ by rounding alone, unless there is dropout,
-which draws other numbers.
+which draws other numbers: its masks are made inside of compiled and fused layers, in an order that
+depends on the shape of their input, so that rows of those of the whole batch would have to be made
+for all rows in every process. They have the same distribution, and what a step is given is the same
+whenever it is done again by as many processes in parts of the same size.
 """
 
 from collections.abc import Iterator
@@ -49,18 +52,22 @@ def counted(sample: Any, model: Model) -> float:
 
 
 def refuse(model: Model, size: int | None) -> None:
-    """Raise ValueError for a model in training whose loss needs the whole batch, and cannot have it
-    in parts of so many samples, or with so many processes."""
-    if model.squared and (size is not None or processes.count() > 1):
-        raise ValueError(
-            "model.squared needs whole batches: set trainer.micro_batch to null, and start one "
-            "process"
-        )
+    """Raise ValueError for a model in training that normalises by the whole batch, and cannot do so
+    in parts of so many samples."""
     if size is None:
         return
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
             raise ValueError(
                 f"trainer.micro_batch: {name} normalises by its whole batch; set it to null, and "
-                "trainer.recipe.batch_size to what fits, or backbone.frozen=true"
+                "trainer.recompute=true, which needs little memory, or backbone.frozen=true"
             )
+
+
+def square(model: Model, loss: float) -> float:
+    """Half the square of a batch's loss, once the gradients of its parts are added up: theirs
+    become those of the square. Returns it."""
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad *= loss
+    return loss**2 / 2

@@ -9,11 +9,12 @@ returns what it was given.
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -21,6 +22,8 @@ from torch import Tensor, distributed, nn
 from posediff.sample import to
 
 PIXELS = ("image", "frames")
+PATIENCE = timedelta(days=1)  # for the slowest share; that a process ended, torchrun notices
+T = TypeVar("T")
 
 
 def number() -> int:
@@ -43,7 +46,10 @@ def together() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
         yield
         return
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, timeout=PATIENCE)
     out = sys.stdout
     try:
         if not first():
@@ -59,10 +65,29 @@ def share(rows: int) -> slice:
 
     Raises ValueError if there are fewer rows than processes.
     """
+    if rows < count():
+        raise ValueError(f"trainer.recipe.batch_size={rows} is less than the {count()} processes")
+    return _part(rows)
+
+
+def _part(length: int) -> slice:
     n, k = count(), number()
-    if rows < n:
-        raise ValueError(f"trainer.recipe.batch_size={rows} is less than the {n} processes")
-    return slice(k * rows // n, (k + 1) * rows // n)
+    return slice(k * length // n, (k + 1) * length // n)
+
+
+def part(items: Sequence[T]) -> Sequence[T]:
+    """The items of a list that are this process's, perhaps none; `joined` puts what became of them
+    together."""
+    return items[_part(len(items))]
+
+
+def joined(own: Sequence[T]) -> list[T]:
+    """The items of all processes as one list, in the order of the processes."""
+    if count() == 1:
+        return list(own)
+    each: list[Any] = [None] * count()
+    distributed.all_gather_object(each, list(own))
+    return [item for items in each for item in items]
 
 
 def total(value: float) -> float:
@@ -171,7 +196,8 @@ class SharedBatchNorm(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, rate)  # type: ignore[union-attr]
             unbiased = variance * n / (n - 1)
             self.running_var.lerp_(unbiased, rate)  # type: ignore[union-attr]
-            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
         scale = self.weight * (variance + self.eps).rsqrt()
         answer: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
         return answer

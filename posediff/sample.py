@@ -86,7 +86,7 @@ def cat(trees: Sequence[Any]) -> Any:
 def to(tree: Any, device: torch.device) -> Any:
     """The nest with its tensors on `device`."""
     if isinstance(tree, Tensor):
-        return tree.to(device)
+        return tree.to(device, non_blocking=device.type == "cuda")  # from pinned memory
     return {k: to(x, device) for k, x in tree.items()} if isinstance(tree, Mapping) else tree
 
 

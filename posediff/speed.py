@@ -11,7 +11,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from posediff.data.pictures.picture_memory import MEMORY
 from posediff.diffusion import Model
+from posediff.recomputation import recompute
 
 MOST_WORKERS = 8  # processes that load data for one GPU
 
@@ -72,6 +74,9 @@ def use(trainer: Any, model: Model, device: torch.device) -> str:
         torch.set_num_threads(trainer.threads)
     if trainer.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    MEMORY.limit = 1e6 * trainer.cache.pictures_mb / max(1, trainer.recipe.workers)
+    if trainer.recompute:
+        recompute(model)
     if trainer.compile:
         lines.append(compiled(model, device))
     return "".join(f"{line}\n" for line in lines)

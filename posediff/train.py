@@ -32,11 +32,13 @@ from posediff.diffusion import Model
 from posediff.interruption import Stopped
 from posediff.nn import weights
 from posediff.training_state import TrainingState
+from posediff.visual import held_out as held_out_sheet
+from posediff.visual.pose3d import write_picture
 
 CALIBRATED = "calibrated"  # in the config.json of the best model, once it is
 # of the settings of a training: what may differ when it is resumed, as it changes no result
 FREE = {"root", "workers", "cache", "save_every", "validation_samples"} | {
-    *("machine", "threads", "compile", "loggers", "logger", "profile")
+    *("machine", "threads", "compile", "recompute", "drawn", "loggers", "logger", "profile")
 }
 # and what may differ and changes the rest of the training
 RECIPE = {"epochs", "rate", "max_norm", "ema", "precision", "self_aligned", "micro_batch"} | {
@@ -121,6 +123,8 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     def score(candidate: Model) -> engine.Figures:
         metric = tree.build(config.plain(cfg.eval.metric), truth=truth)
         rules = {cfg.task.aggregate: candidate.aggregate}
+        if processes.first():
+            draw(cfg, folder, candidate, held_out)
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
     optimizer = tree.build(config.plain(cfg.trainer.optimizer))(groups(cfg, model))
@@ -145,6 +149,16 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     processes.from_first(None)
     monitor = cfg.eval.monitor
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
+
+
+def draw(cfg: Any, folder: Path, model: Model, held_out: engine.Samples) -> None:
+    """Draw the predictions of a few held-out samples, always the same ones, into the run folder."""
+    if cfg.task.draws is None or not cfg.trainer.drawn:
+        return
+    draws, settings = tree.imported(cfg.task.draws), config.plain(cfg.dataset)
+    seen = held_out_sheet.sheet(model, held_out, cfg.trainer.drawn, draws, settings)
+    if seen is not None:
+        write_picture(folder / held_out_sheet.SHEET, seen)
 
 
 def recipe_of(cfg: Any) -> engine.Recipe:

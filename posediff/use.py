@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
@@ -11,7 +11,7 @@ from typing import NoReturn, get_args
 
 import numpy as np
 
-from posediff import announce, checkpoint, config, shipped, usage
+from posediff import announce, checkpoint, config, processes, shipped, usage
 from posediff.command import one_line_errors
 from posediff.data.video.frames import FILMS
 from posediff.diffusion import Model
@@ -19,6 +19,7 @@ from posediff.files import visible
 from posediff.inference.keypoint_files import KINDS, keypoint_files
 from posediff.inference.keypoints import rows_of
 from posediff.inference.photo_input import KINDS as PHOTOS
+from posediff.inference.photo_input import photo_files
 from posediff.inference.video_input import open_video
 from posediff.outputs.frame_json import read
 from posediff.people.budget import costs, expected, within
@@ -38,7 +39,7 @@ NO_LIFTER = (
 
 def main(words: Sequence[str], commands: Sequence[str]) -> None:
     """Answer a command line of files and options. `commands` are what else a first word may be."""
-    with one_line_errors():
+    with one_line_errors(), processes.together():
         asked = parser().parse_args(words)
         for path in asked.files:
             if not path.exists():
@@ -53,21 +54,24 @@ def main(words: Sequence[str], commands: Sequence[str]) -> None:
 
 
 def answer(asked: argparse.Namespace) -> None:
-    """Keypoints go to the lifter, a video at a time and all photos together to `estimate`."""
+    """Keypoints go to the lifter, a video at a time and all photos together to `estimate`. Several
+    processes share videos and photos; the first says what could not be used."""
     kinds = {path: kind_of(path) for path in asked.files}
     bad = list[str]()
     photos = [path for path, kind in kinds.items() if kind not in (*KINDS, *FILMS)]
+    films = processes.part([path for path, kind in kinds.items() if kind in FILMS])
     for path in asked.files:
         folder = asked.to / path.stem if len(asked.files) > 1 else asked.to
-        with kept(bad, path):
+        with kept(bad if processes.first() or path in films else [], path):
             if kinds[path] in KINDS:
                 lift(path, folder, asked)
-            elif kinds[path] in FILMS:
+            elif path in films:
                 look([path], folder, asked)
     if photos:
-        with kept(bad, photos[0]):
+        with kept(bad if processes.first() else [], photos[0]):
             look(photos, asked.to, asked)
-    if bad:
+    bad = processes.joined(bad)
+    if bad and processes.first():
         raise ValueError(bad[0] if len(bad) == 1 else f"{len(bad)} could not be used: {bad}")
 
 
@@ -91,11 +95,12 @@ def kept(bad: list[str], path: Path) -> Iterator[None]:
 
 
 def gathered(frames: Iterable[Frame], bad: list[str]) -> list[Frame]:
-    """All frames; the error that some end with is noted."""
+    """All frames, of all processes; the errors that they end with are noted."""
     found = list[Frame]()
     with kept(bad, Path()):
         for frame in frames:
             found.append(frame)
+    found, bad[:] = processes.joined(found), processes.joined(bad)
     if bad and not found:
         raise ValueError(bad[0])
     return found
@@ -117,26 +122,20 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     draws = draws.into(models.get("lift3d"))
     if asked.budget_ms is not None:
         draws = within(asked.budget_ms, draws, models, costs(models, draws, film))
+        draws = draws if film else processes.from_first(draws)
         chosen = draws.hypotheses or 1, draws.steps or 1
         print(f"{'budget':8} {asked.budget_ms:g} ms a person: {chosen[0]} hypotheses, ", end="")
         print(f"{chosen[1]} steps")
     count = len(open_video(paths[0]).names) if film else len(paths)
     what = f"{count} {'frame' if film else 'photo'}{'s' * (count > 1)} with one person each"
     print(expected(models, count, f"{what}, besides the detector", draws, film), flush=True)
-    frames = posediff.estimate(
-        str(paths[0]) if film else [str(path) for path in paths],
-        to="2d" if asked.flat else "3d",
-        models=models,
-        boxes=asked.boxes,
-        hypotheses=draws.hypotheses,
-        steps=draws.steps,
-        seed=asked.seed,
-        device=str(device),
-        carry=asked.carry,
-    )
     tally, bad = Tally(), list[str]()
-    counted = tally.over(frames)
+    counted = tally.over(frames_of(paths, film, asked, models, draws, str(device)))
     seen = counted if film else gathered(counted, bad)
+    if not isinstance(seen, Iterator):
+        if not processes.first():
+            return
+        list(tally.over(seen[tally.frames :]))  # those of other processes
     written = posediff.save(seen, folder, formats(asked, film))
     shown: Iterable[Frame] = seen
     if film:  # frames are read again, so that few are in memory
@@ -151,7 +150,34 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     print("\n".join(map(str, written)))
     print(tally.line())
     if bad:
-        raise ValueError(bad[0])
+        raise ValueError("; ".join(bad))
+
+
+def frames_of(
+    paths: Sequence[Path],
+    film: bool,
+    asked: argparse.Namespace,
+    models: Mapping[str, Model],
+    draws: Draws,
+    device: str,
+) -> Iterator[Frame]:
+    """The frames of a video, or of the photos that are this process's."""
+    import posediff
+
+    own = [] if film else processes.part([str(file) for x in paths for file in photo_files(x)])
+    if not (film or own):
+        return iter(())
+    return posediff.estimate(
+        str(paths[0]) if film else own,
+        to="2d" if asked.flat else "3d",
+        models=models,
+        boxes=asked.boxes,
+        hypotheses=draws.hypotheses,
+        steps=draws.steps,
+        seed=asked.seed,
+        device=device,
+        carry=asked.carry,
+    )
 
 
 def formats(asked: argparse.Namespace, film: bool) -> list[str]:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from helpers.small_training import left, train, without_time
 
 from posediff import checkpoint, engine, loading, rates, training, training_state
 from posediff.progress import clock, progress
@@ -136,3 +137,13 @@ def test_calibration_runs_on_the_device_of_the_model():
     engine.calibrate(model, Batches(), 2)
     assert model.seen == [("meta", "meta")] * 2
     assert not model.training
+
+
+def test_workers_that_stay_for_all_epochs_change_nothing(tmp_path, monkeypatch):
+    without_time(monkeypatch)
+    train(tmp_path / "alone", epochs=3)
+    train(tmp_path / "helped", epochs=3, workers=2)
+    train(tmp_path / "resumed", epochs=1, workers=2)
+    train(tmp_path / "resumed", epochs=3, workers=1)
+    one = left(tmp_path / "alone")
+    assert one == left(tmp_path / "helped") == left(tmp_path / "resumed")

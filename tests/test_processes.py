@@ -5,12 +5,19 @@ import os
 import traceback
 from datetime import timedelta
 
+import numpy as np
 import pytest
 import torch
-from helpers.small_training import left, train, without_time
+from helpers.heads import case, model
+from helpers.small_training import Line, Squared, left, train, without_time
 from torch import distributed, nn
 
-from posediff import loading, processes
+from posediff import config, loading, processes
+from posediff.inference.photos import Photos
+from posediff.inference.request import Request
+from posediff.inference.videos import VideoFrames
+from posediff.use import gathered
+from posediff.visual.pose3d import write_picture
 
 
 def two(folder, work):
@@ -47,15 +54,17 @@ def close(folder, other):
     assert left(folder).keys() == left(other).keys()
 
 
-@pytest.mark.parametrize("micro_batch", [None, 1])
-def test_two_processes_train_as_one_and_their_number_may_change(tmp_path, monkeypatch, micro_batch):
+@pytest.mark.parametrize(("micro_batch", "kind"), [(None, Line), (1, Line), (1, Squared)])
+def test_two_processes_train_as_one_and_their_number_may_change(
+    tmp_path, monkeypatch, micro_batch, kind
+):
     without_time(monkeypatch)
-    options = {"micro_batch": micro_batch}
-    train(tmp_path / "one")
+    options = {"micro_batch": micro_batch, "kind": kind}
+    train(tmp_path / "one", kind=kind)
     two(tmp_path, lambda: train(tmp_path / "two", **options))
     close(tmp_path / "two", tmp_path / "one")
     two(tmp_path, lambda: train(tmp_path / "then", epochs=1, **options))
-    train(tmp_path / "then")
+    train(tmp_path / "then", kind=kind)
     close(tmp_path / "then", tmp_path / "one")
 
 
@@ -94,5 +103,47 @@ def test_every_batch_is_scored_once_and_in_order(tmp_path):
         found = [*processes.merged(({}, sample) for sample in own)]
         assert [x for _, sample in found for x in sample["id"]] == [*range(11)]
         assert all("image" not in sample for _, sample in found)
+
+    two(tmp_path, work)
+
+
+def answers(reader, name, source, to):
+    """What is left of a prediction, and the error that it ends with in the first process."""
+    made = model(name)
+    made.trained_on = config.plain(case(name).config.dataset)
+    try:
+        list(reader(Request(str(source), str(to))).predict(made, {}))
+    except ValueError as error:
+        (to / "error").write_text(str(error).replace(str(to), ""))
+
+
+@pytest.mark.parametrize(("reader", "name"), [(Photos, "coarse"), (VideoFrames, "plain")])
+def test_photos_and_frames_are_shared_and_their_answers_are_one(tmp_path, reader, name):
+    source, numbers = tmp_path / "pictures", np.random.default_rng(0)
+    source.mkdir()
+    for i in range(3):
+        write_picture(source / f"{i:06}.png", numbers.integers(0, 256, (40, 30, 3), np.uint8))
+    if reader is Photos:
+        (source / "000003.png").write_bytes(b"no picture")
+    answers(reader, name, source, tmp_path / "one")
+    two(tmp_path, lambda: answers(reader, name, source, tmp_path / "two"))
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "two").iterdir())
+    assert ("error" in files) is (reader is Photos)
+    for file in ("results.json", "error") if reader is Photos else ("results.json",):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_frames_of_all_processes_are_in_order_and_their_errors_in_one_list(tmp_path):
+    def own():
+        yield from processes.part([*"abcde"])
+        if not processes.first():
+            raise ValueError("f is damaged")
+
+    def work():
+        bad = []
+        assert gathered(own(), bad) == [*"abcde"]
+        assert bad == ["f is damaged"]
+        assert processes.joined(processes.part([7])) == [7]  # one has nothing
 
     two(tmp_path, work)

@@ -18,6 +18,7 @@ CPU = torch.device("cpu")
 def trainer(**changed):
     recipe = SimpleNamespace(workers=5, precision="float32")
     known = {"machine": "as_set", "threads": None, "channels_last": False, "compile": False}
+    known |= {"recompute": False, "cache": SimpleNamespace(pictures_mb=0)}
     return SimpleNamespace(recipe=recipe, **{**known, **changed})
 
 

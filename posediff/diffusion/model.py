@@ -136,7 +136,8 @@ class Model(nn.Module, ABC):
 class DiffusionModel(Model):
     """A task head on the shared process.
 
-    squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it.
+    squared: train on half the square of a batch's loss (D3DP), so that gradients scale with it. The
+        loss of a part of a batch (`Noise.part`) is not squared, as that of the batch is their sum.
     inference: options of the head that stay free after training.
     """
 
@@ -196,7 +197,7 @@ class DiffusionModel(Model):
         x_t = self.process.diffuse(clean, e, t, prior)
         goal = self.process.goal(x_0, clean, e, t)
         loss = self.head.loss(x_t, t, goal, context, sample).mean()
-        return loss.square() / 2 if self.squared else loss
+        return loss.square() / 2 if self.squared and not noise.whole else loss
 
     @torch.no_grad()
     def _first_answer(self, context: Context, prior: Prior, noise: Noise) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from posediff import processes
 from posediff.diffusion import Model, Poses
 from posediff.files import safe_names
 from posediff.inference.keypoint_files import read_keypoints
@@ -40,6 +41,8 @@ class KeypointFile:
             self.size = None  # it was that of the unit: each person is in an image of their own
 
     def predict(self, model: Model, about: Mapping[str, Any]) -> Iterator[str]:
+        if not processes.first():
+            return  # one process lifts thousands of rows a second
         request, rows = self.request, self.rows
         count = len(rows.names)
         for doubt in doubts(rows.points, rows.scores, self.layout, self.size):

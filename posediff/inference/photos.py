@@ -8,11 +8,12 @@ spread.json    the spread of every joint, by person of results.json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from posediff import processes
 from posediff.diffusion import Model, Poses
 from posediff.files import write_json
 from posediff.inference.photo_input import photo_files, photo_sample, read_boxes
@@ -26,8 +27,15 @@ from posediff.visual.pose2d import draw_heatmaps, draw_pose2d
 from posediff.visual.pose3d import write_picture
 
 
+class Answer(NamedTuple):
+    name: str  # of the photo
+    poses: Poses | None  # None if it could not be used
+    drawn: list[Path]
+    error: str
+
+
 class Photos:
-    """A `Reader` of a photo or a folder of photos.
+    """A `Reader` of a photo or a folder of photos, which several processes share.
 
     Boxes of people: a JSON file by the names of photos, one xywh for every photo, or None, the
     whole photo. A bad photo does not stop the others; a ValueError names it at the end.
@@ -44,35 +52,41 @@ class Photos:
         folder = output_folder(self.request)
         settings = data_settings(model, "size", "codec", "mean", "std")
         stems = Counter(path.stem for path in self.paths)
-        answers: list[tuple[str, Poses]] = []
-        drawn, bad = list[Path](), list[str]()
         people = sum(
             1 if boxes is None else len(boxes) for boxes in map(self._boxes_in, self.paths)
         )
         photos = f"{people} people in {len(self.paths)} photo{'s' * (len(self.paths) > 1)}"
         yield expected({"image2d": model}, people, photos)
-        for path in self.paths:
-            boxes = self._boxes_in(path)
-            if boxes == []:
-                continue
-            try:
-                photo, sample = photo_sample(path, boxes, **settings)
-            except (OSError, ValueError) as e:
-                bad.append(str(e))
-                continue
-            seen = to(sample, next(model.parameters()).device)
-            poses = model.predict(seen, seed=self.request.seed).cpu()
-            answers.append((path.name, poses))
-            title = folder / (path.stem if stems[path.stem] == 1 else path.name)
-            drawn.append(title.with_name(f"{title.name}_pose.png"))
-            write_picture(drawn[-1], draw_pose2d(photo, poses, skeleton(poses.skeleton)))
-            if self.request.heatmaps:
-                drawn += _heatmap_drawings(title, model, seen, settings, self.request.seed)
+        own = [path for path in processes.part(self.paths) if self._boxes_in(path) != []]
+        titles = [folder / (path.stem if stems[path.stem] == 1 else path.name) for path in own]
+        pairs = zip(own, titles, strict=True)
+        every = processes.joined([self._answer(*pair, model, settings) for pair in pairs])
+        if not processes.first():
+            return
+        answers = [(answer.name, answer.poses) for answer in every if answer.poses is not None]
         if answers:
+            drawn = [path for answer in every for path in answer.drawn]
             yield from map(str, [*self._results(folder, model, answers), *drawn])
+        bad = [answer.error for answer in every if answer.error]
         if bad:
             count = f"{len(bad)} of {len(self.paths)} photos could not be used"
             raise ValueError(f"{count}: {'; '.join(bad)}")
+
+    def _answer(
+        self, path: Path, title: Path, model: Model, settings: Mapping[str, Any]
+    ) -> "Answer":
+        """The poses of a photo, once they are drawn, or the error that it ends in."""
+        try:
+            photo, sample = photo_sample(path, self._boxes_in(path), **settings)
+        except (OSError, ValueError) as error:
+            return Answer(path.name, None, [], str(error))
+        seen = to(sample, next(model.parameters()).device)
+        poses = model.predict(seen, seed=self.request.seed).cpu()
+        drawn = [title.with_name(f"{title.name}_pose.png")]
+        write_picture(drawn[0], draw_pose2d(photo, poses, skeleton(poses.skeleton)))
+        if self.request.heatmaps:
+            drawn += _heatmap_drawings(title, model, seen, settings, self.request.seed)
+        return Answer(path.name, poses, drawn, "")
 
     def _boxes_in(self, path: Path) -> Sequence[Any] | None:
         if isinstance(self.boxes, Mapping):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from posediff import processes
 from posediff.diffusion import Model, Poses
 from posediff.files import write_json
 from posediff.inference.request import Request, data_settings, output_folder
@@ -32,7 +33,8 @@ SHEET = 12  # frames on it
 
 
 class VideoFrames:
-    """A `Reader` of a video file or of a folder of its frames.
+    """A `Reader` of a video file or of a folder of its frames, whose people several processes
+    share.
 
     Boxes of people: a JSON file by frames, one xywh for all frames, or None, one person in the
     whole frame.
@@ -47,9 +49,13 @@ class VideoFrames:
         settings = data_settings(model, "offsets", "size", "codec", "mean", "std")
         yield expected({"video2d": model}, len(people), f"{len(people)} people in frames")
         device, answers = next(model.parameters()).device, []
-        batches = samples(video, people, **settings, count=BATCH)
-        for sample in progress(batches, -(-len(people) // BATCH), "poses", {}):
+        own = processes.part(people)
+        batches = samples(video, own, **settings, count=BATCH)
+        for sample in progress(batches, -(-len(own) // BATCH), "poses", {}):
             answers.append(model.predict(to(sample, device), seed=self.request.seed).cpu())
+        answers = processes.joined(answers)
+        if not processes.first():
+            return
         poses = Poses.cat(answers)
         results = write_json(
             folder / "results.json", self._results(model, poses, settings["offsets"])

@@ -65,6 +65,8 @@ norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 class InvertedResidual(nn.Module):
     """1x1 to `expansion` times the channels, k x k per channel, 1x1 back; + x if shapes agree."""
 
+    recomputable = True
+
     def __init__(
         self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int
     ) -> None:

@@ -69,6 +69,8 @@ def conv_bn_relu(channels_in: int, channels_out: int, stride: int = 1) -> nn.Seq
 class Bottleneck(nn.Module):
     """relu(x + 1x1 relu 3x3 relu 1x1 (x)) with 256 channels out and 64 inside."""
 
+    recomputable = True
+
     def __init__(self, channels_in: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = conv(channels_in, 64, kernel=1), nn.BatchNorm2d(64)
@@ -84,6 +86,8 @@ class Bottleneck(nn.Module):
 
 class BasicBlock(nn.Module):
     """relu(x + 3x3 relu 3x3 (x))"""
+
+    recomputable = True
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -164,6 +164,8 @@ class Thunder(MoveNet):
 class MobileBlock(nn.Module):
     """1x1 to `expansion` times the channels, 3x3 per channel, 1x1 back; + x if shapes agree."""
 
+    recomputable = True
+
     def __init__(self, channels_in: int, channels_out: int, expansion: int, stride: int) -> None:
         super().__init__()
         inner, self.expands = expansion * channels_in, expansion > 1

@@ -51,6 +51,8 @@ def conv_norm(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequen
 class SmallBlock(nn.Module):
     """x + GN 3x3 silu GN 3x3 silu x; the identity at the start."""
 
+    recomputable = True
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         first, second = conv_norm(channels, channels), conv_norm(channels, channels)

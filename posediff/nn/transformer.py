@@ -41,6 +41,8 @@ class MLP(nn.Module):
 class TransformerBlock(nn.Module):
     """h += attention(LN h);  h += MLP(LN h). Each sum is dropped in training with `drop_path`."""
 
+    recomputable = True
+
     def __init__(self, width: int, heads: int, ratio: float = 4.0, drop_path: float = 0.0) -> None:
         super().__init__()
         self.drop_path = drop_path

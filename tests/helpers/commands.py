@@ -12,6 +12,7 @@ from posediff.__main__ import COMMANDS
 # a training of a few steps, which is not of a debug preset
 LIMIT = (
     "trainer.validation_samples=64",
+    "trainer.drawn=1",
     "trainer.recipe.epochs=2",
     "trainer.recipe.batch_size=32",
     "trainer.recipe.epoch_samples=96",

@@ -25,6 +25,7 @@ from posediff.data.pictures import annotations, picture_files
 from posediff.data.pictures.annotations import Annotations
 from posediff.data.pictures.augment import Augmentation, CropView, mirrored, recipe
 from posediff.data.pictures.crops import cut, normalised
+from posediff.data.pictures.picture_memory import MEMORY
 from posediff.pose.affine import affine, box_to_center_scale, clean_box, corners, transform
 from posediff.pose.heatmap import is_udp
 from posediff.pose.oks import oks_nms, overlap
@@ -234,7 +235,7 @@ class TopDownDataset(Dataset[dict[str, Any]]):
             return self.painted[place]
         noted = self.annotations.pictures[place]
         path = self.folder / noted.file
-        image = picture_files.read(path, self.upright)
+        image = MEMORY.read(path, self.upright)
         if image.shape[:2] != (noted.height, noted.width):
             found = f"{image.shape[1]}x{image.shape[0]}"
             turned = self.upright and picture_files.size(path) == (noted.width, noted.height)

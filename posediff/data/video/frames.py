@@ -16,6 +16,7 @@ import numpy as np
 
 from posediff.data.pictures import picture_files
 from posediff.data.pictures.picture_files import RGB
+from posediff.data.pictures.picture_memory import MEMORY
 
 FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 EXACT = (".mp4", ".avi", ".mov", ".m4v")  # of these, the header states the number of frames
@@ -40,7 +41,7 @@ class Stills:
         self.files, self.numbers, self.upright = files, sorted(files), upright
 
     def read(self, number: int) -> RGB:
-        return picture_files.read(self.files[number], self.upright)
+        return MEMORY.read(self.files[number], self.upright)
 
     def size(self) -> tuple[int, int]:
         """Width and height."""

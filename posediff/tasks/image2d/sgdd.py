@@ -25,6 +25,8 @@ GROUPS = 8
 class ResidualBlock(nn.Module):
     """`time` (B, T) scales and shifts the second norm, if the block was made with such a width."""
 
+    recomputable = True
+
     def __init__(self, channels_in: int, channels: int, time_width: int | None) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.GroupNorm(GROUPS, channels_in), nn.GroupNorm(GROUPS, channels)

@@ -43,6 +43,8 @@ def framewise(network: Callable[..., Tensor], x: Tensor, t: Tensor, *more: Tenso
 class GraFormerBlock(nn.Module):
     """h += MHA(LN h);  h += GraphFF(LN h);  h += relu Cheb(relu Cheb(h) + time)."""
 
+    recomputable = True
+
     def __init__(self, width: int, heads: int, p: float, residual_p: float) -> None:
         super().__init__()
         self.p, self.residual_p = p, residual_p
@@ -132,6 +134,8 @@ class GraphRefiner(nn.Module):
 
 class ContextBlock(nn.Module):
     """h += relu Cheb(relu Cheb(h));  h += MHA(LN h)."""
+
+    recomputable = True
 
     def __init__(self, width: int, heads: int, p: float) -> None:
         super().__init__()

@@ -1,0 +1,33 @@
+"""Several runs of one command, here and as jobs of SLURM."""
+
+import hydra
+from helpers.commands import command
+from helpers.lifters import ENCODER
+from omegaconf import OmegaConf
+
+from posediff import run_folder
+from posediff.command import CONF
+
+
+def test_a_sweep_is_a_run_of_its_own_for_every_value(tmp_path):
+    runs = f"paths.runs={tmp_path}"
+    command("train", "-m", *ENCODER, runs, "name=swept", "seed=1,2")
+    folders = sorted((tmp_path / "lift3d/synthetic").glob("swept-*"))
+    assert [folder.name for folder in folders] == ["swept-0", "swept-1"]
+    assert [run_folder.config(folder)["seed"] for folder in folders] == [1, 2]
+    one, other = (run_folder.log(folder)[0]["loss"] for folder in folders)
+    assert one != other
+
+
+def test_the_command_for_slurm_composes():
+    given = [
+        *("hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"),
+        *("hydra.launcher.gpus_per_node=1", "hydra.launcher.timeout_min=2880"),
+        *("task=lift3d", "dataset=mocap", "preset=posterior", "seed=1"),
+    ]
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        cfg = hydra.compose("train", given, return_hydra_config=True)
+    launcher = OmegaConf.to_container(cfg.hydra.launcher, resolve=False)
+    assert launcher["_target_"].endswith("SlurmLauncher")
+    asked = {key: launcher[key] for key in ("partition", "gpus_per_node", "timeout_min")}
+    assert asked == {"partition": "gpu", "gpus_per_node": 1, "timeout_min": 2880}
