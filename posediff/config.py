@@ -196,6 +196,8 @@ def _as_trained(primary: str, saved: Mapping[str, Any], given: Sequence[str], fo
                     "it out, or train a model for another"
                 )
             cfg.dataset[key] = made_for
+    if primary != "eval" and not keys & {"dataset", "dataset.skeleton"}:
+        cfg.dataset.skeleton = saved["skeleton"]  # no data set is read
     start.use(cfg, saved, keys)
     return cfg
 
