@@ -72,7 +72,10 @@ def read_config(folder: Path | str, *needed: str) -> dict[str, Any]:
     """
     path = existing(folder) / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; a model folder holds it and {WEIGHTS}")
+        raise FileNotFoundError(
+            f"{path}: no such file; a model folder holds it and {WEIGHTS}: name one, or the folder "
+            "of a training"
+        )
     config = read_json(path, remedy="write the model folder again")
     if not isinstance(config, dict) or config.get("format") != FORMAT["format"]:
         raise ValueError(f"{path}: not the config of a posediff model")

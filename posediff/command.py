@@ -27,6 +27,7 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
 
     def made(task: Callable[[Any], None]) -> Callable[[], None]:
         import hydra
+        from hydra._internal.utils import get_args_parser
         from hydra.errors import HydraException
 
         from posediff import corrections
@@ -47,9 +48,10 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
             if {"-h", "--help"} & {*sys.argv[1:]}:
                 print(usage.help_of(primary), end="")
                 return
-            sys.argv[1:] = quoted(sys.argv[1:])
+            words = sys.argv[1:] = quoted(sys.argv[1:])
             os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see it
             with one_line_errors(), processes.together():
+                corrections.refuse_flags(words, [*get_args_parser()._option_string_actions])
                 if processes.count() > 1 and not any(x.startswith("name=") for x in sys.argv):
                     now = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
                     sys.argv.append("name=" + processes.from_first(now))

@@ -159,7 +159,10 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     folder = shipped.find(folder)
     saved = checkpoint.read_config(folder, *NEEDED)
     if saved["task"] != cfg.task.name:
-        raise ValueError(f"{folder}: a model of task {saved['task']}, not of {cfg.task.name}")
+        raise ValueError(
+            f"{cfg.checkpoint or folder}: a model of task {saved['task']}, not of {cfg.task.name}; "
+            f"name one of {cfg.task.name}, or give task={saved['task']}"
+        )
     cfg = _as_trained(primary, saved, given, folder)
     refuse_truth(cfg)
     loaded = checkpoint.load(folder, classes(cfg))
@@ -193,6 +196,8 @@ def _as_trained(primary: str, saved: Mapping[str, Any], given: Sequence[str], fo
                     "it out, or train a model for another"
                 )
             cfg.dataset[key] = made_for
+    if primary != "eval" and not keys & {"dataset", "dataset.skeleton"}:
+        cfg.dataset.skeleton = saved["skeleton"]  # no data set is read
     start.use(cfg, saved, keys)
     return cfg
 
@@ -317,10 +322,20 @@ def unresolved(cfg: Any) -> dict[str, Any]:
 
 
 def device(name: str) -> torch.device:
-    """cpu, cuda, cuda:1 ..; auto is the GPU where there is one."""
+    """cpu, cuda, cuda:1 ..; auto is the GPU where there is one.
+
+    Raises ValueError for another name, and for a GPU that torch does not find.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.device(str(name))
+        chosen = torch.device(str(name))
     except RuntimeError:
         raise ValueError(f"device={name}: must be auto, cpu, cuda or cuda:0, cuda:1 ..") from None
+    found = torch.cuda.device_count()
+    if chosen.type == "cuda" and (chosen.index or 0) >= found:
+        raise ValueError(
+            f"device={name}: torch finds {found or 'no'} GPU{'s' * (found > 1)} on this machine; "
+            "take device=cpu, or a build of torch for your GPU"
+        )
+    return chosen

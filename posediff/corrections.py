@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from posediff import command as commands
+from posediff.verbatim import exists
 
 SHOWN = 3  # suggestions, at most
 NEAR = 0.15  # of the similarity, behind the best
@@ -52,11 +53,31 @@ def explained(message: str, primary: str, words: Sequence[str]) -> str:
         every = ", ".join(found[2].split())
         return f"{found[1]}= is missing: choose one of {every}; posediff {primary} --help says more"
     if found := re.search(r"Error parsing override '(.*?)'\n", message, re.S):
-        return (
-            f"{found[1]}: not of the form key=value; a value with spaces, commas or brackets needs "
-            "quotes of its own, as in 'name=\"a, b\"'"
-        )
+        return f"{found[1]}: not of the form key=value; {key_for(found[1], primary)}"
     return message
+
+
+def key_for(word: str, primary: str) -> str:
+    """What is done about a word that is no key=value."""
+    for group in ("task", "dataset", "experiment", "preset"):
+        if word in names(group):
+            return f"did you mean {group}={word}?"
+    if exists(word):
+        return f"did you mean {'input' if primary == 'predict' else 'checkpoint'}={word}?"
+    return "a value with spaces, commas or brackets needs quotes of its own, as in 'name=\"a, b\"'"
+
+
+def refuse_flags(words: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ValueError for a word that begins with a dash and is, or begins, none of the known."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, _, value = word.partition("=")
+        if flag.startswith("-") and not any(name.startswith(flag) for name in known):
+            near = get_close_matches(flag, [*known, "--help"], 1)
+            own = "VALUE" if "=" in following else following or "VALUE"
+            meant = near[0] if near else f"{flag.lstrip('-')}={value or own}"
+            raise ValueError(
+                f"{flag}: no such option; options are key=value, did you mean {meant}?"
+            )
 
 
 def wrong_choice(group: str, name: str, names: Sequence[str]) -> str:

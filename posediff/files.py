@@ -179,6 +179,15 @@ def inside(folder: Path, name: str, where: object) -> Path:
     return folder / name
 
 
+def require_writable(folder: Path, option: str) -> None:
+    """Raise OSError, which names the option, if the folder cannot be made or written in."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise OSError(f"{option}{folder}: {there} is a file; name a folder for the results")
+    if not os.access(there, os.W_OK):
+        raise OSError(f"{option}{folder}: {there} cannot be written in; name another folder")
+
+
 @contextmanager
 def adding_files(folder: Path) -> Iterator[Path]:
     """An empty folder inside `folder` to write files in; they then take their places in `folder`,

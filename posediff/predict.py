@@ -1,9 +1,11 @@
 """Use a model: python -m posediff.predict task=image2d input=photo.jpg"""
 
+from pathlib import Path
 from typing import Any
 
 from posediff import announce, config, tree
 from posediff.command import command
+from posediff.files import require_writable
 from posediff.inference.request import Request
 
 
@@ -11,6 +13,7 @@ from posediff.inference.request import Request
 def main(cfg: Any) -> None:
     asked = config.plain(cfg)
     request = Request(**{key: asked[key] for key in Request._fields})
+    require_writable(Path(request.output), "output=")
     reader = tree.imported(cfg.task.input)(request)
     cfg, model, folder = config.trained(cfg, "predict")
     print(f"{announce.used(folder)}\n{announce.device(config.device(cfg.device))}", flush=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
+SOON = 10.0  # seconds
 
 
 def progress(
@@ -58,9 +59,20 @@ def expects(seconds: float, what: str) -> str:
 
 def second_of(run: Callable[[], object]) -> float:
     """Seconds of the second of two runs: the first also prepares what all others use."""
+    run()
+    return seconds_of(run)
+
+
+def seconds_of_many(run: Callable[[], object], times: int) -> float:
+    """Seconds of that many runs, of which one or two are done. The first, which also prepares what
+    all others use, is enough if all are done SOON even at its pace."""
+    first = seconds_of(run)
+    return times * (first if times * first < SOON else seconds_of(run))
+
+
+def seconds_of(run: Callable[[], object]) -> float:
     import torch
 
-    run()
     start = time.perf_counter()
     run()
     if torch.cuda.is_available():

@@ -11,6 +11,7 @@ from posediff.loading import Samples
 from posediff.rates import constant, never
 
 Figures = dict[str, float]
+COUNTS = ("epochs", "batch_size", "epoch_samples")  # of a recipe, at least 1
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         one_of("trainer.recipe.precision", self.precision, ("float32", "bfloat16"))
-        if self.micro_batch is not None and self.micro_batch < 1:
-            raise ValueError(f"trainer.micro_batch must be 1 or more, got {self.micro_batch}")
+        counts = {f"recipe.{key}": vars(self)[key] for key in COUNTS}
+        for name, value in (*counts.items(), ("micro_batch", self.micro_batch)):
+            if value is not None and value < 1:
+                raise ValueError(f"trainer.{name} must be 1 or more, got {value}")
 
     def steps(self, data: Samples) -> int:
         """Optimiser steps in an epoch; all batches are full."""

@@ -8,6 +8,7 @@ folder, or the folder of a training run, for its best model.
 """
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 
 from posediff.files import kept_beside
@@ -48,8 +49,11 @@ def find(model: Path | str) -> Path:
             return root / model
     if path.is_dir():
         return best_of(path)
+    near = get_close_matches(model, names(), 1)
+    meant = f"did you mean {near[0]}? The " if near else ""
     raise FileNotFoundError(
-        f"{model}: no such folder and no model of that name; models: {', '.join(names()) or 'none'}"
+        f"{model}: no such folder and no model of that name; {meant}models: "
+        f"{', '.join(names()) or 'none'}"
     )
 
 

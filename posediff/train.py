@@ -85,6 +85,7 @@ def resuming(folder: Path) -> str:
 
 
 def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
+    recipe = recipe_of(cfg)
     torch.manual_seed(cfg.seed)
     data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
     truth = held_out.truth(whole=False)
@@ -128,7 +129,6 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
         return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
 
     optimizer = tree.build(config.plain(cfg.trainer.optimizer))(groups(cfg, model))
-    recipe = recipe_of(cfg)
     if cfg.trainer.profile is not None:
         print("\n".join(profiling.profile(model, data, optimizer, recipe, cfg.trainer.profile)))
         return

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import NoReturn, get_args
 import numpy as np
 
 from posediff import announce, checkpoint, config, processes, shipped, usage
+from posediff.asked import LAYOUT, beside, refuse_unused
 from posediff.command import one_line_errors
 from posediff.data.video.frames import FILMS
 from posediff.diffusion import Model
-from posediff.files import visible
+from posediff.files import require_writable, visible
 from posediff.inference.keypoint_files import KINDS, keypoint_files
 from posediff.inference.keypoints import rows_of
 from posediff.inference.photo_input import KINDS as PHOTOS
@@ -26,7 +27,7 @@ from posediff.people.budget import costs, expected, within
 from posediff.people.denoising import Joints2D, film_denoising
 from posediff.people.frame import Frame
 from posediff.people.lifting import Carry, Draws
-from posediff.people.stages import models_of
+from posediff.people.stages import ROLES, models_of
 from posediff.people.tally import Tally
 from posediff.pose.skeleton import skeleton
 
@@ -43,12 +44,10 @@ def main(words: Sequence[str], commands: Sequence[str]) -> None:
         asked = parser().parse_args(words)
         for path in asked.files:
             if not path.exists():
-                meant = get_close_matches(str(path), commands, 1) or [
-                    "one of " + ", ".join(commands)
-                ]
+                near = get_close_matches(str(path), [*commands, *beside(path)], 1)
+                hint = f"did you mean {near[0]}?" if near else f"those are {', '.join(commands)};"
                 raise FileNotFoundError(
-                    f"{path}: no such file and no command; did you mean {meant[0]}? See posediff "
-                    "--help"
+                    f"{path}: no such file and no command; {hint} See posediff --help"
                 )
         answer(asked)
 
@@ -57,12 +56,15 @@ def answer(asked: argparse.Namespace) -> None:
     """Keypoints go to the lifter, a video at a time and all photos together to `estimate`. Several
     processes share videos and photos; the first says what could not be used."""
     kinds = {path: kind_of(path) for path in asked.files}
+    refuse_unused(asked, kinds)
+    require_writable(asked.to, "--to ")
     bad = list[str]()
     photos = [path for path, kind in kinds.items() if kind not in (*KINDS, *FILMS)]
     films = processes.part([path for path, kind in kinds.items() if kind in FILMS])
     for path in asked.files:
         folder = asked.to / path.stem if len(asked.files) > 1 else asked.to
-        with kept(bad if processes.first() or path in films else [], path):
+        noted = bad if processes.first() or path in films else []
+        with kept(noted, path) if len(asked.files) > 1 else nullcontext():
             if kinds[path] in KINDS:
                 lift(path, folder, asked)
             elif path in films:
@@ -111,10 +113,8 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     import posediff
 
     film, device = paths[0].suffix.lower() in FILMS, config.device(asked.device)
-    if not (asked.flat or asked.model or MODELS[1] in shipped.names()):
-        print(NO_LIFTER)
-        asked.flat = True
-    for name in asked.model or MODELS[: 1 if asked.flat else 2]:
+    count = len(open_video(paths[0]).names) if film else sum(len(photo_files(p)) for p in paths)
+    for name in used_models(asked):
         print(announce.used(shipped.find(name)))
     print(announce.device(device), flush=True)
     models = models_of(asked.model, not asked.flat, film, str(device))
@@ -126,7 +126,6 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
         chosen = draws.hypotheses or 1, draws.steps or 1
         print(f"{'budget':8} {asked.budget_ms:g} ms a person: {chosen[0]} hypotheses, ", end="")
         print(f"{chosen[1]} steps")
-    count = len(open_video(paths[0]).names) if film else len(paths)
     what = f"{count} {'frame' if film else 'photo'}{'s' * (count > 1)} with one person each"
     print(expected(models, count, f"{what}, besides the detector", draws, film), flush=True)
     tally, bad = Tally(), list[str]()
@@ -180,6 +179,25 @@ def frames_of(
     )
 
 
+def used_models(asked: argparse.Namespace) -> list[str]:
+    """The models that are given, and those that ship for what these do not do. Without any lifter
+    the command stays in 2D, and says so. Raises ValueError for a model that estimates no poses."""
+    given, tasks = list(asked.model or ()), set[str]()
+    for name in given:
+        task = checkpoint.read_config(shipped.find(name)).get("task")
+        if task not in ROLES:
+            raise ValueError(f"--model {name}: no model of poses; name one of {', '.join(ROLES)}")
+        tasks.add(task)
+    if not (asked.flat or MODELS[1] in tasks or MODELS[1] in shipped.names()):
+        print(NO_LIFTER)
+        asked.flat = True
+    if not tasks & {*ROLES[:2]}:
+        given.insert(0, MODELS[0])
+    if not (asked.flat or MODELS[1] in tasks):
+        given.append(MODELS[1])
+    return given
+
+
 def formats(asked: argparse.Namespace, film: bool) -> list[str]:
     """frames.json and the formats that are asked for, or those of the kind of input."""
     if asked.formats:
@@ -207,6 +225,8 @@ def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
 
     ships = MODELS[1] if MODELS[1] in shipped.names() else None
     model = asked.model[-1] if asked.model else ships
+    if model and (task := checkpoint.read_config(shipped.find(model)).get("task")) != MODELS[1]:
+        raise ValueError(f"--model {model}: of {task}; keypoints need a model of {MODELS[1]}")
     given = {
         "input": path,
         "output": folder,
@@ -243,7 +263,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         known = [name for action in self._actions for name in action.option_strings]
-        wrong = [word.partition("=")[0] for word in message.split() if word[:2] == "--"]
+        wrong = [
+            word.partition("=")[0].rstrip(":,") for word in message.split() if word[:2] == "--"
+        ]
         meant = get_close_matches(wrong[0], known, 1) if wrong and wrong[0] not in known else []
         hint = f" (did you mean {meant[0]}?)" if meant else ""
         raise ValueError(f"{message}{hint}; {self.prog} --help lists the options")
@@ -259,7 +281,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--boxes")
     made.add_argument("--2d", dest="flat", action="store_true")
     made.add_argument("--formats")
-    made.add_argument("--layout", default="coco17")
+    made.add_argument("--layout", default=LAYOUT)
     made.add_argument("--hypotheses", type=int)
     made.add_argument("--steps", type=int)
     made.add_argument("--budget-ms", type=float)

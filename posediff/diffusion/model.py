@@ -97,7 +97,10 @@ class Model(nn.Module, ABC):
     ) -> Hypotheses:
         """All K answers of every sample, as drawn. They only depend on the sample, its id and the
         seed."""
-        *_, last = self.answers(sample, hypotheses or self.hypotheses, steps, seed)
+        K = self.hypotheses if hypotheses is None else hypotheses
+        if K < 1:
+            raise ValueError(f"hypotheses must be a whole number above 0, not {K}")
+        *_, last = self.answers(sample, K, steps, seed)
         return last
 
     def predict(

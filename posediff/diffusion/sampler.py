@@ -37,6 +37,8 @@ class Sampler(ABC):
 
     def __post_init__(self) -> None:
         one_of("sampler.spacing", self.spacing, ("trailing", "leading"))
+        if self.steps < 1:
+            raise ValueError(f"sampler.steps must be a whole number above 0, got {self.steps}")
         if self.end < 0:
             raise ValueError(f"sampler.end must be 0 or more, got {self.end}")
 

@@ -18,21 +18,24 @@ from posediff.doors.limits import refuse_above
 
 STRUCTURE = b'[]{}":'
 OTHER = bytes(set(range(256)) - set(STRUCTURE))
+AGAIN, SPELLING = "write it again", "correct its path"
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def read_json(path: Path, what: str = "file", remedy: str = "write it again") -> Any:
+def read_json(path: Path, what: str = "file", remedy: str = AGAIN) -> Any:
     """The content of a file. `what` it is, and what to do about a bad one, are words of errors.
 
     Raises FileNotFoundError if there is no such file, ValueError if it cannot be used.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such {what}: {remedy}")
+        raise FileNotFoundError(
+            f"{path}: no such {what}: {SPELLING if remedy == AGAIN else remedy}"
+        )
     refuse_above("json_mb", path, path.stat().st_size / 1e6, "its size in MB")
     return parsed(path.read_bytes(), path, remedy)
 
 
-def parsed(data: bytes, where: object, remedy: str = "write it again") -> Any:
+def parsed(data: bytes, where: object, remedy: str = AGAIN) -> Any:
     """The content of a text in UTF-8; `where` it is from. Raises ValueError."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.strip():

@@ -100,8 +100,7 @@ def people_sample(
 
 def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tensor:
     """The box (4,), xywh, that a user gave for an image of that size: four numbers, or an entry of
-    a
-    file of boxes.
+    a file of boxes.
 
     Raises ValueError if it is not four finite numbers or has no extent inside the image.
     """
@@ -120,6 +119,6 @@ def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tenso
     if not (torch.cat([box[2:], inside[2:]]) > 0).all():
         raise ValueError(
             f"{path}: {name}, {box.tolist()}, has no extent inside the image of "
-            f"{width} x {height} pixels"
+            f"{width} x {height} pixels; a box is x, y, width, height in its pixels"
         )
     return box

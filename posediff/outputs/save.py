@@ -15,6 +15,7 @@
 NNN is the number of the track; people without one have a file without number.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -69,6 +70,8 @@ def _by_track(write: Callable[[Path, TrackMotion, TrackMotions], None], name: st
     def writing(folder: Path) -> Iterator[Add]:
         tracks = TrackMotions()
         yield tracks.add
+        if not tracks.found:
+            warnings.warn(f"no {name.format('')}: nobody has a 3D pose", stacklevel=2)
         for motion in tracks.found.values():
             write(folder / name.format(motion.label), motion, tracks)
 
@@ -105,3 +108,4 @@ FORMATS: dict[str, Writing] = {
     "pictures": writing_pictures,
     "trc": _by_track(_trc, "markers{}.trc"),
 }
+SOLID = ("angles", "curves", "bvh", "trc")  # formats of people in 3D

@@ -19,7 +19,7 @@ from posediff.inference.photo_input import people_sample
 from posediff.inference.request import data_settings
 from posediff.people.lifting import Draws, Rows, poses_3d
 from posediff.pose.skeleton import skeleton
-from posediff.progress import expects, second_of
+from posediff.progress import expects, second_of, seconds_of_many
 
 PLAIN, POINT = Draws(), Draws(carry="point")  # of pictures, and of keypoints alone
 MOST = 50  # hypotheses; more do not change the mean, nor what is known of the spread
@@ -106,8 +106,8 @@ def expected(
     seconds = 0.0
     for trial in trials(models, draws, film, rows):
         run = partial(trial.run, *trial.asked(draws))
-        seconds += second_of(run) / trial.frames
-    return expects(count * seconds, what)
+        seconds += seconds_of_many(run, -(-count // trial.frames))
+    return expects(seconds, what)
 
 
 def within(

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from posediff import config
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.inference.video_input import Video, open_video
@@ -61,6 +62,7 @@ def estimate(
     hypothesis k of the 2D; "point" lifts the 2D pose (posediff/people/lifting.py).
     budget_ms: the most milliseconds for a person, besides the detector: as many hypotheses and
     steps as this machine computes in that time, which is measured at the call.
+    device: cpu, cuda, cuda:1 ..; auto is the GPU where there is one.
     The answers depend on the seed, the names of the pictures and the indices of the boxes.
 
     Raises FileNotFoundError or ValueError at once if the call cannot be used. A photo that cannot
@@ -71,7 +73,9 @@ def estimate(
     one_of("carry", carry, get_args(Carry))
     film = is_film(source)
     given = open_video(str(source)) if film else pictures_of(source)
-    find = finder(boxes, detect, device, film)
+    device = str(config.device(device))
+    names = given.names if isinstance(given, Video) else [picture.name for picture in given]
+    find = finder(boxes, detect, device, film, names)
     used = models_of(models, to == "3d", film, device)
     draws = Draws(hypotheses, steps, seed, carry).into(used.get("lift3d"))
     if budget_ms is not None:

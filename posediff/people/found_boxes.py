@@ -3,7 +3,8 @@
 A box is x, y, width, height in pixels of the picture.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from posediff.inference.photo_input import box_in, read_boxes
 
 THRESHOLD = 0.25  # least score of a detection
 WHOLE = "whole"
+SHOWN = 3  # names in an error
 
 
 class FoundBoxes(NamedTuple):
@@ -29,24 +31,39 @@ class FoundBoxes(NamedTuple):
 Finder = Callable[[str, RGB], FoundBoxes]  # of a picture's name and pixels
 
 
-def finder(boxes: Any, detect: str, device: str, film: bool = False) -> Finder:
+def finder(
+    boxes: Any, detect: str, device: str, film: bool = False, names: Sequence[str] = ()
+) -> Finder:
     """What finds the people of a picture.
 
     boxes: an array (N, 4) for every picture; a mapping, or a JSON file of one, from the name of a
     picture to its boxes, or a file of COCO, MOT or Ultralytics; film: for a video; a callable from
     the pixels to the boxes; None: the detector `detect`, or all of the picture if that is "whole".
     A box is [x, y, w, h] or {"box": ..., "track_id": 3}. A picture that a mapping does not name has
-    no people. Raises FileNotFoundError if the file or the detector does not exist.
+    no people. names: of the pictures. Raises FileNotFoundError if the file or the detector does not
+    exist, ValueError if a mapping names others than these pictures alone.
     """
     if boxes is None:
         return _whole if detect == WHOLE else _detector(detect, device)
+    source = boxes if isinstance(boxes, str | Path) else "boxes"
     if isinstance(boxes, str | Path):
         boxes = read_boxes(boxes).of_film() if film else read_boxes(boxes)
     if isinstance(boxes, Mapping):
+        if boxes and names and not any(name in boxes for name in names):
+            raise ValueError(
+                f"{source}: has boxes of {_listed(boxes)}, none of {_listed(names)}; name the "
+                "photo, or the frame of the video by its number, as 000012"
+            )
         return lambda name, image: _given(name, boxes.get(name, ()), image)
     if callable(boxes):
         return lambda name, image: _given(name, boxes(image), image)
     return lambda name, image: _given(name, boxes, image)
+
+
+def _listed(names: Collection[str]) -> str:
+    """The first names."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(str, islice(names, SHOWN))) + more
 
 
 def _whole(name: str, image: RGB) -> FoundBoxes:

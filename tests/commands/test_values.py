@@ -1,8 +1,11 @@
 """Values of any kind on a command line: one line that names the option."""
 
 import pytest
+import torch
 from helpers.commands import error_of
 from helpers.lifters import ENCODER, TINY
+
+from posediff import config
 
 
 @pytest.mark.parametrize(
@@ -61,3 +64,10 @@ def test_a_data_set_that_is_not_there_says_what_it_is_made_of(capsys, tmp_path, 
     line = str(error.value)
     for word in (str(tmp_path), "dataset.root", "POSEDIFF_DATA", "python scripts/"):
         assert word in line
+
+
+@pytest.mark.parametrize(("count", "found"), [(0, "no GPU on"), (1, "1 GPU on"), (2, "2 GPUs on")])
+def test_a_gpu_that_is_not_there_is_said(monkeypatch, count, found):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(ValueError, match=f"device=cuda:2: torch finds {found} this machine; take"):
+        config.device("cuda:2")

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from posediff import progress
 from posediff.people import budget
 from posediff.people.budget import Cost, measured, within
 from posediff.people.lifting import Draws
@@ -49,3 +50,9 @@ def test_a_cost_is_measured_from_three_runs(monkeypatch):
     assert measured(run, 20, 5) == pytest.approx(true)
     assert measured(run, 20, 1).seconds(20, 1) == pytest.approx(true.seconds(20, 1))
     assert measured(run, 1, 5).seconds(1, 5) == pytest.approx(true.seconds(1, 5))
+
+
+def test_what_is_soon_done_is_run_once(monkeypatch):
+    monkeypatch.setattr(progress, "seconds_of", lambda run: run())
+    assert progress.seconds_of_many(iter([2.0, 1.0]).__next__, 4) == 8
+    assert progress.seconds_of_many(iter([2.0, 1.0]).__next__, 6) == 6

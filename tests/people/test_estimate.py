@@ -147,6 +147,10 @@ def test_a_bad_picture_does_not_lose_the_others(used, tmp_path):
         ({"source": ["a.mp4"]}, "a.mp4: a video in a list"),
         ({"models": "image2d"}, "models: give"),
         ({"models": {"2d": 1}}, "models: 2d is none of"),
+        ({"hypotheses": 0}, "hypotheses must be a whole number above 0, not 0"),
+        ({"steps": -1}, "steps must be a whole number above 0, not -1"),
+        ({"device": "gpu"}, "device=gpu: must be auto, cpu, cuda"),
+        ({"boxes": {"holiday.jpg": TWO}}, "boxes: has boxes of holiday.jpg, none of 0; name"),
     ],
 )
 def test_a_call_that_cannot_be_used_fails_at_once(used, changed, line):

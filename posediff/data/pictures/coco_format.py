@@ -146,7 +146,10 @@ def held_out(people: Annotations, split: Split, part: float) -> Annotations:
     kept: NDArray[np.bool_] = random.uniform(random.keys(0, ids), 1)[:, 0] < part
     chosen = people.subset(kept if split == "validation" else ~kept)
     if not len(chosen.ids):
-        raise ValueError(f"{people.path}: no person is left for {split}: change dataset.validation")
+        raise ValueError(
+            f"{people.path}: no person is left for {split}: change dataset.validation, or label "
+            "people with keypoints"
+        )
     return chosen
 
 

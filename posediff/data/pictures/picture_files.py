@@ -42,11 +42,20 @@ def read(path: Path, upright: bool = False) -> RGB:
     except cv2.error:  # a size beyond that of OpenCV
         image = None
     if image is None:
-        raise ValueError(f"{path}: the image is {problem or 'damaged'}: copy it again")
+        remedy = "copy it again" if problem else "copy it again, or name an image"
+        raise ValueError(f"{path}: the image is {problem or 'damaged'}: {remedy}")
     if min(image.shape[:2]) < 2:
         size = f"{image.shape[1]}x{image.shape[0]}"
         raise ValueError(f"{path}: the image has {size} pixels: too small for a person")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file begins as an image of a format that is read, whatever its suffix; an empty one
+    is an image that lacks all."""
+    import cv2
+
+    return path.stat().st_size == 0 or bool(cv2.haveImageReader(str(path)))
 
 
 def size(path: Path, upright: bool = False) -> tuple[int, int]:

@@ -22,6 +22,7 @@ FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 EXACT = (".mp4", ".avi", ".mov", ".m4v")  # of these, the header states the number of frames
 FAR = 0.1  # part of the rate by which that of the header may differ from the times of the frames
 DIGITS = 18  # of a frame's number: what 64 bits hold
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are ours: one line
 NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
