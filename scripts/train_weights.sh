@@ -56,13 +56,6 @@ train lift3d/mocap/lift3d task=lift3d preset=posterior $MOCAP trainer.recipe.bat
 publish lift3d/mocap/lift3d lift3d
 
 # shellcheck disable=SC2086
-train lift3d/mocap/lift3d_video task=lift3d preset=posterior_video $MOCAP task.head.width=64 \
-    task.head.trunk.width=96 task.head.trunk.depth=4 trainer.optimizer.lr=2e-3 \
-    trainer.recipe.batch_size=16 trainer.recipe.epochs=10 trainer.recipe.epoch_samples=3072 \
-    trainer.validation_samples=64
-publish lift3d/mocap/lift3d_video lift3d_video
-
-# shellcheck disable=SC2086
 train video2d/jhmdb_video/plain experiment=video2d_plain dataset=jhmdb_video $PEOPLE \
     dataset.offsets=[-2,0,2] task.begin="$WEIGHTS/image2d" \
     task.begin_parts=[[head.backbone,head.clip.backbone]] task.clip_features.channels=128 \
