@@ -69,7 +69,7 @@ def key_for(word: str, primary: str) -> str:
 
 def refuse_flags(words: Sequence[str], known: Sequence[str]) -> None:
     """Raise ValueError for a word that begins with a dash and is, or begins, none of the known."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         flag, _, value = word.partition("=")
         if flag.startswith("-") and not any(name.startswith(flag) for name in known):
             near = get_close_matches(flag, [*known, "--help"], 1)
@@ -113,7 +113,7 @@ def keys(primary: str, words: Sequence[str], wrong: str) -> list[str]:
 def overrides(words: Sequence[str]) -> list[str]:
     """The overrides among words of a command, with its --config-dir as one of them."""
     found = [x for x in words if "=" in x and not x.startswith("-")]
-    for flag, folder in zip(words, [*words[1:], ""], strict=True):
+    for flag, folder in zip(words, [*words, ""][1:], strict=True):
         if flag in ("--config-dir", "-cd"):
             found.append(f"hydra.searchpath=['file://{Path(folder).resolve()}']")
     return found

@@ -27,7 +27,7 @@ def empty(tmp_path, monkeypatch):
         ("task=lift3d foo.bar=1 trainer.epochs=3", "foo.bar: no such option; none is like it"),
         ("task=lift3d trainer.epochs=3 foo.bar=1", "did you mean trainer.recipe.epochs?"),
         ("task=lift3d lr=1", "did you mean trainer.optimizer.lr?"),
-        ("task=lift3d steps=5", "did you mean sampler.steps or schedule.steps?"),
+        ("task=lift3d steps=5", "did you mean sampler.steps or schedule.steps or"),
         ("task=lift3d tsk=1", "did you mean task?"),
         ("task=lift2d", "did you mean task=lift3d? There are image2d, lift3d, video2d"),
         ("task=lift3d dataset=xyz", "dataset=xyz: no such dataset; there are aic, "),
