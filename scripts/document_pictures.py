@@ -1,6 +1,6 @@
 """The pictures of README.md and of docs/, made by the models that ship.
 
-python scripts/document_pictures.py FOLDER
+python scripts/document_pictures.py [FOLDER, docs/pictures by default]
 
 people.jpg   the photos that ship, with their people
 film.jpg     four frames of the video that ships
@@ -23,7 +23,7 @@ SHOWN = 4  # frames of the video
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder = Path(*sys.argv[1:2] or ["docs/pictures"])
     to = "3d" if LIFTER in shipped.names() else "2d"
     photos = [drawn(f) for f in posediff.estimate([EXAMPLES / x for x in PHOTOS], to)]
     shown = sheet(photos[1:], 1) if to == "3d" else sheet(photos, len(photos))
