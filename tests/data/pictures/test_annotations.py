@@ -207,7 +207,11 @@ NAN, INFINITE = float("nan"), float("inf")
         ("keypoints", [1] * 41, SECOND + "keypoints must be 42 finite numbers, not a list of 41"),
         ("keypoints", [NAN] * 42, SECOND + "keypoints must be 42 finite numbers"),
         ("keypoints", [4, 5, 3] * 14, SECOND + r"v of keypoints \[x, y, v\] must be 0, 1 or 2 \(3"),
-        ("keypoints", [4, 5, 0.5] * 14, SECOND + r"v of keypoints \[x, y, v\] must be 0, 1 or 2$"),
+        (
+            "keypoints",
+            [4, 5, 0.5] * 14,
+            SECOND + r"v of keypoints \[x, y, v\] must be 0, 1 or 2 \(1 of the 2 ann",
+        ),
     ],
 )
 def test_an_annotation_that_cannot_be_used_is_named(two, key, value, message):
