@@ -244,7 +244,7 @@ def test_a_test_whose_labels_are_secret_gives_result_files_alone(tmp_path, capsy
     where = ["dataset=coco", f"dataset.root={tmp_path}", "dataset.images=images", "device=cpu"]
     where += ["dataset.annotations=all.json", "dataset.boxes=boxes.json", "sampler.steps=1"]
     capsys.readouterr()
-    command("eval", "task=image2d", f"checkpoint={model}", *where, "task.flip=false")
+    command("eval", "task=image2d", "eval=coco", f"checkpoint={model}", *where, "task.flip=false")
     *_, results, path = capsys.readouterr().out.strip().splitlines()
     found = json.loads(Path(results).read_text())
     assert [x["image_id"] for x in found] == [1, 2, 3]
