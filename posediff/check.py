@@ -141,6 +141,8 @@ def of_data(keys: Sequence[str], split: str) -> Iterator[Finding]:
     left = data.summary().get("left_out", 0)
     words = f", {left:,} left out" if left else ""
     yield Finding(f"{cfg.dataset.name}, {split}: {len(data):,} samples{words}")
+    for line in data.summary().get("unusable_annotations", ())[:LISTED]:
+        yield Finding(line, wrong=True)
 
 
 def _are_boxes(path: Path) -> bool:

@@ -25,6 +25,7 @@ from operator import getitem
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ from posediff.doors import model_door
 from posediff.doors.checks import mapping, reading, shown
 from posediff.doors.json_door import read_json
 from posediff.files import kept_beside, replacing_folder, write_json
-from posediff.tree import build_known, require_known
+from posediff.tree import build_known, imported, require_known
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 PARTS = "parts"
@@ -239,14 +240,20 @@ def encoders(tree: Mapping[str, Any], at: str = "") -> dict[str, Path]:
 def insert_encoders(tree: dict[str, Any], classes: Collection[str] = ()) -> dict[str, Path]:
     """Replace the `encoders` of a tree by the trees of their networks, in place; returns them.
 
-    Raises ValueError if one names a class that is neither known nor among `classes`.
+    Raises ValueError if one names a class that is neither known nor among `classes`, or is larger
+    than its weights.
     """
     found = encoders(tree)
     for at, folder in found.items():
         *above, key = at.split(".")
-        network = read_config(folder, "model")["model"].get("head")
-        require_known(network, f"{folder}/config.json", classes)
-        reduce(getitem, above, tree)[key] = mapping(f"{folder}/config.json: model.head", network)
+        config, source = read_config(folder, "model"), f"{folder}/config.json"
+        network = mapping(f"{source}: model.head", config["model"].get("head"))
+        require_known(network, source, classes)
+        own = {name: imported(name) for name in classes}
+        bounds = budget(folder, config, source)
+        with torch.random.fork_rng([]), reading(source, "its model cannot be built"), bounds:
+            build_known(network, source, own)  # within the bounds, before it is built in `tree`
+        reduce(getitem, above, tree)[key] = network
     return found
 
 

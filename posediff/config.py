@@ -4,6 +4,7 @@ Importers use `build` and do not load Hydra: the functions that need it import i
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -226,15 +227,26 @@ def dataset(cfg: Any, split: str) -> Any:
 
     Raises FileNotFoundError, with what the data set consists of, if a file is missing.
     """
+    whole = dataset_tree(cfg)
+    for name, part in whole.get("parts", {}).items():
+        own = compose(f"dataset/{name}", []).dataset
+        about = {"name": name, "root": part.get("root"), "needs": own.get("needs")}
+        whole["parts"][name] = partial(_present, tree.build(part), about, cfg.paths.data_dir)
+    about = {key: cfg.dataset.get(key) for key in ("name", "root", "needs")}
+    return _present(partial(tree.build, whole), about, cfg.paths.data_dir, split)
+
+
+def _present(make: Any, about: Mapping[str, Any], home: str, split: str) -> Any:
+    """make(split=split). Raises FileNotFoundError, with what the data set about which this is
+    consists of, if a file is missing; home: that of all data sets."""
     try:
-        return tree.build(dataset_tree(cfg), split=split)
+        return make(split=split)
     except FileNotFoundError as error:
-        needs, root = cfg.dataset.get("needs"), cfg.dataset.get("root")
-        if not needs or "POSEDIFF_DATA" in str(error):
+        if not about["needs"] or "POSEDIFF_DATA" in str(error):
             raise
         raise FileNotFoundError(
-            f"{error}. dataset={cfg.dataset.name} reads {root}/ (dataset.root, or "
-            f"POSEDIFF_DATA={cfg.paths.data_dir} for all data sets), which must contain {needs}"
+            f"{error}. dataset={about['name']} reads {about['root']}/ (dataset.root, or "
+            f"POSEDIFF_DATA={home} for all data sets), which must contain {about['needs']}"
         ) from error
 
 

@@ -1,5 +1,9 @@
-"""Score a model: python -m posediff.eval task=lift3d dataset=synthetic"""
+"""Score a model: python -m posediff.eval task=lift3d dataset=synthetic
 
+Ends with exit code 1 if figures are of fewer samples than asked for, and says of how many.
+"""
+
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ from posediff import (
     config,
     engine,
     expectation,
+    loading,
     processes,
     recalibration,
     report,
@@ -42,6 +47,7 @@ def main(cfg: Any) -> None:
     clock = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
     seconds = time.perf_counter() - clock
+    lost = processes.gathered(loading.left_out(data))
     if not processes.first():  # all have the same figures
         return
     report.show(figures, cfg.eval.monitor)
@@ -54,6 +60,8 @@ def main(cfg: Any) -> None:
         "split": cfg.eval.split,
         "trained_on": saved["dataset"],
         **data.summary(),
+        "unreadable_samples": len(lost),
+        "unreadable": [*dict.fromkeys(lost)],
         **metric.summary(),
         "steps": model.steps,
         "timesteps": model.timesteps,
@@ -72,6 +80,18 @@ def main(cfg: Any) -> None:
     write_json(path, about, indent=1)
     files = [folder, *metric.result_files(run), *report.reliability_picture(figures, run), path]
     print("\n".join(map(str, files)))
+    unusable = about.get("unusable_annotations", [])
+    if unusable:
+        print(
+            f"error: not scored: {loading.in_short(unusable, 'the annotations')}", file=sys.stderr
+        )
+    if lost:
+        print(
+            f"error: not scored: {loading.in_short(lost, f'{len(data):,} samples')}",
+            file=sys.stderr,
+        )
+    if lost or unusable:
+        sys.exit(1)
 
 
 def metric_of(cfg: Any, truth: Truth, scaling: dict[str, Any] | None = None) -> Any:

@@ -1,7 +1,8 @@
 """The maps of a frozen backbone on disk: computed once, and read by training in place of pixels.
 
     <folder>/<name>-<key>/view0/   0.npy, 1.npy ..   float16 (N, [F,] C, H, W): a map of all samples
-                                   samples.pt        all entries of the samples but their pixels
+                                   samples.pt        all entries of the samples but their pixels,
+                                                     and why others could not be read
     <folder>/<name>-<key>/view1/ ..
 
 View v is the augmentation that a data set draws in epoch v. The key is a hash of all that the maps
@@ -24,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posediff.loading import Samples, in_order
+from posediff.loading import Samples, in_order, left_out
 from posediff.nn.backbone import Backbone
 from posediff.sample import cat, pixels_of, take
 
@@ -39,6 +40,7 @@ class StoredView(NamedTuple):
     maps: dict[str, NDArray[np.float16]]  # on disk, (N, [F,] C, H, W)
     pixels: str  # the entry that they replace
     samples: dict[str, Any]  # the other entries, N rows
+    lost: list[str]  # samples that could not be read, which have no row, and why
 
 
 class CachedSamples:
@@ -90,7 +92,10 @@ def cached(
                 f"maps of {name}, view {v + 1}/{views}: {len(data):,} samples, {rate:.1f} a second"
             )
     print(f"maps of {name}: {views} view{'s' * (views > 1)} in {at}", flush=True)
-    return CachedSamples([read(at / f"view{v}") for v in range(views)])
+    found = [read(at / f"view{v}") for v in range(views)]
+    if lost := found[0].lost:
+        print(f"maps of {name}: {len(lost)} samples could not be read: {'; '.join(lost[:3])}")
+    return CachedSamples(found)
 
 
 def key(backbone: Backbone, options: Mapping[str, Any]) -> str:
@@ -122,7 +127,8 @@ def write(data: Samples, backbone: Backbone, folder: Path, label: str, workers: 
                 file[done : done + len(x)] = x
             rest.append(batch)
             done += len(images)
-        torch.save({"pixels": pixels, "samples": cat(rest)}, beside / SAMPLES)
+        about = {"pixels": pixels, "samples": cat(rest), "lost": left_out(data)}
+        torch.save(about, beside / SAMPLES)
 
 
 def new_files(
@@ -151,7 +157,7 @@ def read(folder: Path) -> StoredView:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         why = str(error).partition("\n")[0]
         raise ValueError(f"{folder}: damaged ({why}); remove it, to compute it again") from None
-    return StoredView(maps, held["pixels"], held["samples"])
+    return StoredView(maps, held["pixels"], held["samples"], held.get("lost", []))
 
 
 @contextmanager

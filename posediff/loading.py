@@ -1,13 +1,24 @@
-"""Batches of a data set: their rows, in training and in order, and their loading."""
+"""Batches of a data set: their rows, in training and in order, and their loading.
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+A sample that cannot be read, as of a damaged picture, is left out: in training another one takes
+its place, in order none does. It is said once, and kept (`left_out`); more than the part
+`limits.left_out` of the samples is an error.
+"""
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from posediff.doors.limits import refuse_left_out
 from posediff.interruption import leave_to_parent
 from posediff.progress import progress
+
+FAR, TRIES = 0.618, 8  # steps, as a part of the samples, to what takes the place of another
+SAID = 10  # reasons that are said at once; all are counted
 
 
 class Samples(Protocol):
@@ -56,9 +67,9 @@ def in_order(
     data: Samples, size: int, workers: int = 0, label: str = "", turns: slice = slice(None)
 ) -> Iterator[Any]:
     """The batches of one pass, first to last, or some of them; progress is shown if it has a
-    label."""
+    label. What cannot be read is not in them."""
     rows = [list(range(i, min(i + size, len(data)))) for i in range(0, len(data), size)][turns]
-    batches = iter(loader(data, rows, workers))
+    batches = iter(loader(data, rows, workers, replaced=False))
     return progress(batches, len(rows), label, {}) if label else batches
 
 
@@ -67,20 +78,39 @@ def stream(
 ) -> Iterator[Any]:
     """Batch after batch of a training from step `first` on, over the epochs of `steps` steps: its
     workers live as long as it does, and are ahead of it at the end of an epoch, too."""
-    numbered = ([(step // steps, row) for row in batch] for step, batch in enumerate(rows, first))
-    return loader(_InEpochs(data), numbered, workers)
+    wanted = (_Wanted(step // steps, batch) for step, batch in enumerate(rows, first))
+    return _loaded(data, wanted, workers, replaced=True)
 
 
-def loader(data: Any, rows: Iterable[Any], workers: int) -> Iterator[Any]:
-    """The batches of these rows, for a GPU in memory that is read while it computes.
+def loader(
+    data: Samples, rows: Iterable[list[int]], workers: int, replaced: bool = True
+) -> Iterator[Any]:
+    """The batches of these rows, of the epoch that the data are at.
+
+    replaced: whether another sample takes the place of one that cannot be read.
+    """
+    return _loaded(data, (_Wanted(None, batch) for batch in rows), workers, replaced)
+
+
+class _Wanted(NamedTuple):
+    """The rows of a batch, and its epoch if it is not that of the data."""
+
+    epoch: int | None
+    rows: list[int]
+
+
+def _loaded(
+    data: Samples, wanted: Iterable[_Wanted], workers: int, replaced: bool
+) -> Iterator[Any]:
+    """The batches, for a GPU in memory that is read while it computes.
 
     A worker returns an error of the input in place of a batch, and it is raised here: PyTorch would
     turn it into the text of a traceback.
     """
-    guarded: Dataset[Any] = _Guarded(data)  # type: ignore[assignment]
+    guarded: Dataset[Any] = _Guarded(data, replaced)  # type: ignore[assignment]
     for batch in DataLoader(
         guarded,
-        batch_sampler=rows,
+        batch_sampler=wanted,  # type: ignore[arg-type]
         collate_fn=_whole,
         num_workers=workers,
         worker_init_fn=_begin,
@@ -88,32 +118,85 @@ def loader(data: Any, rows: Iterable[Any], workers: int) -> Iterator[Any]:
     ):
         if isinstance(batch, Exception):
             raise batch
-        yield batch
+        _note(data, batch.lost)
+        if batch.sample is not None:
+            yield batch.sample
 
 
-class _InEpochs:
-    """A data set whose rows are pairs of an epoch and a row, a batch of one epoch."""
+def left_out(data: Samples) -> list[str]:
+    """Why samples of a data set could not be read so far, in the order of their rows."""
+    return [line for _, line in sorted(_LOST.get(data, {}).items())]
 
-    def __init__(self, data: Samples) -> None:
-        self.data, self.epoch = data, -1
 
-    def __getitems__(self, rows: list[tuple[int, int]]) -> dict[str, Any]:
-        if rows[0][0] != self.epoch:
-            self.epoch = rows[0][0]
-            self.data.set_epoch(self.epoch)
-        return self.data.__getitems__([row for _, row in rows])
+def in_short(lines: Sequence[str], what: str) -> str:
+    """How many were left out of `what`, and the first reasons; "" for none."""
+    reasons = [*dict.fromkeys(lines)]
+    more = f"; and {len(reasons) - SAID} more reasons" if reasons[SAID:] else ""
+    first = "; ".join(reasons[:SAID])
+    return f"{len(lines):,} of {what} left out: {first}{more}" if lines else ""
+
+
+_LOST: WeakKeyDictionary[Samples, dict[int, str]] = WeakKeyDictionary()
+
+
+def _note(data: Samples, lost: dict[int, str]) -> None:
+    """Keep and say what could not be read. Raises ValueError if it is too much."""
+    known = _LOST.setdefault(data, {}) if lost else {}
+    new = {row: line for row, line in lost.items() if row not in known}
+    known |= new
+    refuse_left_out(list(known.values()), len(data), "samples")
+    said = len(set(known.values()) - set(new.values()))
+    for line in [*dict.fromkeys(new.values())][: max(SAID - said, 0)]:
+        warnings.warn(f"left out: {line}", stacklevel=2)
+
+
+class _Read(NamedTuple):
+    """What a worker makes of the rows of a batch."""
+
+    sample: dict[str, Any] | None
+    lost: dict[int, str]  # rows that cannot be read, and why
 
 
 class _Guarded:
-    def __init__(self, data: Any) -> None:
-        self.data = data
+    def __init__(self, data: Samples, replaced: bool) -> None:
+        self.data, self.replaced, self.epoch = data, replaced, -1
 
-    def __getitems__(self, rows: Any) -> dict[str, Any] | Exception:
+    def __getitems__(self, wanted: _Wanted) -> _Read | Exception:
+        epoch, rows = wanted
+        if epoch is not None and epoch != self.epoch:
+            self.epoch = epoch
+            self.data.set_epoch(epoch)
         try:
-            batch: dict[str, Any] = self.data.__getitems__(rows)
-            return batch
+            return _Read(self.data.__getitems__(rows), {})
         except (ValueError, OSError) as error:
+            return self._rest(rows, error)
+
+    def _rest(self, rows: list[int], error: Exception) -> _Read | Exception:
+        """The same without the rows that cannot be read alone; the error if there are none, or
+        nothing takes their place."""
+        lost = dict[int, str]()
+        kept = [found for row in rows if (found := self._usable(row, lost)) is not None]
+        if not lost or (self.replaced and len(kept) < len(rows)):
             return error
+        try:
+            return _Read(self.data.__getitems__(kept) if kept else None, lost)
+        except (ValueError, OSError) as other:
+            return other
+
+    def _usable(self, row: int, lost: dict[int, str]) -> int | None:
+        """The row, or the one that takes its place, far from it: rows beside it are often of the
+        same picture. None without one. Adds to `lost`."""
+        count = len(self.data)
+        for n in range(TRIES if self.replaced else 1):
+            place = (row + n * max(1, round(FAR * count))) % count
+            if place not in lost:
+                try:
+                    self.data.__getitems__([place])
+                except (ValueError, OSError) as error:
+                    lost[place] = " ".join(str(error).split())
+                else:
+                    return place
+        return None
 
 
 def _whole(batch: Any) -> Any:

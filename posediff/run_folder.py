@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from posediff.doors.json_door import read_json
-from posediff.files import naming, replacing, sync
+from posediff.files import naming, read_text, replacing, sync
 
 CONFIG, OVERRIDES = ".hydra/config.yaml", ".hydra/overrides.yaml"
 LOG, METRICS, BEST = "log.jsonl", "metrics.json", "checkpoints/best"
@@ -81,16 +81,11 @@ def cut_log(run: Path, size: int) -> None:
 
 def overrides(run: Path) -> list[str]:
     """The options of the command, none if they were not kept. Raises ValueError for a bad file."""
-    import yaml
-
     path = run / OVERRIDES
-    if not path.is_file():
-        return []
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ValueError(f"{path}: not valid YAML; delete the file to go on without it") from None
-    return [str(x) for x in found or []]
+    found = _yaml(path) or []
+    if not isinstance(found, list):
+        raise ValueError(f"{path}: no list of options; delete the file to go on without it")
+    return [str(x) for x in found]
 
 
 def is_debug(given: Iterable[str]) -> bool:
@@ -111,12 +106,12 @@ def log(run: Path) -> list[dict[str, Any]]:
     Raises ValueError for any other line that is not an object.
     """
     path = run / LOG
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = read_text(path).splitlines() if path.is_file() else []
     found = []
     for n, line in enumerate(lines, 1):
         try:
             found.append(dict(json.loads(line)))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             if n < len(lines):
                 raise ValueError(f"{path}: line {n} is not a JSON object") from None
     return found
@@ -135,14 +130,22 @@ def config(run: Path) -> dict[str, Any]:
 
     Raises ValueError for a bad file.
     """
+    path = run / CONFIG
+    found = _yaml(path) or {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: no configuration; delete the file to go on without it")
+    return found
+
+
+def _yaml(path: Path) -> Any:
+    """The content of a YAML file, None without it. Raises ValueError for a bad one."""
     import yaml
 
-    path = run / CONFIG
     if not path.is_file():
-        return {}
+        return None
     try:
-        return dict(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError):
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError):
         raise ValueError(f"{path}: not valid YAML; delete the file to go on without it") from None
 
 

@@ -17,6 +17,7 @@ from posediff import (
     engine,
     expectation,
     feature_cache,
+    loading,
     loggers,
     processes,
     profiling,
@@ -147,6 +148,9 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     if processes.first():
         calibrate(cfg, folder / run_folder.BEST, held_out, size)
     processes.from_first(None)
+    for part, samples in (("training", data), ("held out", held_out)):
+        if words := loading.in_short(loading.left_out(samples), f"{len(samples):,} samples"):
+            print(f"{part}: {words}")
     monitor = cfg.eval.monitor
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
 

@@ -13,7 +13,6 @@ from --table:
 
 import argparse
 import csv
-import json
 import os
 import re
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from posediff.data.lifting.recording import SPLITS, Recording, write
+from posediff.doors.json_door import read_json
 from posediff.files import read_text, write_json
 from posediff.prepare.motion import Motion, read_amc, read_bvh
 from posediff.prepare.retarget import COMMON, SPINES, centre, cut, mocap17, resample
@@ -131,10 +131,7 @@ def shown(folder: Path) -> list[Path]:
 
 def read_joints(path: Path) -> dict[str, str]:
     """The file's names of joints by ours. Raises ValueError if it is no such table."""
-    try:
-        names = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{path}: no JSON ({error})") from None
+    names = read_json(path, "table of names")
     allowed = {*COMMON.split(), *SPINES} - {"spine", "top"}
     if not isinstance(names, dict) or not all(isinstance(x, str) for x in names.values()):
         raise ValueError(f'{path}: must be {{"RightHip": the name of it in the files, ...}}')

@@ -54,14 +54,18 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 
 
 class Spoilt:
-    """A data set whose third row cannot be read."""
+    """A data set some rows of which cannot be read."""
+
+    def __init__(self, count=4, bad=(2,)):
+        self.count, self.bad = count, bad
 
     def __len__(self):
-        return 4
+        return self.count
 
     def __getitems__(self, rows):
-        if 2 in rows:
-            raise FileNotFoundError("images/2.jpg: no such picture")
+        for row in rows:
+            if row in self.bad:
+                raise FileNotFoundError(f"images/{row}.jpg: no such picture")
         return {"rows": rows}
 
 
@@ -69,9 +73,44 @@ class Spoilt:
 def test_an_error_is_the_same_whoever_meets_it(workers):
     read = loading.loader(Spoilt(), [[0, 1], [2, 3]], workers)
     assert next(read) == {"rows": [0, 1]}
-    with pytest.raises(FileNotFoundError) as error:
+    with pytest.raises(ValueError, match=r"images/2\.jpg: no such picture \(1 of the 4 samples"):
         next(read)
-    assert str(error.value) == "images/2.jpg: no such picture"
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_few_samples_that_cannot_be_read_are_left_out_named_and_counted(workers):
+    data = Spoilt(40, (2, 27))
+    assert loading.left_out(data) == []
+    with pytest.warns(UserWarning, match=r"left out: images/2\.jpg: no such picture"):
+        read = [x["rows"] for x in loading.in_order(data, 4, workers)]
+    assert [n for rows in read for n in rows] == [n for n in range(40) if n not in (2, 27)]
+    lines = [f"images/{n}.jpg: no such picture" for n in (2, 27)]
+    assert loading.left_out(data) == lines
+    assert loading.in_short(lines, "40 samples").startswith(
+        f"2 of 40 samples left out: {lines[0]}; "
+    )
+    assert loading.in_short([], "40 samples") == ""
+
+
+def test_in_training_another_sample_takes_the_place_and_always_the_same():
+    rows = [[0, 1, 2, 3], [27, 2, 5, 6]]
+    with pytest.warns(UserWarning, match="left out"):
+        first = [x["rows"] for x in loading.loader(Spoilt(40, (2, 27)), rows, 0)]
+    assert first == [[0, 1, 12, 3], [12, 12, 5, 6]]  # 27 + 25 is 12, and so is 2 + 2 * 25
+    with pytest.warns(UserWarning, match="left out"):
+        assert [x["rows"] for x in loading.loader(Spoilt(40, (2, 27)), rows[1:], 0)] == first[1:]
+    everywhere = loading.loader(Spoilt(40, range(40)), rows, 0)
+    with pytest.raises(FileNotFoundError, match=r"images/0\.jpg: no such picture"):
+        next(everywhere)
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+def test_a_batch_without_a_usable_sample_is_skipped():
+    read = [x["rows"] for x in loading.in_order(Spoilt(100, (4, 5)), 2)]
+    assert len(read) == 49
+    with pytest.raises(ValueError, match=r"6 of the 100 samples .* limits\.left_out=0\.05"):
+        list(loading.in_order(Spoilt(100, range(10, 16)), 6))
 
 
 def test_progress_without_a_terminal_is_plain_lines_now_and_then(capsys, monkeypatch):

@@ -5,7 +5,7 @@ are there. A command sets the limits once, by `use`; whoever imports the library
 defaults, and may call it, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -21,6 +21,7 @@ class Limits:
     megapixels: float = 250  # of an image
     setting: float = 100_000  # of a whole number in a model's config.json
     weights: float = 16  # numbers that a config.json may ask for, by those in its weight file
+    left_out: float = 0.05  # part of the samples or annotations that may be left out as unusable
 
 
 CURRENT = Limits()
@@ -56,3 +57,15 @@ def refuse_array(where: object, size: int, stored: int) -> None:
     refuse_above("array_mb", where, size / 1e6, "its size in MB")
     if size > SMALL:
         refuse_above("ratio", where, size / max(stored, 1), "its size by the bytes that contain it")
+
+
+def refuse_left_out(lines: Sequence[str], count: int, what: str) -> None:
+    """Raise ValueError if too many of `count` samples or entries cannot be used.
+
+    lines: why, of each; the first is in the error. what: they are, in the plural.
+    """
+    if len(lines) > CURRENT.left_out * count:
+        raise ValueError(
+            f"{lines[0]} ({len(lines)} of the {count:,} {what} cannot be used, more than "
+            f"limits.left_out={CURRENT.left_out:g} of them)"
+        )

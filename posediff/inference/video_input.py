@@ -37,6 +37,11 @@ class Video:
     rate: float = RATE  # frames per second
     note: str = ""  # for the user
     left_out: dict[str, str] = field(default_factory=dict)  # frames that cannot be used, and why
+    stamps: Sequence[float] | None = None  # seconds of the frames of a video of variable rate
+
+    def time(self, index: int) -> float:
+        """Seconds of a frame from the start of the video."""
+        return index / self.rate if self.stamps is None else self.stamps[index]
 
     def index(self, name: str) -> int | None:
         """The index of the frame of that name, None if there is none. In a video file any spelling
@@ -79,7 +84,8 @@ def open_video(source: str | Path) -> Video:
     film = VideoFile(source)
     names = [f"{number:06d}" for number in film.numbers]
     read = lambda i: memory.get(i, lambda: film.read(i))  # noqa: E731
-    return Video(source, names, read, film.numbers, film.rate or RATE, film.cut_short())
+    rate, note = film.rate or RATE, film.cut_short()
+    return Video(source, names, read, film.numbers, rate, note, stamps=film.stamps)
 
 
 def _usable(files: Sequence[Path]) -> tuple[list[Path], dict[str, str], tuple[int, int]]:

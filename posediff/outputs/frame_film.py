@@ -2,8 +2,9 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from posediff.files import safe_name
@@ -13,14 +14,17 @@ from posediff.visual.canvas import Picture
 from posediff.visual.film import film_note, filming
 from posediff.visual.frame_picture import draw_frame, is_lifted
 
+FIRST = 9  # frames that tell the rate of a film
+
 
 @contextmanager
 def writing_film(path: Path) -> Iterator[Add]:
-    """A function that adds a frame to a film, whose rate is that of the first two frames.
+    """A function that adds a frame to a film, whose rate is that of its first frames, by the median
+    of their distances in time.
 
-    All frames have a part in 3D if one of these two was lifted. A frame without its image is drawn
-    on white. Warns if PyAV is missing, see `film_note`. Raises
-    ValueError if the first two frames do not follow each other in time.
+    All frames have a part in 3D if one of the first two was lifted. A frame without its image is
+    drawn on white. Warns if PyAV is missing, see `film_note`. Raises ValueError if its first frames
+    do not follow each other in time.
     """
     if path.suffix != ".gif" and (note := film_note()):
         warnings.warn(note, stacklevel=2)
@@ -30,19 +34,22 @@ def writing_film(path: Path) -> Iterator[Add]:
     with ExitStack() as stack:
 
         def add(frame: Frame) -> None:
-            nonlocal beside
             waiting.append(frame)
-            if len(waiting) == 2 and not show:
-                beside = any(map(is_lifted, waiting))
-                show.append(stack.enter_context(filming(path, _rate(path, *waiting))))
-            if show:
-                for ready in waiting:
-                    show[0](draw_frame(ready, beside))
-                waiting.clear()
+            if show or len(waiting) == FIRST:
+                draw()
+
+        def draw() -> None:
+            nonlocal beside
+            if not show:
+                beside = any(map(is_lifted, waiting[:2]))
+                show.append(stack.enter_context(filming(path, _rate(path, waiting))))
+            for ready in waiting:
+                show[0](draw_frame(ready, beside))
+            waiting.clear()
 
         yield add
         if waiting:
-            raise ValueError(f"{path.name}: a film needs two frames of a video or more")
+            draw()
 
 
 @contextmanager
@@ -59,7 +66,11 @@ def writing_pictures(folder: Path) -> Iterator[Add]:
     yield add
 
 
-def _rate(path: Path, a: Frame, b: Frame) -> float:
-    if a.time is None or b.time is None or not b.time > a.time:
+def _rate(path: Path, frames: Sequence[Frame]) -> float:
+    times = [frame.time for frame in frames if frame.time is not None]
+    steps = [b - a for a, b in pairwise(times)]
+    if len(times) < len(frames) or not all(step > 0 for step in steps):
         raise ValueError(f"{path.name}: a film needs frames of a video, with their times")
-    return 1 / (b.time - a.time)
+    if not steps:
+        raise ValueError(f"{path.name}: a film needs two frames of a video or more")
+    return 1 / sorted(steps)[len(steps) // 2]

@@ -47,7 +47,7 @@ class Frame:
     people: tuple[Person, ...]
     image: NDArray[np.uint8] | None = None  # (height, width, 3) RGB
     index: int | None = None  # the number of the frame in its video, from 0; None: a photo
-    time: float | None = None  # seconds from the start of the video
+    time: float | None = None  # seconds from the start of the video, as its file states them
     seconds: Mapping[str, float] = field(default_factory=dict)  # of each part of the estimation
 
     def __iter__(self) -> Iterator[Person]:

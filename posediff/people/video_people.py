@@ -65,7 +65,7 @@ def _seen(video: Video, find: Finder, models: Mapping[str, Model], draws: Draws)
             boxes = corners(found.boxes)
             tracks = tracker.update(index, boxes, poses.keypoints, poses.scores, found.tracks)
         seconds = {"boxes": middle - start, "2d": perf_counter() - middle}
-        size, time = (image.shape[1], image.shape[0]), index / video.rate
+        size, time = (image.shape[1], image.shape[0]), video.time(index)
         yield Seen(name, size, found, poses, seconds, image, index, time, tracks)
 
 

@@ -188,7 +188,69 @@ def test_a_bad_picture_that_a_worker_meets_ends_training_with_one_line(capsys, t
     assert "Traceback" not in line
 
 
+def photos_of(folder, count, annotated=True):
+    """A data set in COCO's form, a person in each of `count` photos; the last one is no picture."""
+    (folder / "images").mkdir()
+    points = np.insert(np.random.default_rng(0).uniform(5, 50, (17, 2)), 2, 2, 1)
+    images, people = [], []
+    for n in range(1, count + 1):
+        images.append({"id": n, "file_name": f"{n}.png", "width": 80, "height": 60})
+        cv2.imwrite(str(folder / f"images/{n}.png"), np.zeros((60, 80, 3), np.uint8))
+        people.append({"id": n, "image_id": n, "category_id": 1, "area": 900.0})
+        people[-1] |= {"keypoints": points.ravel().tolist(), "num_keypoints": 17, "iscrowd": 0}
+        people[-1] |= {"bbox": [5, 5, 45, 45]}
+    (folder / f"images/{count}.png").write_bytes(b"no picture")
+    content = {"images": images, "categories": [{"id": 1, "name": "person"}]}
+    if annotated:
+        content["categories"][0]["keypoints"] = list(skeleton("coco17").joints)
+        content["annotations"] = people
+    (folder / "all.json").write_text(json.dumps(content))
+    boxes = [{k: p[k] for k in ("image_id", "category_id", "bbox")} | {"score": 1} for p in people]
+    (folder / "boxes.json").write_text(json.dumps(boxes))
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+def test_one_bad_picture_of_many_is_left_out_named_and_counted(capsys, tmp_path):
+    photos_of(tmp_path, 24)
+    files = "dataset.annotations={train: all.json, validation: all.json, test: all.json}"
+    data = ("dataset=custom", f"dataset.root={tmp_path}", "dataset.skeleton=coco17", files)
+    small = [x for x in TINY if not x.startswith("dataset")]
+    given = (*COARSE[:1], *data, "dataset.size=[48,64]", *small)
+    command("train", *given, "trainer.recipe.epoch_samples=48", "name=one_bad")
+    said = capsys.readouterr().out
+    line = "1 of 24 samples left out: "
+    assert f"held out: {line}" in said
+    assert f"training: {line}" in said
+    assert "24.png: the image is damaged" in said
+    where = (*COARSE[:1], *data, "eval.split=test", "eval=coco", "device=cpu")
+    words = error_of(capsys, "eval", *where, "checkpoint=runs/image2d/custom/one_bad")
+    assert "not scored: 1 of 24 samples left out: " in words
+    report = json.loads(
+        max(Path("runs").rglob("metrics.json"), key=lambda x: x.stat().st_mtime).read_text()
+    )
+    assert report["unreadable_samples"] == 1
+    assert "24.png: the image is damaged" in report["unreadable"][0]
+    assert report["metrics"]["people/mean"] == 23
+
+
 # --- files of the benchmarks
+
+
+def test_a_test_whose_labels_are_secret_gives_result_files_alone(tmp_path, capsys):
+    """test-dev of COCO: an annotation file without annotations, and the boxes of a detector."""
+    photos_of(tmp_path, 3, annotated=False)
+    cv2.imwrite(str(tmp_path / "images/3.png"), np.zeros((60, 80, 3), np.uint8))
+    model = untrained(tmp_path / "model", "coco17")
+    where = ["dataset=coco", f"dataset.root={tmp_path}", "dataset.images=images", "device=cpu"]
+    where += ["dataset.annotations=all.json", "dataset.boxes=boxes.json", "sampler.steps=1"]
+    capsys.readouterr()
+    command("eval", "task=image2d", "eval=coco", f"checkpoint={model}", *where, "task.flip=false")
+    *_, results, path = capsys.readouterr().out.strip().splitlines()
+    found = json.loads(Path(results).read_text())
+    assert [x["image_id"] for x in found] == [1, 2, 3]
+    figures = json.loads(Path(path).read_text())["metrics"]
+    assert not [key for key in figures if key.startswith(("AP", "AR"))]
+    assert figures["people_kept/mean"] == 3
 
 
 def untrained(folder, layout):

@@ -2,6 +2,7 @@
 and returns its path, what reads it, and a structural mutation of it (None: bytes alone)."""
 
 import json
+import pickle
 from functools import partial
 
 import h5py
@@ -20,6 +21,7 @@ from posediff.data.pictures import annotations, coco_format, lsp, picture_files,
 from posediff.data.video import footage, frames, jhmdb
 from posediff.diffusion import Regression
 from posediff.inference import keypoint_files, photo_input
+from posediff.inference.tools import joint_names
 from posediff.metrics import posetrack_files
 from posediff.nn import weights
 from posediff.outputs import frame_json
@@ -105,6 +107,7 @@ def as_hdf5(name, arrays, attributes, read, suffix=".h5"):
 def as_text(name, text, read, mark=" "):
     def source(folder):
         path = folder / name
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
 
         def mutate(p, rng):
@@ -198,6 +201,40 @@ def pose_results(path):
 
 def keypoints(path):
     return keypoint_files.read_keypoints(path, 17, COCO, "pixels")
+
+
+def named(path):
+    found = joint_names.names_in(path)
+    joint_names.belong(path, found, COCO)
+    return keypoints(path)
+
+
+def mocap_names(path):
+    return script("prepare_mocap").read_joints(path)
+
+
+def deeplabcut(folder):
+    """As pandas writes a table, with the names of its columns pickled."""
+    columns = [("net", part, axis) for part in COCO.joints for axis in ("x", "y", "likelihood")]
+    values = RNG.uniform(1, 400, (3, len(columns)))
+    kind = np.dtype([("index", "i8"), ("values_block_0", "f8", (len(columns),))])
+    table = np.zeros(3, kind)
+    table["index"], table["values_block_0"] = np.arange(3), values
+    path = folder / "points.h5"
+
+    def write(path, table, kinds):
+        with h5py.File(path, "w") as file:
+            made = file.create_dataset("df_with_missing/table", data=table)
+            made.attrs["values_block_0_kind"] = np.void(kinds)
+
+    write(path, table, pickle.dumps(columns, 0))
+
+    def mutate(p, rng):
+        changed = fuzz.of_arrays({"index": table["index"], "values_block_0": values}, rng)
+        made = np.zeros(3, [(k, x.dtype, x.shape[1:]) for k, x in changed.items()] or kind)
+        write(p, made, fuzz.of_bytes(pickle.dumps(columns, 0), rng))
+
+    return path, keypoints, mutate
 
 
 def picture(suffix):
@@ -368,6 +405,46 @@ def model_config(folder):
     return path, read, lambda p, rng: p.write_bytes(fuzz.of_json(content, rng))
 
 
+def model_sizes(folder):
+    """Its config.json with one number of the network changed: another size than the weights'."""
+    path, read, _ = model_config(folder)
+    content = json.loads(path.read_text())
+
+    def mutate(p, rng):
+        changed = json.loads(json.dumps(content))
+        head = changed["model"]["head"]
+        head[["width", "depth"][rng.integers(2)]] = [0, -1, 3, 17, 32, 4096, 10**5, 2.5][
+            rng.integers(8)
+        ]
+        p.write_text(json.dumps(changed))
+
+    return path, read, mutate
+
+
+def encoder_config(folder):
+    """The config.json of the folder that a network in training has its encoder from."""
+    path, _, _ = model_sizes(folder)
+
+    def read(path):
+        checkpoint.insert_encoders({"head": {"encoder": str(path.parent)}})
+
+    return path, read, model_sizes(folder)[2]
+
+
+def weight_header(folder):
+    """The weight file with the header changed: shapes, types, places."""
+    path, read, _ = model_weights(folder)
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header, rest = json.loads(data[8 : 8 + length]), data[8 + length :]
+
+    def mutate(p, rng):
+        changed = fuzz.of_json(header, rng)
+        p.write_bytes(len(changed).to_bytes(8, "little") + changed + rest)
+
+    return path, read, mutate
+
+
 def model_weights(folder):
     path, read, _ = model_config(folder)
     return path.with_name("model.safetensors"), read, None
@@ -427,6 +504,11 @@ MMPOSE = [
 RESULTS = [
     {"image_id": "f_1.jpg", "category_id": 1, "keypoints": TRIPLES, "score": 1, "track_id": 3}
 ]
+ALPHA = [{"image_id": f"{n}.jpg", "category_id": 1, "keypoints": TRIPLES, "score": 2.5, "idx": [0]}
+         for n in range(2)]  # fmt: skip
+OPEN = {"version": "AlphaPose v0.3", "people": [{"pose_keypoints_2d": TRIPLES}]}
+SPREADSHEET = "\n".join(";".join(f"{n},5" for n in range(34)) for _ in range(3))
+HEADER = ",".join(f"{name}_{axis}" for name in COCO.joints for axis in "xy")
 CSV = "\n".join(", ".join("0.5" if n % 3 == 2 else str(n) for n in range(51)) for _ in range(3))
 ULTRALYTICS = [
     {
@@ -439,6 +521,19 @@ ULTRALYTICS = [
 ]
 LABELS = " ".join("0.5" for _ in range(51))
 DEEPLABCUT = "scorer,n,n,n\nbodyparts,nose,nose,nose\ncoords,x,y,likelihood\n0,10,20,1\n"
+
+
+def logged(path):
+    return run_folder.log(path.parent)
+
+
+def options(path):
+    return run_folder.overrides(path.parents[1])
+
+
+def settings(path):
+    return run_folder.resolved(run_folder.config(path.parents[1]), "c")
+
 
 READERS = {
     "coco": as_json("people", coco(), people_of),
@@ -466,6 +561,22 @@ READERS = {
         "points", [{"pred_keypoints": [np.reshape(TRIPLES, (17, 3)).tolist()]}], keypoints
     ),
     "keypoints text": as_text("f_1.txt", f"0 0.5 0.5 0.1 0.1 {LABELS} 0.9 3\n", keypoints),
+    "keypoints alphapose": as_json("points", ALPHA, keypoints),
+    "keypoints alphapose open": as_json("f_1", OPEN, keypoints),
+    "keypoints spreadsheet": as_text("points.csv", SPREADSHEET, keypoints, ";"),
+    "keypoints by name": as_text(
+        "points.csv", HEADER + "\n" + ",".join(map(str, range(34))), named, ","
+    ),
+    "keypoints by name json": as_json(
+        "points", {"joints": list(COCO.joints), "keypoints": [[[1.0, 2.0, 1.0]] * 17]}, named
+    ),
+    "keypoints by name npz": as_npz(
+        "points",
+        {"joints": np.array(COCO.joints), "keypoints": np.ones((3, 17, 2)) * 9},
+        named,
+    ),
+    "keypoints deeplabcut h5": deeplabcut,
+    "joints of mocap": as_json("joints", {"RightHip": "thigh_r"}, mocap_names),
     "keypoints deeplabcut": as_text("points.csv", DEEPLABCUT, keypoints, ","),
     "boxes coco": as_json(
         "boxes",
@@ -511,11 +622,17 @@ READERS = {
     "amc": as_text("m.amc", AMC, amc),
     "asf": as_text("s.asf", ASF, asf),
     "model config": model_config,
+    "model sizes": model_sizes,
+    "encoder of a training": encoder_config,
     "model weights": model_weights,
+    "header of weights": weight_header,
     "trainer": trainer,
     "torch file": tensors,
     "public weights": public,
     "released weights": released_file,
     "frames": frames_file,
     "metrics": as_json("metrics", {"metrics": {"a": 1.0}}, run_folder.read_object),
+    "log": as_text("log.jsonl", '{"step": 1, "loss": 2.0}\n' * 3, logged),
+    "options of a run": as_text(".hydra/overrides.yaml", "- task=lift3d\n- seed=1\n", options),
+    "configuration of a run": as_text(".hydra/config.yaml", "a: {b: 1}\nc: ${a.b}\n", settings),
 }

@@ -13,11 +13,16 @@ An image or annotation that is there twice, with equal entries, counts once (mer
 Joints are matched to the skeleton by name, in the usual spellings; a joint that the file does not
 have is not labelled. num_keypoints is used as stored: CrowdPose does not count head and neck, and a
 new count would change which people are ignored. A missing bbox is replaced by `joint_box`.
+
+An annotation that cannot be used is left out, said and counted; if they are more than the part
+`limits.left_out`, the first is an error.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
 
@@ -29,6 +34,7 @@ from posediff.data.pictures import picture_files
 from posediff.diffusion.choices import one_of
 from posediff.doors.checks import SINGLE, as_array, flag, integer, shown
 from posediff.doors.json_door import read_json
+from posediff.doors.limits import refuse_left_out
 from posediff.files import inside
 from posediff.pose.layout import by_names
 from posediff.pose.skeleton import Skeleton
@@ -37,8 +43,10 @@ Array = NDArray[np.float64]
 Area = Literal["file", "0.53*w*h"]
 Entry = Mapping[str, Any]
 Named = tuple[str, Entry]  # an entry with its name in error messages
+Placed = tuple[int, Entry]  # an entry with its place in its list
 
 MARGIN = 0.12  # of the longer side, around the joints of a person without a box
+SAID = 10  # annotations that are left out and named at once; all are counted
 SIDE = 1_000_000  # pixels: no image is wider
 BODY = 0.53  # area of a person / area of the box, if none is stored (CrowdPose, AI Challenger)
 
@@ -70,6 +78,7 @@ class Annotations:
     heads: Array  # (N, 4) x, y, w, h of the head's box; NaN if there is none
     area_is: str  # source of the areas, for reports
     category: int | str = 1  # id of the people's category in the file
+    unusable: tuple[str, ...] = ()  # annotations of the file that are left out, and why
 
     def subset(self, kept: NDArray[np.bool_]) -> Self:
         """The images with a flag in `kept` (P,), and the people in them."""
@@ -130,12 +139,13 @@ def checked(
     area: Area = "file",
     needs: Sequence[str] = (),
     upright: bool = False,
+    strict: bool = False,
 ) -> Annotations:
     """People of `data`, the content of the file `path`.
 
     folder: contains the images. area: source of the areas, the entry of the file or the box.
     needs: keys that every annotation must have. upright: sizes of images that the file does not
-    state are those of upright ones.
+    state are those of upright ones. strict: no annotation is left out.
     Raises FileNotFoundError if an image is needed for its size and missing, ValueError if an entry
     cannot be used.
     """
@@ -149,9 +159,62 @@ def checked(
     if not entries:
         categories = [_person_of(categories, skeleton)]
     pictures = _pictures(path, images, folder, upright)
+    wanted = [*needs] if area == "0.53*w*h" else [*needs, "area"]
+    made = partial(_made, path, skeleton, pictures, categories, area, wanted)
+    try:
+        return made(list(enumerate(entries)))
+    except ValueError:
+        if strict:
+            raise
+        kept, lost = usable(list(enumerate(entries)), made)
+        return replace(made(kept), unusable=tuple(lost))
+
+
+def usable(
+    entries: list[Placed], check: Callable[[list[Placed]], Any]
+) -> tuple[list[Placed], list[str]]:
+    """The entries that pass a check, alone and with those beside them, and why the others do not;
+    it is said, too.
+
+    Raises ValueError if there is no entry that could pass, or if too many do not.
+    """
+    check([])
+    kept, lost = list[Placed](), list[str]()
+
+    def part(some: list[Placed]) -> None:
+        try:
+            check(some)
+            kept.extend(some)
+        except ValueError as error:
+            if len(some) == 1:
+                lost.append(str(error))
+                refuse_left_out(lost, len(entries), "annotations")
+                return
+            part(some[: len(some) // 2])
+            part(some[len(some) // 2 :])
+
+    part(entries)
+    check(kept)
+    for line in lost[:SAID]:
+        warnings.warn(f"left out: {line}", stacklevel=2)
+    if lost[SAID:]:
+        warnings.warn(f"left out: {len(lost) - SAID} more annotations", stacklevel=2)
+    return kept, lost
+
+
+def _made(
+    path: Path,
+    skeleton: Skeleton,
+    pictures: list[Picture],
+    categories: Sequence[Entry],
+    area: Area,
+    needs: Sequence[str],
+    entries: Sequence[Placed],
+) -> Annotations:
+    """People of the checked pictures. Raises ValueError for an entry that cannot be used."""
     place = {picture.id: i for i, picture in enumerate(pictures)}
     people, category = _people(path, entries, categories, place)
-    _require(people, needs if area == "0.53*w*h" else [*needs, "area"])
+    _require(people, needs)
     names = [str(name) for name in category["keypoints"]]
     picture = np.array([place[entry["image_id"]] for _, entry in people], np.int64)
     keypoints, visible = _keypoints(path, people, names, skeleton)
@@ -249,7 +312,7 @@ def _pictures(
 
 
 def _people(
-    path: Path, entries: Sequence[Entry], categories: Sequence[Entry], place: Mapping[Any, int]
+    path: Path, entries: Sequence[Placed], categories: Sequence[Entry], place: Mapping[Any, int]
 ) -> tuple[list[Named], Entry]:
     """Annotations of the category that has joints, and this category."""
     posed = [c for c in categories if isinstance(c.get("keypoints"), list | tuple)]
@@ -259,11 +322,11 @@ def _people(
         raise ValueError(f"{path}: {found} `keypoints`, the names of the joints: exactly one must")
     allowed = {"image_id": place, "category_id": [c.get("id") for c in categories]}
     people = []
-    for i, entry in enumerate(entries):
+    for i, entry in entries:
         where = f"{path}: annotations[{i}] (id {shown(entry.get('id'))})"
         for key, ids in allowed.items():
             given = entry.get(key)
-            if not isinstance(given, int | str) or given not in ids:
+            if isinstance(given, bool) or not isinstance(given, int | str) or given not in ids:
                 raise ValueError(f"{where}: {key} {shown(given)} is not in the file's lists")
         if entry["category_id"] == posed[0].get("id"):
             people.append((where, with_joints(entry, len(posed[0]["keypoints"]))))

@@ -266,6 +266,7 @@ class TopDownDataset(Dataset[dict[str, Any]]):
             "frames": len(self.annotations.pictures),
             "people": len(self),
             "left_out": self.left_out,
+            "unusable_annotations": list(self.annotations.unusable),
             "skeleton": self.skeleton.name,
             "boxes": self.detections.name if self.detections else "gt",
             "box_rule": self.box_rule,

@@ -15,6 +15,7 @@ not labelled stay as neighbours of labelled ones; people in them do not count.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from posediff.data.pictures.annotations import (
     checked,
     listed,
     load,
+    usable,
     with_joints,
     without_copies,
 )
@@ -149,10 +151,15 @@ def _part(
     unlabelled = {str(image["id"]) for image in images if not image["is_labeled"]}
     category = categories[0].get("id", 1) if categories else 1
     joints = next((len(c["keypoints"]) for c in categories if c.get("keypoints")), 0)
-    noted = checked_people(path, noted)
+    placed, lost = list(enumerate(noted)), list[str]()
+    try:
+        placed = checked_people(path, placed)
+    except ValueError:
+        placed, lost = usable(placed, partial(checked_people, path))
+        placed = checked_people(path, placed)
     people = [
-        {"category_id": category, **with_joints(entry, joints), "id": n}
-        for n, entry in enumerate(noted, 1)
+        {"category_id": category, **with_joints(entry, joints), "id": n + 1}
+        for n, entry in placed
         if str(entry.get("image_id")) not in unlabelled
     ]
     if origin:
@@ -165,9 +172,9 @@ def _part(
             video = frames[image["vid_id"]]
             image["width"], image["height"] = video.size() if video.numbers else extent
     document: Document = {"images": images, "annotations": people, "categories": categories}
-    annotated = checked(path, document, skeleton, folder, "0.53*w*h")
+    annotated = checked(path, document, skeleton, folder, "0.53*w*h", strict=True)
     return Footage(
-        people=annotated,
+        people=replace(annotated, unusable=(*lost, *annotated.unusable)),
         video=[image["vid_id"] for image in images],
         number=np.array(numbers, np.int64),
         labelled=labelled,
@@ -309,6 +316,7 @@ def _joined(source: Path, parts: Sequence[Footage]) -> Footage:
     shift = np.repeat(first[:-1], [len(part.people.ids) for part in parts])
     columns["picture"] = np.argsort(order)[columns["picture"] + shift]
     columns |= {"ids": np.arange(1, len(shift) + 1), "pictures": [pictures[i] for i in order]}
+    columns["unusable"] = tuple(line for part in parts for line in part.people.unusable)
     return Footage(
         people=replace(parts[0].people, path=source, **columns),
         video=[video[i] for i in order],

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from posediff.data.pictures.annotations import Entry, absent_at_zero
+from posediff.data.pictures.annotations import Placed, absent_at_zero
 from posediff.doors.checks import (
     SINGLE,
     array,
@@ -48,17 +48,18 @@ def checked_image(
     return entry
 
 
-def checked_people(path: Path, people: Sequence[Entry]) -> list[Entry]:
-    """People with x = y = 0 where v = 0, for which files have NaN and null, too.
+def checked_people(path: Path, people: Sequence[Placed]) -> list[Placed]:
+    """People with x = y = 0 where v = 0, for which files have NaN and null, too; each with its
+    place in the list of the file.
 
     Raises ValueError for boxes that are not four numbers, and joints that are no numbers.
     """
-    for n, entry in enumerate(people):
+    for n, entry in people:
         identity(f"{path}: annotations[{n}]: image_id", entry.get("image_id"))
-    cleaned = list(people)
+    cleaned = dict(people)
     for key, width in (("keypoints", -1), ("bbox", 4), ("bbox_head", 4)):
         # absent, null and empty mean that there is none
-        given = {n: entry[key] for n, entry in enumerate(people) if entry.get(key)}
+        given = {n: entry[key] for n, entry in people if entry.get(key)}
         every = as_array([*given.values()])
         good = every is not None and every.ndim == 2 and bool((np.abs(every) <= SINGLE).all())
         if good and every is not None and width in (-1, every.shape[1]):
@@ -68,4 +69,4 @@ def checked_people(path: Path, people: Sequence[Entry]) -> list[Entry]:
                 values = absent_at_zero(values)
                 cleaned[n] = {**cleaned[n], key: values}
             array(f"{path}: annotations[{n}]: {key}", values, width)
-    return cleaned
+    return list(cleaned.items())

@@ -9,6 +9,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from posediff.data.pictures.picture_memory import MEMORY
 FILMS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 EXACT = (".mp4", ".avi", ".mov", ".m4v")  # of these, the header states the number of frames
 FAR = 0.1  # part of the rate by which that of the header may differ from the times of the frames
+FASTEST = 10_000.0  # frames a second; headers that state more have none
 DIGITS = 18  # of a frame's number: what 64 bits hold
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are ours: one line
 NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -94,7 +96,18 @@ class VideoFile:
         took = self.times[-1] - self.times[0]
         measured = (len(self.times) - 1) / took if took > 0 else 0.0
         far = measured and abs(self.stated_rate / measured - 1) > FAR
-        return measured if far else max(self.stated_rate, 0.0)
+        rate = measured if far else self.stated_rate
+        return rate if 0 < rate < FASTEST else 0.0
+
+    @cached_property
+    def stamps(self) -> list[float] | None:
+        """Seconds of all frames if they are no multiples of the step of a constant rate: if one is
+        more than half a step from that, and each is later than the one before. Else None."""
+        far = self.rate > 0 and any(
+            abs(time * self.rate - n) > 0.5 for n, time in enumerate(self.times)
+        )
+        ascends = all(a < b for a, b in pairwise(self.times))
+        return self.times if far and ascends else None
 
     def cut_short(self) -> str:
         """A line that says so if a file that states its number of frames has fewer, else ""."""

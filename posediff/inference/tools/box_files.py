@@ -177,7 +177,8 @@ def _of_mot(path: Path, lines: Sequence[str]) -> list[Row | None]:
     rows: list[Row | None] = []
     for i, line in enumerate(lines, 1):
         where = f"{path}: line {i}"
-        row = numeric(where, re.split(r"\s*,\s*", line.strip().rstrip(",")))
+        words = re.split(r"\s*,\s*", line.strip().rstrip(","))
+        row = numeric(where, words, text=True)
         if len(row) < 6 or not float(row[0]).is_integer() or row[0] < 0:
             raise ValueError(f"{where}: must be frame, track, x, y, w, h, score, ... of MOT")
         ignored = len(row) == 9 and (row[6] == 0 or row[7] != 1)

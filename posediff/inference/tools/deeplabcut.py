@@ -47,7 +47,8 @@ def read_lines(path: Path, lines: Sequence[Sequence[str]], layout: Skeleton) -> 
     for n, line in enumerate(lines[len(head) :], len(head) + 1):
         if len(line) != start + len(columns):
             raise ValueError(f"{path}: line {n}: {len(line)} columns, the head has another number")
-        rows.append(numeric(f"{path}: line {n}", [cell.strip() or "nan" for cell in line[start:]]))
+        cells = [cell.strip() or "nan" for cell in line[start:]]
+        rows.append(numeric(f"{path}: line {n}", cells, text=True))
         names.append("/".join(cell for cell in line[:start] if cell))
     return _people(path, columns, np.reshape(rows, (len(rows), len(columns))), names, layout)
 

@@ -145,15 +145,16 @@ def empty_frames(people: Detections) -> list[str]:
     return [str(n) for n in between if n not in taken] if len(between) < MOST else []
 
 
-def numeric(where: str, data: object) -> Values:
-    """Nested lists or an array of any shape as float64.
+def numeric(where: str, data: object, text: bool = False) -> Values:
+    """Nested lists or an array of any shape as float64, null as NaN. text: whether words may be
+    numbers, as in a CSV.
 
     Raises ValueError, which starts with `where`, if it is not an array of real numbers.
     """
     try:
         values = np.asarray(data)
-        if values.dtype.kind == "c":
-            raise TypeError("complex numbers")
+        if values.size and values.dtype.kind not in ("iufOSU" if text else "iufO"):
+            raise TypeError(f"values of type {values.dtype}")
         return values.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(

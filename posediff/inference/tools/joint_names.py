@@ -6,15 +6,14 @@
 """
 
 import csv
-import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
+from posediff.doors.json_door import read_json
+from posediff.doors.numpy_door import read_npz
 from posediff.pose.layout import by_names, joint_named
 from posediff.pose.skeleton import SKELETONS, Skeleton
 
@@ -27,7 +26,7 @@ def names_in(path: str | Path) -> list[str]:
     kinds = {".json": _json, ".npz": _numpy, ".csv": _csv}
     try:
         found: Any = kinds.get(path.suffix.lower(), lambda _: None)(path)
-    except (OSError, ValueError, KeyError, EOFError, StopIteration, zipfile.BadZipFile, csv.Error):
+    except (OSError, ValueError, KeyError, StopIteration, csv.Error):
         return []  # the reader of the keypoints says what is wrong
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
         return []
@@ -67,7 +66,7 @@ def _are_of(names: Sequence[str], layout: Skeleton) -> bool:
 
 
 def _json(path: Path) -> Any:
-    data = json.loads(path.read_text(encoding="utf-8-sig"))
+    data = read_json(path)
     if not isinstance(data, dict):
         return None
     categories = data.get("categories")
@@ -77,8 +76,7 @@ def _json(path: Path) -> Any:
 
 
 def _numpy(path: Path) -> Any:
-    with np.load(path, allow_pickle=False) as arrays:
-        return arrays["joints"].tolist()
+    return read_npz(path, only=["joints"])["joints"].tolist()
 
 
 def _csv(path: Path) -> Any:

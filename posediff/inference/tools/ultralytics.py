@@ -78,7 +78,7 @@ def read_labels(path: Path, text: str, joints: int) -> Detections:
 
 def label_numbers(where: str, words: list[str]) -> Values:
     """The numbers of a line of a text file. Raises ValueError if it has no box."""
-    row = numeric(where, words)
+    row = numeric(where, words, text=True)
     if len(row) < BOX or not np.isfinite(row).all():
         raise ValueError(f"{where}: needs class, x, y, w, h and more, {len(row)} numbers found")
     return row

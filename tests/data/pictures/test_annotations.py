@@ -207,7 +207,11 @@ NAN, INFINITE = float("nan"), float("inf")
         ("keypoints", [1] * 41, SECOND + "keypoints must be 42 finite numbers, not a list of 41"),
         ("keypoints", [NAN] * 42, SECOND + "keypoints must be 42 finite numbers"),
         ("keypoints", [4, 5, 3] * 14, SECOND + r"v of keypoints \[x, y, v\] must be 0, 1 or 2 \(3"),
-        ("keypoints", [4, 5, 0.5] * 14, SECOND + r"v of keypoints \[x, y, v\] must be 0, 1 or 2$"),
+        (
+            "keypoints",
+            [4, 5, 0.5] * 14,
+            SECOND + r"v of keypoints \[x, y, v\] must be 0, 1 or 2 \(1 of the 2 ann",
+        ),
     ],
 )
 def test_an_annotation_that_cannot_be_used_is_named(two, key, value, message):
@@ -215,6 +219,22 @@ def test_an_annotation_that_cannot_be_used_is_named(two, key, value, message):
     with pytest.raises(ValueError, match=message) as error:
         read(two)
     assert "\n" not in str(error.value)
+
+
+def test_few_annotations_that_cannot_be_used_are_left_out_and_named(two):
+    one = two.data["annotations"][0]
+    two.data["annotations"] = [{**one, "id": n} for n in range(60)]
+    two.data["annotations"][7]["bbox"] = [1, 2, 3]
+    two.data["annotations"][31]["image_id"] = True
+    with pytest.warns(UserWarning, match="left out: ") as said:
+        found = read(two)
+    assert found.ids.tolist() == [n for n in range(60) if n not in (7, 31)]
+    assert len(said) == len(found.unusable) == 2
+    assert "people.json: annotations[7] (id 7): bbox must be 4" in found.unusable[0]
+    assert "annotations[31] (id 31): image_id True is not" in found.unusable[1]
+    two.data["annotations"][8:10] = [{**one, "id": n, "area": "big"} for n in (8, 9)]
+    with pytest.raises(ValueError, match=r"bbox .* \(4 of the 60 ann"):
+        read(two)
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,16 @@ def test_what_was_read_last_is_remembered_up_to_a_size():
     assert read == [1, 2, 3, 4, 2], "2 was used least recently"
     assert memory.held == 3 * picture.nbytes
     Memory(1).get("large", lambda: picture)
+
+
+def test_times_are_those_of_the_file_where_its_rate_varies(film):
+    def read(times):
+        video = VideoFile(film)
+        video.__dict__["times"] = times
+        return video.stamps
+
+    assert VideoFile(film).stamps is None
+    assert read([n / 25 + 0.004 for n in range(8)]) is None, "rounded to milliseconds"
+    slow_then_fast = [0.0, 0.1, 0.2, 0.3, 0.34, 0.38, 0.42, 0.46]
+    assert read(slow_then_fast) == slow_then_fast
+    assert read([0.0] * 8) is None, "a file without times"
