@@ -88,7 +88,7 @@ def test_without_a_compiler_a_line_says_so_and_the_model_stays_as_it_is():
 
 
 def test_auto_keeps_the_recipe_of_the_task():
-    for task, batch in (("lift3d", 1024), ("image2d", 128), ("video2d", 32)):
+    for task, batch in (("lift3d", 1024), ("image2d", 128), ("video2d", 16)):
         usual = config.compose("train", [f"task={task}"]).trainer
         auto = config.compose("train", [f"task={task}", "trainer=auto"]).trainer
         assert (usual.machine, auto.machine) == ("as_set", "auto")
