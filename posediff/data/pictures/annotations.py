@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from posediff.data.pictures import picture_files
 from posediff.diffusion.choices import one_of
-from posediff.doors.checks import SINGLE, as_array, flag, integer, shown
+from posediff.doors.checks import SINGLE, as_array, flag, identity, integer, shown
 from posediff.doors.json_door import read_json
 from posediff.doors.limits import refuse_left_out
 from posediff.files import inside
@@ -320,6 +320,7 @@ def _people(
     if len(posed) != 1:
         found = f"{len(posed)} of the {len(categories)} categories have"
         raise ValueError(f"{path}: {found} `keypoints`, the names of the joints: exactly one must")
+    identity(f"{path}: id of the category with `keypoints`", posed[0].get("id"))
     allowed = {"image_id": place, "category_id": [c.get("id") for c in categories]}
     people = []
     for i, entry in entries:

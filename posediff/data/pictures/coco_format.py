@@ -17,6 +17,7 @@ from posediff.data import random
 from posediff.data.pictures.annotations import Annotations, Area, checked, load
 from posediff.data.pictures.top_down import SPLITS, Options, Split, TopDownDataset
 from posediff.diffusion.choices import one_of
+from posediff.doors.checks import listing
 from posediff.pose.skeleton import skeleton as skeleton_named
 
 
@@ -161,7 +162,7 @@ def from_raw(path: Path, images: Any, joints: tuple[str, ...]) -> dict[str, Any]
     flags = {1: 2, 2: 1, 3: 0}
     people: list[dict[str, Any]] = []
     shown: list[dict[str, Any]] = []
-    for i, image in enumerate(images):
+    for i, image in enumerate(listing(path, images)):
         try:
             shown.append({"id": image["image_id"], "file_name": f"{image['image_id']}.jpg"})
             for human, (x1, y1, x2, y2) in sorted(image["human_annotations"].items()):

@@ -35,7 +35,7 @@ from posediff.data.video import frames as frame_files
 from posediff.data.video.annolist import from_annolist
 from posediff.data.video.footage_entries import checked_image, checked_people
 from posediff.data.video.frames import Frames
-from posediff.doors.checks import integer, reading
+from posediff.doors.checks import integer, listing, reading
 from posediff.files import safe_names, visible
 from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
@@ -150,6 +150,8 @@ def _part(
     labelled = np.array([image["is_labeled"] for image in images], np.bool_)
     unlabelled = {str(image["id"]) for image in images if not image["is_labeled"]}
     category = categories[0].get("id", 1) if categories else 1
+    for n, known in enumerate(categories):
+        listing(f"{path}: categories[{n}]: keypoints", known.get("keypoints") or [])
     joints = next((len(c["keypoints"]) for c in categories if c.get("keypoints")), 0)
     placed, lost = list(enumerate(noted)), list[str]()
     try:
