@@ -302,3 +302,13 @@ def test_a_file_that_cannot_be_read_is_named(two):
         two.file.write_text(text)
         with pytest.raises(ValueError, match=r"people\.json: no list of `(images|annotations)`"):
             read_file(two.file, two.images)
+
+
+@pytest.mark.parametrize("number", [None, 1.5, True, [1]])
+def test_the_category_with_keypoints_has_an_id_though_nobody_is_of_it(two, number):
+    other = {"id": 18, "name": "dog"}
+    two.data["categories"] = [{**two.data["categories"][0], "id": number}, other]
+    for entry in two.data["annotations"]:
+        entry["category_id"] = 18
+    with pytest.raises(ValueError, match=r"people\.json: id of the category with `keypoints`"):
+        read(two)
