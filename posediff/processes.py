@@ -165,11 +165,13 @@ class Summed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        """The sum of x over all processes."""
         distributed.all_reduce(total := x.clone())
         return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """The sum of the gradients over all processes."""
         return Summed.forward(ctx, gradients[0])
 
 
