@@ -39,6 +39,10 @@ HEADS = {
         "task.head.trunk.heads=2",
         *WINDOW,
     ),
+    "posterior_refined": (
+        *(*GRAPH, "preset=posterior_refined", *TRUNK, "task.head.trunk.heads=2"),
+        *WINDOW,
+    ),
     "official_frame": (*GRAPH, "preset=official_frame", *LIFT),
     "official_video": (*GRAPH, "preset=official_video", *WINDOW),
     "d3dp": (*GRAPH, "preset=d3dp", "task.head.heads=2", *WINDOW),
@@ -67,6 +71,8 @@ def case(name: str) -> Case:
     made = config.plain(cfg.model)
     if cfg.task.trains_first and cfg.task.method != "encoder":
         made["head"]["encoder"] = case(ENCODERS[cfg.task.trains_first]).tree["head"]
+    if "encoder" in made["head"].get("trunk", {}):
+        made["head"]["trunk"]["encoder"] = case("posterior").tree["head"]
     data = config.dataset(cfg, "validation")
     return Case(cfg, made, data.__getitems__([0, 1, len(data) - 1]))
 

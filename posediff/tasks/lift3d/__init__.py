@@ -8,3 +8,4 @@ from posediff.tasks.lift3d.paper import Lift3D as Lift3D
 from posediff.tasks.lift3d.posterior import FrameTrunk as FrameTrunk
 from posediff.tasks.lift3d.posterior import Posterior as Posterior
 from posediff.tasks.lift3d.posterior import WindowTrunk as WindowTrunk
+from posediff.tasks.lift3d.refined import RefinedTrunk as RefinedTrunk

@@ -152,10 +152,10 @@ class ContextBlock(nn.Module):
 class AcrossFrames(nn.Module):
     """Every joint attends to itself in the other frames of its window: (B F, J, C) -> the same."""
 
-    def __init__(self, window: int, width: int, heads: int) -> None:
+    def __init__(self, window: int, width: int, heads: int, drop_path: float = 0.0) -> None:
         super().__init__()
         self.positions = nn.Parameter(0.02 * torch.randn(1, window, width))
-        self.block = TransformerBlock(width, heads, ratio=2.0, drop_path=0.0)
+        self.block = TransformerBlock(width, heads, ratio=2.0, drop_path=drop_path)
 
     def forward(self, h: Tensor) -> Tensor:
         F, J = self.positions.shape[1], h.shape[1]
