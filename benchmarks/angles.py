@@ -1,4 +1,4 @@
-"""How often the intervals of joint angles hold the truth, as Markdown.
+"""Coverage of the intervals of joint angles, as Markdown.
 
     python benchmarks/angles.py [--model lift3d] [--samples 1000] [--hypotheses 20] [OVERRIDES]
 

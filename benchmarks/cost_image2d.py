@@ -1,4 +1,4 @@
-"""What image2d costs: parameters, multiply-adds and milliseconds of backbone, encode and a step.
+"""Costs of image2d: parameters, multiply-adds and milliseconds of backbone, encode and a step.
 
     python benchmarks/cost_image2d.py [--rounds 5] [--batch 1 32] [--device cpu] [--threads 1]
 

@@ -1,4 +1,4 @@
-"""What video2d costs: multiply-adds, milliseconds and memory, by frames, steps and noise sets.
+"""Costs of video2d: multiply-adds, milliseconds and memory, by frames, steps and noise sets.
 
     python benchmarks/cost_video2d.py [--rounds 3] [--batch 1 8] [--device cpu] [--threads 1]
                                       [--only ViT-B] [--frames 1 3 5] [--half]

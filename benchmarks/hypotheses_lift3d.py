@@ -1,4 +1,4 @@
-"""What the hypotheses of one lift3d model are worth: all rules and their calibration, as Markdown.
+"""Scores of the hypotheses of one lift3d model: all rules and their calibration, as Markdown.
 
     python benchmarks/hypotheses_lift3d.py MODEL_FOLDER dataset=mocap [any override of conf/]
 

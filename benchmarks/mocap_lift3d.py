@@ -113,7 +113,7 @@ def call(module: str, runs: Path, *overrides: str) -> None:
 
 
 def seconds(folder: Path) -> float:
-    """What the training of a model took, by its log."""
+    """Seconds that the training of a model took, by its log."""
     lines = (folder.parents[1] / "log.jsonl").read_text().splitlines()
     return sum(float(json.loads(text).get("seconds", 0)) for text in lines)
 

@@ -1,4 +1,4 @@
-"""How well the distance of a pose is found from its 2D, as Markdown.
+"""Errors of the distance of a pose, as found from its 2D, as Markdown.
 
     python benchmarks/root_depth.py dataset=mocap [any override of conf/]
 

@@ -104,7 +104,7 @@ def runs(folder: Path, only: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def made_inputs(folder: Path) -> dict[str, list[str]]:
-    """What predict reads, by task."""
+    """Inputs of predict, by task."""
     run(folder, ROOT / "scripts/make_mini.py", "keypoints", "in")
     run(folder, ROOT / "scripts/make_mini.py", "coco", "coco", "--pictures", "4")
     run(folder, ROOT / "scripts/make_mini_video.py", "custom_video", "video", "--clips", "2")

@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def about(args: argparse.Namespace, given: Sequence[str]) -> Iterator[str]:
-    """When, what, where and how."""
+    """The date, commit, machine and command of the run."""
     found = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     said = subprocess.run(found, capture_output=True, text=True)
     commit = said.stdout.strip() if said.returncode == 0 else "unknown"

@@ -1,4 +1,4 @@
-"""How long PoseTrack's average precision takes: 50 videos of 60 frames with 4 people, drawn.
+"""Time of PoseTrack's average precision: 50 videos of 60 frames with 4 people, drawn.
 
     python benchmarks/speed_posetrack.py [--repeat 5] [--poseval FOLDER]
 

@@ -1,4 +1,4 @@
-"""Where the spread of a lift3d model's hypotheses comes from, as Markdown.
+"""Sources of the spread of a lift3d model's hypotheses, as Markdown.
 
     python benchmarks/spread_lift3d.py MODEL_FOLDER dataset=mocap dataset.keypoints=noisy
 

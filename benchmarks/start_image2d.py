@@ -1,4 +1,4 @@
-"""Whether the states of inference are those of training, and what a state is worth.
+"""States of inference against those of training, and the score of each.
 
     python benchmarks/start_image2d.py MODEL_FOLDER [--dataset lspet_crops] [--split validation]
                                        [--device cpu]

@@ -1,4 +1,4 @@
-"""What steps are worth in 2D: decoders with and without self-aligned training, at several S and K.
+"""Gains by steps in 2D: decoders with and without self-aligned training, at several S and K.
 
     python benchmarks/steps_2d.py COARSE_MODEL_FOLDER [--seeds 0 1 2] [--steps 1 2 4 8]
         [--hypotheses 1 5] [--share .5] [--begin .8] [--held-out 512] [--table FILE]

@@ -1,4 +1,4 @@
-"""What a command says before it begins: its model, the encoder in it, and the device."""
+"""The lines of a command before it begins: its model, the encoder in it, and the device."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -51,7 +51,7 @@ def encoders(folders: Mapping[str, Path]) -> str:
 
 
 def names(folders: Mapping[str, Path]) -> list[str]:
-    """What config.json says of them."""
+    """Their entries in config.json."""
     return [run_folder.name_of(folder) for folder in folders.values()]
 
 

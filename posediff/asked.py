@@ -1,4 +1,4 @@
-"""What a command line of files and options asks for, checked before anything is loaded."""
+"""The request of a command line of files and options, checked before anything is loaded."""
 
 import argparse
 from collections.abc import Mapping

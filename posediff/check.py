@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def findings(words: Sequence[str], layout: Skeleton) -> Iterator[Finding]:
-    """What is found of each path or name, and of the data set that the key=value words describe."""
+    """Findings about each path or name, and the data set that the key=value words describe."""
     keys = [word for word in words if "=" in word and not Path(word).exists()]
     for word in words:
         if word not in keys:
@@ -53,7 +53,7 @@ def findings(words: Sequence[str], layout: Skeleton) -> Iterator[Finding]:
 
 
 def of_path(word: str, layout: Skeleton) -> Iterator[Finding]:
-    """What is found of a file, a folder or a name, by its kind."""
+    """Findings about a file, a folder or a name, by its kind."""
     path = Path(word)
     if not path.exists() or is_model(path):
         yield from of_model(word)
@@ -71,7 +71,7 @@ def of_path(word: str, layout: Skeleton) -> Iterator[Finding]:
 
 
 def is_model(path: Path) -> bool:
-    """Whether it is a model folder, or that of a training."""
+    """True if it is a model folder, or that of a training."""
     marks = (shipped.CONFIG, run_folder.BEST, ".hydra", "checkpoints")
     return path.is_dir() and any((path / mark).exists() for mark in marks)
 
@@ -153,7 +153,7 @@ def _are_boxes(path: Path) -> bool:
 
 
 def _guarded(name: str, found: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What is found, and an expected error as what is wrong."""
+    """The findings of a check; an expected error is one of them."""
     try:
         yield from found()
     except expected_errors() as error:

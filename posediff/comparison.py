@@ -91,7 +91,7 @@ def read(folder: Path) -> Run:
 
 
 def facts_of(folder: Path, cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """What a training says of itself, as far as its files do."""
+    """Facts of a training, as far as its files have them."""
     best = folder / run_folder.BEST / "config.json"
     if best.is_file():
         saved = run_folder.read_object(best)
@@ -143,7 +143,7 @@ def titles(runs: Sequence[Run]) -> list[str]:
 
 
 def differs(runs: Sequence[Run], key: str) -> bool:
-    """Whether a setting differs between trainings, or between evaluations."""
+    """True if a setting differs between trainings, or between evaluations."""
     kinds = {run.settings["run"] for run in runs}
     of = ({setting(run, key) for run in runs if run.settings["run"] == kind} for kind in kinds)
     return any(len(values) > 1 for values in of)

@@ -131,7 +131,7 @@ def overrides_given() -> list[str]:
 
 
 def debugging() -> bool:
-    """Whether this is a command with a debug preset."""
+    """True if this is a command with a debug preset."""
     from hydra.core.hydra_config import HydraConfig
 
     return HydraConfig.initialized() and run_folder.is_debug(overrides_given())

@@ -58,7 +58,7 @@ def explained(message: str, primary: str, words: Sequence[str]) -> str:
 
 
 def key_for(word: str, primary: str) -> str:
-    """What is done about a word that is no key=value."""
+    """Advice about a word that is no key=value."""
     for group in ("task", "dataset", "experiment", "preset"):
         if word in names(group):
             return f"did you mean {group}={word}?"
@@ -200,7 +200,7 @@ def kind_of(data: str) -> str | None:
 
 
 def is_whole(data: str) -> bool:
-    """Whether a file of conf/dataset is a data set, not a part that several share."""
+    """True if a file of conf/dataset is a data set, not a part that several share."""
     return re.search(r"^name:", text_of("dataset", data), re.MULTILINE) is not None
 
 

@@ -1,4 +1,4 @@
-"""How long a command takes and how much memory it holds, before it begins: measured on its first
+"""Expected time and memory of a command, before it begins: measured on its first
 batch, in one line.
 
 What is measured leaves no trace: a training runs two steps of a copy of its model, and the random

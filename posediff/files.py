@@ -90,7 +90,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def kept_beside(folder: Path) -> Path:
-    """Where `replacing_folder` keeps the folder that it replaces."""
+    """Place where `replacing_folder` keeps the folder that it replaces."""
     return folder.with_name(folder.name + ".old")
 
 

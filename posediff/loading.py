@@ -124,12 +124,12 @@ def _loaded(
 
 
 def left_out(data: Samples) -> list[str]:
-    """Why samples of a data set could not be read so far, in the order of their rows."""
+    """Reasons why samples of a data set could not be read so far, in the order of their rows."""
     return [line for _, line in sorted(_LOST.get(data, {}).items())]
 
 
 def in_short(lines: Sequence[str], what: str) -> str:
-    """How many were left out of `what`, and the first reasons; "" for none."""
+    """Count of those left out of `what`, and the first reasons; "" for none."""
     reasons = [*dict.fromkeys(lines)]
     more = f"; and {len(reasons) - SAID} more reasons" if reasons[SAID:] else ""
     first = "; ".join(reasons[:SAID])
@@ -151,7 +151,7 @@ def _note(data: Samples, lost: dict[int, str]) -> None:
 
 
 class _Read(NamedTuple):
-    """What a worker makes of the rows of a batch."""
+    """A batch, as a worker makes it of its rows."""
 
     sample: dict[str, Any] | None
     lost: dict[int, str]  # rows that cannot be read, and why

@@ -40,7 +40,7 @@ def split(
 
 
 def counted(sample: Any, model: Model) -> float:
-    """What a batch weighs in a mean of several: its samples, or the frames of its windows that have
+    """Weight of a batch in a mean of several: its samples, or the frames of its windows that have
     a loss."""
     window = model.head.window
     if window.frames == 1:

@@ -100,7 +100,7 @@ def total(value: float) -> float:
 
 
 def any_of(asked: bool) -> bool:
-    """Whether it is true of any process."""
+    """True if it is true of any process."""
     return total(float(asked)) > 0
 
 
@@ -118,7 +118,7 @@ def add_gradients(model: nn.Module) -> None:
 
 
 def from_first(content: Any) -> Any:
-    """What process 0 has, on all of them."""
+    """The object of process 0, on all of them."""
     if count() == 1:
         return content
     box = [content]

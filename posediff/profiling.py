@@ -1,4 +1,4 @@
-"""Where the time and the memory of a training step go, in ten lines (debug=profile).
+"""Shares of the time and the memory of a training step, in ten lines (debug=profile).
 
 The weights change as in training, and nothing is kept. The first step warms up and is not counted.
 """

@@ -46,7 +46,7 @@ def clock(seconds: float) -> str:
 
 
 def expects(seconds: float, what: str) -> str:
-    """How long `what` takes, and the most memory that this process has held so far, on the GPU if
+    """Time that `what` takes, and the most memory that this process has held so far, on the GPU if
     it has held any there, in one line."""
     import torch
 

@@ -1,4 +1,4 @@
-"""How a training goes, and which of its weights are kept."""
+"""The course of a training, and the choice of weights that are kept."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ COUNTS = ("epochs", "batch_size", "epoch_samples")  # of a recipe, at least 1
 
 @dataclass(frozen=True)
 class SaveEvery:
-    """When states are saved, besides the end of every epoch: after so many steps, or minutes."""
+    """Times of saving, besides the end of every epoch: after so many steps, or minutes."""
 
     steps: int | None = None
     minutes: float | None = None
@@ -27,7 +27,7 @@ class SaveEvery:
                 raise ValueError(f"trainer.save_every.{name} must be above 0 or null, got {value}")
 
     def due(self, steps: int, seconds: float) -> bool:
-        """Whether to save, if that was last done so long ago."""
+        """True if to save, if that was last done so long ago."""
         enough = self.steps is not None and steps >= self.steps
         return enough or (self.minutes is not None and seconds >= 60 * self.minutes)
 

@@ -1,4 +1,4 @@
-"""What an evaluation prints, and `posediff report RUN...`: runs side by side."""
+"""Output of an evaluation, and `posediff report RUN...`: runs side by side."""
 
 import argparse
 import sys

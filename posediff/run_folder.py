@@ -42,7 +42,7 @@ def locked(run: Path) -> Iterator[None]:
 
 
 def is_begun(run: Path) -> bool:
-    """Whether a training has left anything here that another must not overwrite."""
+    """True if a training has left anything here that another must not overwrite."""
     kept = [path for path in (run / "checkpoints").glob("*") if path.suffix != ".part"]
     return bool(kept) or any("epoch" in line for line in log(run))
 
@@ -89,7 +89,7 @@ def overrides(run: Path) -> list[str]:
 
 
 def is_debug(given: Iterable[str]) -> bool:
-    """Whether these options choose a preset of conf/debug: such a run measures nothing."""
+    """True if these options choose a preset of conf/debug: such a run measures nothing."""
     chosen = [x.partition("=")[2] for x in given if x.partition("=")[0].lstrip("+") == "debug"]
     return bool(chosen) and chosen[-1] != "null"
 

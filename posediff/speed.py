@@ -1,4 +1,4 @@
-"""How a training uses its machine: threads, workers, precision, memory format, compilation.
+"""Use of a machine by a training: threads, workers, precision, memory format, compilation.
 
 trainer.machine=auto asks `suited` and prints what it picked; each of these keys may also be set.
 """
@@ -20,7 +20,7 @@ MOST_WORKERS = 8  # processes that load data for one GPU
 
 @dataclass(frozen=True)
 class Settings:
-    """What suits a machine, by the keys of `trainer`."""
+    """Settings that suit a machine, by the keys of `trainer`."""
 
     threads: int
     workers: int
@@ -53,7 +53,7 @@ def usable_cores() -> int:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies matrices of bfloat16."""
+    """True if the hardware multiplies matrices of bfloat16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     known = torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else ""
@@ -97,7 +97,7 @@ def compiled(model: nn.Module, device: torch.device, backend: str = "inductor") 
 
 
 def compiler_error(device: torch.device, backend: str) -> str:
-    """Why a small function cannot be compiled, or an empty string."""
+    """Reason why a small function cannot be compiled, or an empty string."""
     double: Callable[[torch.Tensor], torch.Tensor] = torch.compile(lambda x: 2 * x, backend=backend)
     before, torch._dynamo.config.suppress_errors = torch._dynamo.config.suppress_errors, False
     try:

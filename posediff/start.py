@@ -1,4 +1,4 @@
-"""Where inference begins and ends: the timesteps that serve a model best on validation data.
+"""Start and end of inference: the timesteps that serve a model best on validation data.
 
 A network trained on noise around the truth expects an error of sigma / alpha at t, and finds the
 error of its start, then that of its own answers. If these were Gaussian, the best start would be
@@ -79,7 +79,7 @@ def use(cfg: Any, saved: Mapping[str, Any], given: Iterable[str]) -> None:
 
 
 def used(cfg: Any, saved: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the config.json of a model folder says, if the configured sampler has this range."""
+    """The entry of config.json in a model folder, if the configured sampler has this range."""
     found: dict[str, Any] | None = saved.get(KEY)
     return found if found and configured(cfg) == {key: found[key] for key in RANGE} else None
 

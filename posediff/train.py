@@ -178,7 +178,7 @@ def recipe_of(cfg: Any) -> engine.Recipe:
 
 
 def settings_of(cfg: Any, model_tree: dict[str, Any], samples: int) -> dict[str, Any]:
-    """What a training depends on, as its states keep it."""
+    """Settings that a training depends on, as its states keep them."""
     return {
         "seed": cfg.seed,
         "dataset": config.plain(cfg.dataset),

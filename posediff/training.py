@@ -19,7 +19,7 @@ from posediff.training_state import TrainingState
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where a training writes: log.jsonl and checkpoints/{last,previous,best} of a run folder. Of
+    """Files of a training: log.jsonl and checkpoints/{last,previous,best} of a run folder. Of
     several processes, only the first does."""
 
     folder: Path

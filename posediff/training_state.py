@@ -27,7 +27,7 @@ TRAINER, SUMS = "trainer.pt", "sums.json"
 
 
 class TrainingState(NamedTuple):
-    """What `save` was given."""
+    """The state that `save` was given."""
 
     weights: dict[str, Tensor]
     config: dict[str, Any]

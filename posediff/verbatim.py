@@ -52,7 +52,7 @@ def quote(value: str, references: bool = False) -> str:
 
 
 def exists(value: str) -> bool:
-    """Whether a file or folder has this name; False for what cannot be a name."""
+    """True if a file or folder has this name; False for what cannot be a name."""
     try:
         return Path(value).exists()
     except (OSError, ValueError):

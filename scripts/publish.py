@@ -137,7 +137,7 @@ def cleaned(about: dict[str, Any], roots: Mapping[str, str]) -> dict[str, Any]:
 
 
 class Log(NamedTuple):
-    """What log.jsonl says of every epoch; of an epoch that was trained twice, the last."""
+    """Lines of log.jsonl about every epoch; of an epoch that was trained twice, the last."""
 
     figures: dict[int, dict[str, Any]]
     steps: dict[int, int]  # optimiser steps until its end
@@ -166,7 +166,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def facts_of(source: Path, run: Path, log: Log, overrides: list[str]) -> dict[str, str]:
-    """What the files of a training say about it, by name; empty if they do not."""
+    """Facts of a training from its files, by name; empty if they are not there."""
     about, cfg = checkpoint.read_config(source), read_yaml(run / ".hydra/config.yaml")
     state, recipe = training_state.read_trainer(run / training_state.LAST), cfg.trainer.recipe
     best, last, monitor = state["best"], state["epoch"], cfg.eval.monitor
@@ -193,7 +193,7 @@ def facts_of(source: Path, run: Path, log: Log, overrides: list[str]) -> dict[st
 
 
 def found(head: Mapping[str, Any], trains_first: str | None) -> str:
-    """What a training that names no weights begins with: its encoder is found among the runs."""
+    """Beginning of a training that names no weights: its encoder is found among the runs."""
     return f"the newest model of `{trains_first}`" if "encoder" in head else "fresh weights"
 
 

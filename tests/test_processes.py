@@ -48,7 +48,7 @@ def log_of(folder):
 
 
 def close(folder, other):
-    """Whether two runs have the same lines and weights, but for the order of sums in float32."""
+    """True if two runs have the same lines and weights, but for the order of sums in float32."""
     for a, b in zip(log_of(folder), log_of(other), strict=True):
         assert a == pytest.approx(b, rel=1e-5)
     assert left(folder).keys() == left(other).keys()

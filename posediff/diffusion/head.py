@@ -43,7 +43,7 @@ class Window(NamedTuple):
 
 
 class Head(nn.Module, ABC):
-    """What both kinds of heads have in common.
+    """The common part of both kinds of heads.
 
     skeleton: name of the layout of its joints. window: how it reads frames.
     """

@@ -67,7 +67,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, sample: Sample) -> Context:
-        """What an answer needs of a sample, tensors (B, ...), computed once."""
+        """Context of the answers to a sample, tensors (B, ...), computed once."""
 
     @abstractmethod
     def draw(

@@ -174,7 +174,7 @@ class Group:
 
 
 def _surely_finite(values: NDArray[Any]) -> bool:
-    """Whether the sum of squares is finite in float32, or in the array's own type: then all numbers
+    """True if the sum of squares is finite in float32, or in the array's own type: then all numbers
     are, too. One pass, a fifth of the time of a comparison of each number."""
     flat = values.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -182,7 +182,7 @@ def _surely_finite(values: NDArray[Any]) -> bool:
 
 
 def same(attribute: Any, value: str | float) -> bool:
-    """Whether an attribute is this text or number; it may be anything, also an array."""
+    """True if an attribute is this text or number; it may be anything, also an array."""
     return not isinstance(attribute, np.ndarray) and bool(attribute == value)
 
 

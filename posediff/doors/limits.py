@@ -1,4 +1,4 @@
-"""What a file may claim before memory is taken for it: `limits` of the configuration.
+"""Bounds of what a file may claim before memory is taken for it: `limits` of the configuration.
 
 A size that a header states is compared with a limit here and, where possible, with the bytes that
 are there. A command sets the limits once, by `use`; whoever imports the library has the

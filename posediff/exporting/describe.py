@@ -1,4 +1,4 @@
-"""What a program without posediff has to know to run an exported model: the content of export.json.
+"""Content of export.json: all that a program without posediff needs to run an exported model.
 
 The same text is in the metadata of every ONNX file, by the key `posediff`.
 """
@@ -79,7 +79,7 @@ def description(
 
 
 def preprocessing(model: Model) -> dict[str, Any]:
-    """How the input is made: options of the data that the model was trained on, and formulas."""
+    """Recipe of the input: options of the data that the model was trained on, and formulas."""
     found: dict[str, Any] = {"trained_on": dict(model.trained_on)}
     if "size" in model.trained_on:
         udp = is_udp(model.trained_on["codec"])

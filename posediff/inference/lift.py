@@ -149,7 +149,7 @@ def lifted(
 
 
 def enough(points: Tensor, scores: Tensor, layout: str, bones: Skeleton) -> Tensor:
-    """Whether rows (N, J, 2) of `layout` with scores (N, J) have FEWEST known joints of the
+    """True if rows (N, J, 2) of `layout` with scores (N, J) have FEWEST known joints of the
     lifter's, (N,) bool."""
     return convert(points, scores, skeleton(layout), bones).visible.sum(1) >= FEWEST
 

@@ -1,4 +1,4 @@
-"""What looks wrong with 2D keypoints, in one line each: nothing is refused or changed.
+"""Doubts about 2D keypoints, in one line each: nothing is refused or changed.
 
     outside   joints that are outside the picture, if its size is given
     axes      people who lie on their side, heads to the left, in nearly all rows: x and y swapped;
@@ -37,7 +37,7 @@ def doubts(
     layout: Skeleton,
     image_size: Sequence[float] | None = None,
 ) -> list[str]:
-    """What looks wrong with points (N, J, 2) in pixels and scores (N, J), 0 for missing joints."""
+    """Doubts about points (N, J, 2) in pixels and scores (N, J), 0 for missing joints."""
     at_origin = (points == 0).all(-1) & (scores > 0)
     scores = torch.where(at_origin | ~points.isfinite().all(-1), 0.0, scores)
     found = [_origin(at_origin), _outside(points, scores, image_size)]

@@ -25,7 +25,7 @@ MEASURES = {
 
 
 class Figure(NamedTuple):
-    """What the key of a figure says."""
+    """Parts of the key of a figure."""
 
     measure: str
     rule: str  # "" if it does not depend on one

@@ -72,7 +72,7 @@ class MoveNet(Backbone):
         return self.after(self.before(image, len(self.blocks)))
 
     def before(self, image: Tensor, block: int) -> dict[int, Tensor]:
-        """What the network reads from its first blocks, by their index: outputs below `block` of
+        """Outputs of first blocks that the network reads, by their index: those below `block` of
         READ, and the output of the last of them."""
         image = image.contiguous(memory_format=torch.channels_last)
         return self._through({-1: functional.relu6(self.stem(image), inplace=True)}, block)

@@ -1,4 +1,4 @@
-"""What a person costs on this machine, measured, and what fits into a budget of time.
+"""Cost of a person on this machine, measured, and steps and K that fit into a budget of time.
 
 The time of a model that gives K hypotheses in S steps is a + b K + c K S: what is read once, what
 is done once for every hypothesis, and every step. Three runs on a grey picture give the three;
@@ -101,7 +101,7 @@ def expected(
     film: bool = False,
     rows: int = 1,
 ) -> str:
-    """How long `count` people in one picture each take, and how much memory, in one line. film,
+    """Time of `count` people in one picture each, and memory, in one line. film,
     rows: as of `trials`."""
     seconds = 0.0
     for trial in trials(models, draws, film, rows):

@@ -1,4 +1,4 @@
-"""Where the people of a picture are: boxes of the shipped detector, of the user, or all of it.
+"""Boxes of the people of a picture: of the shipped detector, of the user, or all of it.
 
 A box is x, y, width, height in pixels of the picture.
 """
@@ -34,7 +34,7 @@ Finder = Callable[[str, RGB], FoundBoxes]  # of a picture's name and pixels
 def finder(
     boxes: Any, detect: str, device: str, film: bool = False, names: Sequence[str] = ()
 ) -> Finder:
-    """What finds the people of a picture.
+    """A function that finds the people of a picture.
 
     boxes: an array (N, 4) for every picture; a mapping, or a JSON file of one, from the name of a
     picture to its boxes, or a file of COCO, MOT or Ultralytics; film: for a video; a callable from

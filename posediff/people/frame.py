@@ -1,4 +1,4 @@
-"""What is estimated of a picture: its people, in 2D and 3D, with their uncertainty.
+"""The estimate of a picture: its people, in 2D and 3D, with their uncertainty.
 
 Arrays are float32 of numpy: J joints of the 2D skeleton, K hypotheses, J3 joints of the 3D one.
 2D is in pixels of the picture (x right, y down), 3D in metres of the camera (x right, y down, z

@@ -26,7 +26,7 @@ Carry = Literal["posterior", "point"]
 
 
 class Draws(NamedTuple):
-    """How many hypotheses and steps, as in training if None, the seed, and what of the 2D is
+    """Numbers of hypotheses and steps, as in training if None, the seed, and what of the 2D is
     lifted. drawn: the hypotheses that are drawn from a heatmap, 0 for none."""
 
     hypotheses: int | None = None

@@ -1,4 +1,4 @@
-"""What a user names as input -> pictures, each read when its turn comes.
+"""Pictures of what a user names as input, each read when its turn comes.
 
 A photo's path, a folder of photos, an array (height, width, 3) of RGB in uint8, or a list of paths
 and arrays. An array has its number in the list as its name.
@@ -28,7 +28,7 @@ class Given(NamedTuple):
 
 
 def is_film(source: Source) -> bool:
-    """Whether the source is the path of a video file, by its suffix."""
+    """True if the source is the path of a video file, by its suffix."""
     return isinstance(source, str | Path) and Path(source).suffix.lower() in FILMS
 
 

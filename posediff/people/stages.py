@@ -77,7 +77,7 @@ def _loaded(model: Any) -> Model:
 
 
 def role(model: Model) -> str:
-    """What a model does, by the data that it was trained on."""
+    """Kind of a model, by the data that it was trained on."""
     if "offsets" in model.trained_on:
         return "video2d"
     return "image2d" if "codec" in model.trained_on else "lift3d"

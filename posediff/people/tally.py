@@ -1,4 +1,4 @@
-"""What an estimation came to: pictures, people, seconds and spread, counted as frames go by."""
+"""Totals of an estimation: pictures, people, seconds and spread, counted as frames go by."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Who is who in successive frames: people of constant velocity, without learning.
+"""Identities of people in successive frames, by constant velocity, without learning.
 
 A person that was seen n frames ago is expected n velocities further. The expected people and those
 of a frame are paired so that the sum of their similarities is largest, and pairs below LEAST are

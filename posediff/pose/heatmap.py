@@ -29,7 +29,7 @@ EPS = torch.finfo(torch.float32).eps
 
 
 def is_udp(codec: str) -> bool:
-    """Whether the codec of that name measures lengths between pixel centres."""
+    """True if the codec of that name measures lengths between pixel centres."""
     return codec.startswith("udp")
 
 
@@ -57,7 +57,7 @@ class Codec:
 
     @property
     def udp(self) -> bool:
-        """Whether lengths are measured between pixel centres; the crop's `affine` must agree."""
+        """True if lengths are measured between pixel centres; the crop's `affine` must agree."""
         return is_udp(self.name)
 
     @property

@@ -33,7 +33,7 @@ OCCLUDED = 1  # label of a joint; 0 is absent, 2 visible
 
 
 class Answers(NamedTuple):
-    """What a 2D model said of N people, and what their labels say."""
+    """Answers of a 2D model about N people, and their labels."""
 
     detections: Tensor  # (N, J, 2) pixels
     scores: Tensor  # (N, J)

@@ -127,7 +127,7 @@ def _body(motion: Motion, given: Mapping[str, str] | None) -> tuple[Motion, list
 
 
 def _fits(motion: Motion, words: str) -> bool:
-    """Whether a file with these joints of the leg has this body. CMU's conversion lost the bone
+    """True if a file with these joints of the leg has this body. CMU's conversion lost the bone
     between the second chest joint and the collars, so that their offset is 0."""
     collar = motion.offsets.get("LeftCollar")
     return words != CMU or ("Chest2" in motion.points and (collar is None or not collar.any()))

@@ -22,7 +22,7 @@ COLUMNS = 4
 
 
 def film_note() -> str | None:
-    """What a film is without PyAV and what to install, in one line; None with PyAV."""
+    """Form of a film without PyAV and what to install, in one line; None with PyAV."""
     if find_spec("av") is not None:
         return None
     return (

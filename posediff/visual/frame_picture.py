@@ -27,7 +27,7 @@ ASPECT = HEIGHT / (2 * WIDTH)  # of a cell
 
 
 def is_lifted(frame: Frame) -> bool:
-    """Whether the frame has been through a lifter."""
+    """True if the frame has been through a lifter."""
     return "3d" in frame.seconds or any(p.keypoints_3d is not None for p in frame.people)
 
 

@@ -197,7 +197,7 @@ def _whole(values: Any, unit: float) -> list[int | None]:
 
 
 def _data(frames: Sequence[dict[str, Any]], stride: int) -> dict[str, Any]:
-    """What the page reads: see page/controls.js."""
+    """Data that the page reads: see page/controls.js."""
     people = [person for frame in frames for person in frame["people"]]
     spaces = [person["space"] for person in people if person["space"] is not None]
     parts = [*spaces, *(person["flat"] for person in people)]

@@ -65,7 +65,7 @@ def answers(folder, values):
 
 
 def agree(folder, made, batch):
-    """Whether another batch and other draws than those of the export have the model's answers."""
+    """True if another batch and other draws than those of the export have the model's answers."""
     other = samples.take(batch, slice(1, 3))
     wanted, found = made.predict(other, seed=7), answers(folder, inputs(made, other, 7))
     for column in ("keypoints", "scores", "hypotheses", "spread"):

@@ -41,7 +41,7 @@ def written(folder, *names):
 
 
 def same(a, b):
-    """Whether two people are equal to the last bit."""
+    """True if two people are equal to the last bit."""
     return all(
         np.array_equal(x, vars(b)[key]) if isinstance(x, np.ndarray) else x == vars(b)[key]
         for key, x in vars(a).items()

@@ -12,7 +12,7 @@ diffusion = pytest.mark.parametrize("name", DIFFUSIONS)
 
 
 def same(a, b, part=1e-4):
-    """Whether two tensors are equal but for rounding, NaN included."""
+    """True if two tensors are equal but for rounding, NaN included."""
     largest = float(b.detach().nan_to_num().abs().max())
     return torch.allclose(a, b, rtol=0, atol=part * max(largest, 1e-3), equal_nan=True)
 

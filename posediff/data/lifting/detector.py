@@ -142,7 +142,7 @@ class DetectorNoise:
         return z * sigma[..., None], scores
 
     def _by_score(self, scores: Tensor) -> tuple[Tensor, Any, Any]:
-        """Whether a joint counts as occluded (B, J), and the sigma and the outlier's share of those
+        """True if a joint counts as occluded (B, J), and the sigma and the outlier's share of those
         that do not."""
         if not self.scores:
             return scores < 0.5, self.sigma, self.outlier

@@ -43,7 +43,7 @@ NUMBERS = 9  # of a view, before those of the bones
 
 
 def numbers(skeleton: Skeleton) -> int:
-    """How many numbers a view is a function of."""
+    """Count of the numbers that a view is a function of."""
     return NUMBERS + len(skeleton.edges)
 
 

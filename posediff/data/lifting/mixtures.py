@@ -41,7 +41,7 @@ ROUNDING = 1e-3  # largest error of a sum of weights in a file
 
 
 def is_file(keypoints: str) -> bool:
-    """Whether dataset.keypoints names a file of mixtures, not a kind of 2D."""
+    """True if dataset.keypoints names a file of mixtures, not a kind of 2D."""
     return Path(keypoints).suffix in SUFFIXES
 
 
@@ -136,7 +136,7 @@ def sound(mixture: NDArray[np.float64], where: str) -> NDArray[np.float64]:
 
 @contextmanager
 def _hdf5(path: Path, skeleton: str) -> Iterator[Callable[[str], Any]]:
-    """What finds an entry, or None, by `subject/clip/camera`."""
+    """A function that finds an entry, or None, by `subject/clip/camera`."""
     with hdf5_door.opened(path, "fit it again") as root:
         given = root.attributes()
         for key, value in FORMAT.items():
@@ -154,7 +154,7 @@ def _hdf5(path: Path, skeleton: str) -> Iterator[Callable[[str], Any]]:
 
 
 def _released(path: Path) -> Callable[[str], Any]:
-    """What finds an entry, or None, by `subject/clip/number of the camera`."""
+    """A function that finds an entry, or None, by `subject/clip/number of the camera`."""
     content = read_npz(path).get("positions_2d")
     if not isinstance(content, dict):
         raise ValueError(f"{path}: no dict `positions_2d`, so not a released file of mixtures")

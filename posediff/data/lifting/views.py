@@ -106,7 +106,7 @@ def view_of(clip: Clip, c: int, source: Source, minimum_visible: int) -> View:
 
 
 def in_image(keypoints: Tensor, target: Tensor, size: Tensor) -> Tensor:
-    """Which joints (..., J) are in front of the camera and within an image of `size` (..., 2)."""
+    """Mask (..., J) of joints in front of the camera and within an image of `size` (..., 2)."""
     size = size.unsqueeze(-2)
     inside = ((target >= -0.5) & (target < size - 0.5)).all(-1)
     return inside & (keypoints[..., 2] > 0)

@@ -51,7 +51,7 @@ def read(path: Path, upright: bool = False) -> RGB:
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file begins as an image of a format that is read, whatever its suffix; an empty one
+    """True if a file begins as an image of a format that is read, whatever its suffix; an empty one
     is an image that lacks all."""
     import cv2
 
@@ -133,7 +133,7 @@ def _require_file(path: Path) -> None:
 
 
 def _is_complete(data: bytes) -> bool:
-    """Whether a JPEG or PNG has its end; some versions of OpenCV fill a missing part with grey."""
+    """True if a JPEG or PNG has its end; some versions of OpenCV fill a missing part with grey."""
     if data.startswith(JPEG):  # the end marker follows the start of the last scan
         return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
     return not data.startswith(PNG) or b"IEND" in data

@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
 
 def is_deeplabcut(first: Sequence[str]) -> bool:
-    """Whether this is the first line of its CSV."""
+    """True if this is the first line of its CSV."""
     return first[:1] == ["scorer"]
 
 

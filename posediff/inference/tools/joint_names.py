@@ -34,7 +34,7 @@ def names_in(path: str | Path) -> list[str]:
 
 
 def belong(path: str | Path, names: Sequence[str], layout: Skeleton) -> bool:
-    """Whether the names are joints of the layout.
+    """True if the names are joints of the layout.
 
     Raises ValueError if they are not, but are those of another layout, which is named.
     """

@@ -1,4 +1,4 @@
-"""What the heads of lift3d share: the units of their inputs and outputs.
+"""Units of the inputs and outputs of all heads of lift3d.
 
 2D is read in screen units (`posediff.pose.camera.normalise`), 3D is metres relative to the root.
 The state of a diffusion head is both together, (..., J, 5) = u, v, x, y, z. Leading dimensions are

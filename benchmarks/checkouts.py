@@ -1,0 +1,186 @@
+"""Training and prediction of two versions of posediff on one machine, in one run.
+
+    python benchmarks/checkouts.py BEFORE AFTER [--to runs/checkouts.md] [--threads 2] [--epochs 4]
+        [--only image2d]
+
+BEFORE and AFTER are checkouts (`git worktree add ../before COMMIT`). Every job is a training of
+both by the same command, on drawn data, and of AFTER once more with trainer.machine=auto; its figure
+is samples a second of the fastest epoch after the first. The models of image2d and video2d then answer
+photos and frames of a video: a figure is the seconds of many less those of few, by their number.
+Runs lie in a temporary folder.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+
+class Job(NamedTuple):
+    task: str
+    overrides: Sequence[str]
+    samples: int  # of an epoch
+
+
+LIFT, WINDOW = ("dataset=synthetic", "dataset.clips=26"), ("dataset.window=27",)
+PICTURES = ("dataset=synthetic_pictures", "dataset.pictures=96", "backbone.weights=null")
+CLIPS = ("dataset=synthetic_video", "dataset.clips=24", "dataset.length=8", "backbone.weights=null")
+FEW, MANY = 4, 36  # photos, and frames of a video
+
+JOBS = {
+    "lift3d encoder, frames": Job(
+        "lift3d",
+        ("experiment=lift3d_encoder", *LIFT, "trainer.recipe.batch_size=256"),
+        8192,
+    ),
+    "lift3d encoder, windows of 27": Job(
+        "lift3d",
+        (
+            *("experiment=lift3d_video_encoder", *LIFT, *WINDOW, "model.head.width=128"),
+            *("model.head.depth=4", "trainer.recipe.batch_size=16"),
+        ),
+        160,
+    ),
+    "image2d coarse": Job(
+        "image2d", ("experiment=image2d_coarse", *PICTURES, "trainer.recipe.batch_size=32"), 96
+    ),
+    "image2d sgdd_light": Job(
+        "image2d",
+        ("task=image2d", "preset=sgdd_light", *PICTURES, "trainer.recipe.batch_size=32"),
+        96,
+    ),
+    "video2d plain": Job(
+        "video2d", ("experiment=video2d_plain", *CLIPS, "trainer.recipe.batch_size=8"), 32
+    ),
+    "video2d decoder_light": Job(
+        "video2d",
+        ("task=video2d", "preset=decoder_light", *CLIPS, "trainer.recipe.batch_size=8"),
+        32,
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    parser.add_argument("--to", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--only", default="")
+    args = parser.parse_args(arguments)
+    text = f"{date.today()}, {platform.processor() or platform.machine()}, {args.threads} threads, "
+    text += f"before {commit(args.before)}, after {commit(args.after)}\n\n"
+    text += "| | unit | before | after | ratio | after, machine=auto | ratio |\n"
+    text += "|---|---|---|---|---|---|---|\n"
+    with tempfile.TemporaryDirectory() as folder:
+        for name, job in JOBS.items():
+            if args.only in name:
+                for line in rows(name, job, args, Path(folder)):
+                    print(line, flush=True)
+                    text += f"{line}\n"
+    print(f"\n{text}")
+    if args.to:
+        args.to.write_text(text)
+
+
+def rows(name: str, job: Job, args: argparse.Namespace, folder: Path) -> list[str]:
+    """The lines of a job: its training, and what its model does with photos or a video."""
+    forms = [(args.before, "before", ()), (args.after, "after", ())]
+    forms += [(args.after, "auto", ("trainer.machine=auto",))]
+    trained = [train(at, form, name, job, args, folder, more) for at, form, more in forms]
+    lines = [line(f"training, {name}", "samples/s", [rate for rate, _ in trained])]
+    if job.task != "lift3d":
+        unit = {"image2d": "photo", "video2d": "frame"}[job.task]
+        spent = [
+            predicted(checkout, job.task, model, args, folder)
+            for (checkout, *_), (_, model) in zip(forms[:2], trained, strict=False)
+        ]
+        lines.append(line(f"predict, {name}", f"ms a {unit}", spent))
+    return lines
+
+
+def line(name: str, unit: str, figures: Sequence[float]) -> str:
+    before, *after = figures
+    faster = [x / before if unit == "samples/s" else before / x for x in after]
+    cells = [f"{before:.3g}"]
+    for x, ratio in zip(after, faster, strict=True):
+        cells += [f"{x:.3g}", f"{ratio:.2f}"]
+    cells += ["-"] * (5 - len(cells))
+    return f"| {name} | {unit} | {' | '.join(cells)} |"
+
+
+def train(
+    checkout: Path,
+    form: str,
+    name: str,
+    job: Job,
+    args: argparse.Namespace,
+    folder: Path,
+    more: Sequence[str],
+) -> tuple[float, Path]:
+    """Samples a second, and the model."""
+    runs = folder / f"{form}-{name}".replace(" ", "-").replace(",", "")
+    size = (f"trainer.recipe.epochs={args.epochs}", f"trainer.recipe.epoch_samples={job.samples}")
+    few = ("trainer.validation_samples=1", f"paths.runs={runs}", "name=timed")
+    call(checkout, args.threads, "posediff.train", *job.overrides, *size, *few, *more)
+    (log,) = runs.glob("*/*/timed/log.jsonl")
+    epochs = [x["seconds"] for x in map(json.loads, log.read_text().splitlines()) if "seconds" in x]
+    return job.samples / min(epochs[1:]), log.parent / "checkpoints/best"
+
+
+def predicted(
+    checkout: Path, task: str, model: Path, args: argparse.Namespace, folder: Path
+) -> float:
+    """Milliseconds a photo or frame, of a person each."""
+    spent = []
+    for count in (FEW, MANY):
+        given = photos(folder / f"photos-{count}", count)
+        options = (f"task={task}", f"checkpoint={model}", f"input={given}", "name=answers")
+        where = f"paths.runs={folder / f'predict-{task}-{count}-{checkout.name}'}"
+        started = time.perf_counter()
+        call(checkout, args.threads, "posediff.predict", *options, where)
+        spent.append(time.perf_counter() - started)
+    return 1000 * (spent[1] - spent[0]) / (MANY - FEW)
+
+
+def photos(folder: Path, count: int) -> Path:
+    """A folder of drawn noise as photos, or as the frames of a video."""
+    if not folder.is_dir():
+        folder.mkdir()
+        random = np.random.default_rng(0)
+        for i in range(count):
+            pixels = random.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((640, 480)).save(folder / f"{i:03}.jpg")
+    return folder
+
+
+def call(checkout: Path, threads: int, module: str, *overrides: str) -> None:
+    """Run a command of a checkout. Raises RuntimeError with its last words if it fails."""
+    where = {"PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-m", module, *overrides]
+    done = subprocess.run(
+        command, cwd=checkout, env=os.environ | where, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{checkout}: {' '.join(command)}\n{done.stderr[-2000:]}")
+
+
+def commit(checkout: Path) -> str:
+    asked = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True).stdout.strip() or checkout.name
+
+
+if __name__ == "__main__":
+    main()
