@@ -4,9 +4,10 @@
         [--only image2d]
 
 BEFORE and AFTER are checkouts (`git worktree add ../before COMMIT`). Every job is a training of
-both by the same command, on drawn data, and of AFTER once more with trainer.machine=auto; its figure
-is samples a second of the fastest epoch after the first. The models of image2d and video2d then answer
-photos and frames of a video: a figure is the seconds of many less those of few, by their number.
+both by the same command, on drawn data, and of AFTER once more with trainer.machine=auto; its
+figure is samples a second of the fastest epoch after the first. The models of image2d and video2d
+then answer photos and frames of a video: a figure is the seconds of many less those of few, by
+their number.
 Runs lie in a temporary folder.
 """
 

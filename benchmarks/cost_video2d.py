@@ -113,7 +113,7 @@ def whole(model: DiffusionModel, sample: dict, S: int, K: int) -> Callable[[], o
 
 
 def megabytes(call: Callable[[], object], device: torch.device) -> float:
-    """Of tensors, at the peak of the call, above what was there before."""
+    """Memory of tensors at the peak of the call, above what was there before."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         begin = torch.cuda.memory_allocated()

@@ -62,6 +62,6 @@ class Stop:
 
 
 def leave_to_parent() -> None:
-    """In a worker of a loader: Ctrl-C is the parent's, which then ends the worker by SIGTERM."""
+    """Leave Ctrl-C, in a worker of a loader, to the parent, which then ends it by SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def number() -> int:
-    """Of this process, from 0 on."""
+    """Number of this process, from 0 on."""
     return distributed.get_rank() if count() > 1 else 0
 
 

@@ -100,7 +100,7 @@ class Training:
 
     @property
     def seed(self) -> int:
-        """Of the random numbers of the next step."""
+        """Seed of the random numbers of the next step."""
         return (self.recipe.seed << 20) + self.step
 
     def due(self) -> bool:

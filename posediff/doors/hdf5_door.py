@@ -62,7 +62,7 @@ class Group:
         return ValueError(f"{self.path}: {self.at}{problem}: {self.remedy}")
 
     def names(self) -> list[str]:
-        """Of what it contains, in the order of the file."""
+        """Names of what it contains, in the order of the file."""
         with self._guarded("its list of entries"):
             return [str(name) for name in self.node]
 

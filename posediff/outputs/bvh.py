@@ -112,7 +112,7 @@ def _bones(points: Array, skeleton: Skeleton) -> tuple[Array, Array]:
 
 
 def _rotations(directions: Array, skeleton: Skeleton) -> dict[str, Array]:
-    """Of every joint in the file with a bone, its rotation in its parent (F, 3, 3)."""
+    """Rotations (F, 3, 3) of every joint in the file with a bone, in its parent."""
     rest, world = rest_directions(skeleton), {skeleton.root or 0: np.eye(3)}
     found: dict[str, Array] = {}
     still = np.broadcast_to(np.eye(3), (len(directions), 3, 3))

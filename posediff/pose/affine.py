@@ -82,7 +82,7 @@ def invert(affine: Tensor) -> Tensor:
 
 
 def inverse(matrix: Tensor) -> Tensor:
-    """Of matrices (..., 2, 2); in graphs, whose readers need not know linalg.inv, as a formula."""
+    """Inverse of matrices (..., 2, 2); in graphs, for readers without linalg.inv, as a formula."""
     if not torch.compiler.is_compiling():
         inverted: Tensor = torch.linalg.inv(matrix)
         return inverted
@@ -92,7 +92,7 @@ def inverse(matrix: Tensor) -> Tensor:
 
 
 def determinant(matrix: Tensor) -> Tensor:
-    """Of matrices (..., 2, 2), (...); in graphs as a formula."""
+    """Determinant (...) of matrices (..., 2, 2); in graphs as a formula."""
     if not torch.compiler.is_compiling():
         found: Tensor = torch.linalg.det(matrix)
         return found

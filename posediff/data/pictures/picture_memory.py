@@ -12,14 +12,14 @@ from posediff.data.pictures.picture_files import RGB
 
 
 class PictureMemory:
-    """Of one process. limit: bytes, 0 for none."""
+    """Decoded pictures of one process. limit: bytes, 0 for none."""
 
     def __init__(self, limit: float = 0.0) -> None:
         self.limit, self.held = limit, 0
         self.pictures: dict[tuple[Path, bool], RGB] = {}
 
     def read(self, path: Path, upright: bool = False) -> RGB:
-        """As `picture_files.read`. The picture may be shared: it must not be changed."""
+        """A picture, as of `picture_files.read`; it may be shared, and must not be changed."""
         key = (path, upright)
         if key in self.pictures:
             return self.pictures[key]

@@ -112,7 +112,7 @@ class VideoEncoder(Lifter):
         self.window = Window(window)
 
     def start(self, uv: Tensor) -> Tensor:
-        """As released: the mean of both views, and not yet relative to the root."""
+        """The start as released: the mean of both views, and not yet relative to the root."""
 
         def network(uv: Tensor) -> Tensor:
             return self.network(uv)[0]
