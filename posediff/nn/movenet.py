@@ -148,7 +148,7 @@ class Thunder(MoveNet):
         return (*self.optional, "last", "lateral", "merge", *(f"blocks.{i}." for i in blocks))
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """Maps of the layers that do not learn: those of MoveNet, or outputs of its first blocks."""
+        """Maps of layers that do not learn: those of MoveNet, or outputs of its first blocks."""
         if self.first_learned == len(self.blocks):
             return super().maps(image)
         return list(self.before(image, self.first_learned).values())
