@@ -36,13 +36,14 @@ def synthetic(
     **options: Unpack[LiftingOptions],
 ) -> LiftingDataset:
     """The samples of a split: `clips` clips (None: 208 of train, 39 of validation, 52 of test),
-    each of `length` frames at 50 Hz before four cameras. skeleton: h36m17.
+    each of `length` frames at 50 Hz before four cameras. skeleton: h36m17; or mocap17, of the same
+    joints, for its lifters, which have thorax, neck and head elsewhere by 5-10 cm.
 
     options["seed"]: of the people, their motion and their cameras, and of the detector noise.
     Raises ValueError for options that cannot be used.
     """
     one_of("split", split, CLIPS)
-    one_of("dataset.skeleton", skeleton, ["h36m17"])
+    one_of("dataset.skeleton", skeleton, ["h36m17", "mocap17"])
     number = CLIPS[split] if clips is None else clips
     if number < 1:
         raise ValueError(f"dataset.clips must be at least 1, got {clips}")

@@ -25,6 +25,16 @@ def test_every_clip_frame_and_camera_is_a_sample(train):
     assert {action for actions in train.actions for action in actions} == {*KINDS}
 
 
+def test_the_body_is_also_that_of_lifters_of_mocap17(train):
+    other = synthetic("train", "gt", clips=2, length=60, skeleton="mocap17")
+    assert other.skeleton.joints == train.skeleton.joints
+    assert torch.equal(other.rows.keypoints, train.rows.keypoints[: len(other)])
+    with pytest.raises(
+        ValueError, match=r"dataset\.skeleton must be one of h36m17, mocap17, got 'coco17'"
+    ):
+        synthetic(skeleton="coco17")
+
+
 def test_people_stay_in_the_images_at_three_to_eight_metres(train):
     assert train.rows.visible.all(-1).float().mean() > 0.97
     depth = train.rows.keypoints[..., 2]
