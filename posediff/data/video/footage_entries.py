@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from posediff.data.pictures.annotations import Placed, absent_at_zero
+from posediff.data.pictures.annotation_entries import absent_at_zero
+from posediff.data.pictures.usable_entries import Placed
 from posediff.doors.checks import (
     SINGLE,
     array,

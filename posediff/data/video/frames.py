@@ -185,6 +185,12 @@ def frames(
     return Stills(files | {n: path for n, path in named.items() if path in present}, upright)
 
 
+def require_frames(video: Stills | VideoFile) -> None:
+    """Raise ValueError for a video file of which no frame can be decoded."""
+    if isinstance(video, VideoFile):
+        _ = video.numbers
+
+
 def split(file: Path) -> tuple[str, int]:
     """Prefix and number of a frame's name. Raises ValueError if it does not end in a number."""
     found = NUMBERED.fullmatch(file.stem)
