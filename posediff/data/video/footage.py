@@ -12,7 +12,6 @@ in the name of its file. Joints that the skeleton does not have are dropped if n
 not labelled stay as neighbours of labelled ones; people in them do not count.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,12 +32,18 @@ from posediff.data.pictures.usable_entries import (
 )
 from posediff.data.video import frames as frame_files
 from posediff.data.video.annolist import from_annolist
-from posediff.data.video.footage_entries import checked_image, checked_people
+from posediff.data.video.footage_entries import (
+    checked_image,
+    checked_people,
+    extent_of,
+    shift,
+    tracks_of,
+    without_unknown_joints,
+)
 from posediff.data.video.frames import Frames, Stills, VideoFile, require_frames
-from posediff.doors.checks import integer, listing, reading
+from posediff.doors.checks import listing, reading
 from posediff.doors.limits import refuse_left_out
 from posediff.files import safe_names, visible
-from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
 
 Document = dict[str, Any]
@@ -224,10 +229,10 @@ def _people(
         if str(entry.get("image_id")) not in unlabelled
     ]
     if about.origin:
-        _shift(people, about.origin)
-    names, people = _without_unknown_joints(about.categories, people, about.skeleton)
+        shift(people, about.origin)
+    names, people = without_unknown_joints(about.categories, people, about.skeleton)
     named = [{**c, "keypoints": names} if c.get("keypoints") else c for c in about.categories]
-    extent, images = _extent(people), list[Document]()
+    extent, images = extent_of(people), list[Document]()
     for image in about.images:
         if image.get("width") is None:
             video = about.frames[image["vid_id"]]
@@ -239,7 +244,7 @@ def _people(
     annotated = checked(
         about.path, document, about.skeleton, about.folder, "0.53*w*h", places=places
     )
-    return annotated, document, _tracks(about.path, annotated, people)
+    return annotated, document, tracks_of(about.path, annotated, people)
 
 
 def _videos(
@@ -269,68 +274,6 @@ def _videos(
     for image, home in zip(images, homes, strict=True):
         image["vid_id"] = names[home]
     return {names[home]: x for home, x in files.items()}, numbers
-
-
-def _shift(people: Sequence[dict[str, Any]], origin: int) -> None:
-    """Subtract `origin` from all coordinates of labels, except those of absent joints."""
-    for entry in people:
-        if isinstance(values := entry.get("keypoints"), list):
-            triples = zip(values[::3], values[1::3], values[2::3], strict=False)
-            shifted = [(x - origin, y - origin, v) if v else (0, 0, 0) for x, y, v in triples]
-            entry["keypoints"] = [value for triple in shifted for value in triple]
-        for key in ("bbox", "bbox_head"):
-            if isinstance(box := entry.get(key), list):
-                entry[key] = [value - origin for value in box[:2]] + box[2:]
-
-
-def _without_unknown_joints(
-    categories: Sequence[Mapping[str, Any]], people: list[dict[str, Any]], skeleton: Skeleton
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """Names of joints and people without the joints that the skeleton lacks and no person has."""
-    names = next((list(c["keypoints"]) for c in categories if c.get("keypoints")), [])
-    unknown = [j for j, name in enumerate(names) if joint_named(str(name), skeleton) is None]
-    complete = all(
-        isinstance(entry.get("keypoints"), list) and len(entry["keypoints"]) == 3 * len(names)
-        for entry in people
-    )
-    if not unknown or not complete:  # `checked` raises for an incomplete entry
-        return names, people
-    empty = [j for j in unknown if not any(entry["keypoints"][3 * j + 2] for entry in people)]
-    kept = [j for j in range(len(names)) if j not in empty]
-    slots = [3 * j + k for j in kept for k in range(3)]
-    cut = [{**entry, "keypoints": [entry["keypoints"][i] for i in slots]} for entry in people]
-    return [names[j] for j in kept], cut
-
-
-def _extent(people: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """Width and height that contain all boxes and joints, for an image without a file."""
-    corners = [(1.0, 1.0)]
-    for entry in people:
-        values, box = entry.get("keypoints") or [0, 0], entry.get("bbox") or [0, 0, 0, 0]
-        corners.append(
-            (max([*values[::3], box[0] + box[2]]), max([*values[1::3], box[1] + box[3]]))
-        )
-    width, height = np.ceil(np.max(corners, 0)).astype(int).tolist()
-    return width + 1, height + 1
-
-
-def _tracks(path: Path, people: Annotations, entries: Sequence[Document]) -> NDArray[np.int64]:
-    """(N,); raises ValueError if two people of a frame have the same."""
-    given = {entry["id"]: entry.get("track_id") for entry in entries}
-    running = Counter[int]()
-    taken, tracks = dict[tuple[int, int], int](), []
-    for place, number in zip(people.picture.tolist(), people.ids.tolist(), strict=True):
-        track = running[place] if given[number] is None else given[number]
-        running[place] += 1
-        track = integer(f"{path}: annotations[{number - 1}]: track_id", track)
-        if (place, track) in taken:
-            raise ValueError(
-                f"{path}: {people.pictures[place].file}: annotations[{taken[place, track] - 1}] "
-                f"and [{number - 1}] have the same track_id {track}: it must be unique in a frame"
-            )
-        taken[place, track] = number
-        tracks.append(track)
-    return np.array(tracks, np.int64)
 
 
 def _by_video(
