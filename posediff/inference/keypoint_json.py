@@ -58,17 +58,17 @@ def _results(path: Path, given: list[Any], joints: int) -> Detections:
 
 def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections:
     """The people with at least one labelled joint."""
-    files: dict[Hashable, str] = {}
+    files: dict[Any, str] = {}
     categories = entries(f"{path}: categories", data.get("categories") or [])
     noted = entries(f"{path}: annotations", data["annotations"])
     kept, notes = people_among(path, noted, categories, only=True)
     people = Detections(notes=notes)
-    for image in data.get("images", []):
-        name = files[image["id"]] = str(image.get("file_name", image["id"]))
+    for frame in entries(f"{path}: images", data.get("images", [])):
+        name = files[frame["id"]] = str(frame.get("file_name", frame["id"]))
         people.listed.append(name)
-        if isinstance(image.get("frame_id"), int):
-            people.numbers[name] = image["frame_id"]
-        if not flag(f"{path}: is_labeled of {name}", image.get("is_labeled", True)):
+        if isinstance(frame.get("frame_id"), int):
+            people.numbers[name] = frame["frame_id"]
+        if not flag(f"{path}: is_labeled of {name}", frame.get("is_labeled", True)):
             people.unlabelled.add(name)
     for i, person in kept:
         if any((person.get("keypoints") or [])[2::3]):

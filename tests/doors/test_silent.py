@@ -208,6 +208,19 @@ def test_an_empty_joint_of_a_table_is_missing_and_a_written_nan_needs_the_score_
             read_keypoints(tmp_path / "a.csv", 2)
 
 
+def test_a_comma_at_the_end_of_all_lines_is_no_column(tmp_path):
+    for text in (
+        "1,2,3,4,\n5,6,7,8,\n",
+        "a,1,2,3,4,\nb,5,6,7,8,\n",
+        "1,2,1,3,4,1,\n5,6,1,7,8,1,\n",
+    ):
+        (tmp_path / "a.csv").write_text(text)
+        points = read_keypoints(tmp_path / "a.csv", 2).points
+        assert points.tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    (tmp_path / "a.csv").write_text("a,1,2,,\nb,5,6,,\n")
+    assert read_keypoints(tmp_path / "a.csv", 2).scores.tolist() == [[1, 0], [1, 0]]
+
+
 @pytest.mark.parametrize("track", [1.5, float("nan"), float("inf")])
 def test_a_fraction_is_no_track_in_any_file(tmp_path, track):
     joints = [[1.0, 2.0]] * 2

@@ -38,7 +38,7 @@ def points_of(path: Path, lines: Sequence[Line], joints: int) -> tuple[Values, l
 
     Raises ValueError if a line cannot be used.
     """
-    lines = list(lines)
+    lines = _without_last_mark(lines)
     width = len(lines[0][1])
     per_joint = next((n for n in (3, 2) if width - n * joints in (0, 1)), None)
     if per_joint is None:
@@ -59,6 +59,14 @@ def points_of(path: Path, lines: Sequence[Line], joints: int) -> tuple[Values, l
     empty = [[not cell.strip() for cell in row[first:]] for _, row in lines]
     values[np.reshape(empty, (len(rows), joints, per_joint)).all(-1), 2] = 0
     return values, names
+
+
+def _without_last_mark(lines: Sequence[Line]) -> list[Line]:
+    """The lines without the empty column after a comma at the end of all of them."""
+    ends = [(["", "", *row][-2].strip(), row[-1].strip()) for _, row in lines]
+    if any(last for _, last in ends) or not any(before for before, _ in ends):
+        return list(lines)
+    return [(number, row[:-1]) for number, row in lines]
 
 
 def _with_point(cell: str) -> str:
