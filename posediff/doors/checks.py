@@ -4,7 +4,7 @@ booleans that are booleans.
 `where` names the file and the entry in the error, a ValueError.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -124,6 +124,32 @@ def array(where: object, value: Any, *shape: int, nan: bool = False) -> NDArray[
             f"{found[tuple(first)]:g}"
         )
     return found
+
+
+def of_words(where: object, words: Sequence[str], nan: bool = False) -> NDArray[np.float64]:
+    """Numbers (N,) of the words of a line of text, each of which float32 can hold.
+
+    nan: whether `nan` is one, and an empty word is NaN. Raises ValueError that names the column.
+    """
+    try:
+        values = np.array([word if word.strip() else "nan" for word in words], np.float64)
+    except (ValueError, OverflowError):
+        values = np.array([np.inf if read_word(word) is None else 0.0 for word in words])
+    good = np.abs(values) <= SINGLE
+    if nan:
+        good |= np.isnan(values)
+    for n in np.flatnonzero(~good)[:1]:
+        what = "is no number" if read_word(words[n]) is None else "is not finite, or too large"
+        raise ValueError(f"{where}, column {n + 1}: {words[n][:60]!r} {what}; correct it")
+    return values
+
+
+def read_word(word: str) -> float | None:
+    """The number of a word, which may be infinite; NaN for an empty one, None for text."""
+    try:
+        return float(word.strip() or "nan")
+    except ValueError:
+        return None
 
 
 def representable(where: object, values: NDArray[np.float64]) -> NDArray[np.float64]:

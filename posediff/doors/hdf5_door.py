@@ -17,6 +17,7 @@ from posediff.doors.limits import refuse_array
 from posediff.doors.numpy_door import reason
 
 MEMBERS = 1_000_000  # groups and arrays in a file
+HELD = 10_000  # arrays that stay open as long as their file: to open one again costs a fifth of it
 
 
 @contextmanager
@@ -34,11 +35,12 @@ def opened(path: Path, remedy: str) -> Iterator["Group"]:
         file = h5py.File(path, "r")
     except Exception as error:  # h5py and HDF5 fail in many ways on a damaged file
         raise ValueError(f"{path}: cannot be read, {remedy} ({reason(error)})") from None
+    root = Group(file, path, remedy, "")
     try:
-        root = Group(file, path, remedy, "")
         root.refuse_foreign()
         yield root
     finally:
+        root.held.clear()
         file.close()
 
 
@@ -47,6 +49,7 @@ class Group:
 
     def __init__(self, node: Any, path: Path, remedy: str, at: str) -> None:
         self.node, self.path, self.remedy, self.at = node, path, remedy, at
+        self.held: list[Any] = []
 
     @contextmanager
     def _guarded(self, entry: str) -> Iterator[None]:
@@ -90,13 +93,22 @@ class Group:
 
     def raw(self, name: Any) -> Any:
         """The content of an array of any type."""
+        import h5py
+
         with self._guarded(name):
-            node = self.node[name] if name else None  # by name, or by a reference of MATLAB's
-            if node is None or not hasattr(node, "shape"):
+            if isinstance(name, str) and name:  # what has a name was checked at the opening
+                node = h5py.h5o.open(self.node.id, name.encode())
+            else:  # a reference of MATLAB's
+                node = self.node[name].id if name else None
+            if not isinstance(node, h5py.h5d.DatasetID):
                 raise self.error(f"no array {name}")
-            if not isinstance(name, str):  # what has a name was checked when the file was opened
-                refuse_foreign(node.id, f"{self.path}: {self.at}{name}")
-            return node[()]
+            if not isinstance(name, str):
+                refuse_foreign(node, f"{self.path}: {self.at}{name}")
+            values = _numbers_into(node)
+            if values is None:
+                return h5py.Dataset(node)[()]
+            node.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+            return values
 
     def array(self, name: str, *shape: int, nan: bool = False) -> NDArray[Any]:
         """An array of numbers of a shape, -1 for any length, each of which float32 can hold.
@@ -124,15 +136,23 @@ class Group:
         return {name: self._attribute(name) for name in names}
 
     def _attribute(self, name: str) -> Any:
+        import h5py
+
         with self._guarded(f"its attribute {name}"):
-            size = self.node.attrs.get_id(name).get_storage_size()
-            refuse_array(f"{self.path}: attribute {name}", size, 1)
-            return self.node.attrs[name]
+            node = h5py.h5a.open(self.node.id, name.encode())
+            refuse_array(f"{self.path}: attribute {name}", node.get_storage_size(), 1)
+            values = _numbers_into(node)
+            if values is None:
+                return self.node.attrs[name]
+            node.read(values)
+            return values
 
     def numbers(self, attribute: str, count: int) -> NDArray[np.float64]:
         """An attribute of `count` finite numbers."""
+        import h5py
+
         with self._guarded(f"its attribute {attribute}"):
-            there = attribute in self.node.attrs
+            there = h5py.h5a.exists(self.node.id, attribute.encode())
         given = np.asarray(self._attribute(attribute) if there else ())
         if (
             given.shape != (count,)
@@ -168,9 +188,18 @@ class Group:
                     node = h5o.open(group, name)
                     if isinstance(node, h5d.DatasetID):
                         refuse_foreign(node, f"{self.path}: {place}")
+                        if len(self.held) < HELD:
+                            self.held.append(node)
                     elif isinstance(node, h5g.GroupID) and kind.u not in seen:
                         seen.add(kind.u)
                         waiting.append((node, f"{place}/"))
+
+
+def _numbers_into(node: Any) -> NDArray[Any] | None:
+    """A place for the content of an h5py DatasetID or AttrID, if it is an array of numbers: these
+    are read at the lowest level, since h5py's usual way takes twice the time for a megabyte."""
+    shape, kind = node.shape, node.dtype
+    return np.empty(shape, kind) if shape and min(shape) and kind.kind in "iuf" else None
 
 
 def _surely_finite(values: NDArray[Any]) -> bool:
@@ -192,8 +221,12 @@ def refuse_foreign(node: Any, place: str) -> None:
     from h5py import h5d
 
     made = node.get_create_plist()
-    if made.get_layout() == h5d.VIRTUAL or made.get_external_count():
+    layout, stored = made.get_layout(), node.get_storage_size()
+    if layout == h5d.VIRTUAL or made.get_external_count():
         raise ValueError(f"{place}: its data are in another file, which is not read")
-    space = node.get_space()
-    count = space.get_simple_extent_npoints() if space.is_simple() else 0
-    refuse_array(place, count * node.get_type().get_size(), node.get_storage_size())
+    size = stored
+    if layout != h5d.CONTIGUOUS or not stored:  # else all of it is stored
+        space = node.get_space()
+        count = space.get_simple_extent_npoints() if space.is_simple() else 0
+        size = count * node.get_type().get_size()
+    refuse_array(place, size, stored)

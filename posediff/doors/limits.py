@@ -21,7 +21,7 @@ class Limits:
     megapixels: float = 250  # of an image
     setting: float = 100_000  # of a whole number in a model's config.json
     weights: float = 16  # numbers that a config.json may ask for, by those in its weight file
-    left_out: float = 0.05  # part of the samples or annotations that may be left out as unusable
+    left_out: float = 0.05  # part of samples, images, annotations or videos that may be left out
 
 
 CURRENT = Limits()

@@ -12,9 +12,9 @@ every joint counts as 1.
            and video2d, of mmpose, AlphaPose, Detectron2, OpenPose, MediaPipe and Ultralytics
            (keypoint_json.py)
     .csv   a line per frame, or per person, separated by commas, semicolons or tabs:
-           x1,y1,x2,y2,... or x1,y1,s1,x2,...; an optional first column names the frames; an empty
-           cell is NaN. An optional header must show the order: its words for x begin or end with x,
-           those for y with y (x1, nose_y). Or a table of DeepLabCut
+           x1,y1,x2,y2,... or x1,y1,s1,x2,...; an optional first column names the frames; a joint of
+           empty cells is missing. An optional header must show the order: its words for x begin or
+           end with x, those for y with y (x1, nose_y). Or a table of DeepLabCut
     .txt   a frame of Ultralytics
     .h5    a table of DeepLabCut
 

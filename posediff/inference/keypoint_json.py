@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from posediff.doors.checks import flag, integer
+from posediff.doors.checks import entries, flag
+from posediff.inference.tools.categories import people_among
 from posediff.inference.tools.detections import Detections, Values, miscounted, numeric, triples
 from posediff.inference.tools.mediapipe import read_mediapipe
 from posediff.inference.tools.openpose import read_openpose
@@ -46,42 +47,39 @@ def read_people(path: Path, data: Any, joints: int) -> Detections | None:
     return None
 
 
-def _results(path: Path, entries: Sequence[Any], joints: int) -> Detections:
-    people = Detections()
-    for i, person in enumerate(entries):
+def _results(path: Path, given: list[Any], joints: int) -> Detections:
+    kept, notes = people_among(path, entries(f"{path}: the list", given), only=True)
+    people = Detections(notes=notes)
+    for i, person in kept:
         image, values = _person(path, i, person, joints)
-        track = person.get("track_id", person.get("idx"))
-        people.add(str(image), values, whole(f"{path}: entry {i}", track))
+        people.add(str(image), values, person.get("track_id", person.get("idx")))
     return people
-
-
-def whole(where: str, track: Any) -> Any:
-    """A track, which may have any name, but no fraction."""
-    return integer(f"{where}: track_id", track) if isinstance(track, float) else track
 
 
 def _annotations(path: Path, data: Mapping[str, Any], joints: int) -> Detections:
     """The people with at least one labelled joint."""
-    files: dict[Hashable, str] = {}
-    people = Detections()
-    for image in data.get("images", []):
-        name = files[image["id"]] = str(image.get("file_name", image["id"]))
+    files: dict[Any, str] = {}
+    categories = entries(f"{path}: categories", data.get("categories") or [])
+    noted = entries(f"{path}: annotations", data["annotations"])
+    kept, notes = people_among(path, noted, categories, only=True)
+    people = Detections(notes=notes)
+    for frame in entries(f"{path}: images", data.get("images", [])):
+        name = files[frame["id"]] = str(frame.get("file_name", frame["id"]))
         people.listed.append(name)
-        if isinstance(image.get("frame_id"), int):
-            people.numbers[name] = image["frame_id"]
-        if not flag(f"{path}: is_labeled of {name}", image.get("is_labeled", True)):
+        if isinstance(frame.get("frame_id"), int):
+            people.numbers[name] = frame["frame_id"]
+        if not flag(f"{path}: is_labeled of {name}", frame.get("is_labeled", True)):
             people.unlabelled.add(name)
-    for i, person in enumerate(data["annotations"]):
+    for i, person in kept:
         if any((person.get("keypoints") or [])[2::3]):
             image, values = _person(path, i, person, joints)
-            track = whole(f"{path}: annotations[{i}]", person.get("track_id"))
-            people.add(files.get(image, str(image)), values, track)
+            people.add(files.get(image, str(image)), values, person.get("track_id"))
     return people
 
 
 def _person(path: Path, i: int, person: Any, joints: int) -> tuple[Hashable, Values]:
     """Image id and values (J, 3) of an entry in COCO's form."""
-    if not isinstance(person, dict) or not {"image_id", "keypoints"} <= person.keys():
+    if not {"image_id", "keypoints"} <= person.keys():
         raise ValueError(f"{path}: entry {i}: a COCO entry needs `image_id` and `keypoints`")
     image = person["image_id"]
     where = f"{path}: entry {i} (image {image})"

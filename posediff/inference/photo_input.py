@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from posediff.data.pictures import picture_files
 from posediff.data.pictures.crops import boxed, cut, normalised
 from posediff.data.pictures.picture_files import RGB
-from posediff.doors.checks import reading, shown
+from posediff.doors.checks import SINGLE, as_array, reading, shown
 from posediff.doors.json_door import read_json
 from posediff.files import visible
 from posediff.inference.tools.box_files import TEXTS, PictureBoxes, boxes_of, read_texts
@@ -109,12 +110,10 @@ def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tenso
         values = [x * side for x, side in zip(values["fraction"], sides, strict=True)]
     elif isinstance(values, Mapping):
         values = values.get("box")
-    try:
-        box = torch.tensor([float(x) for x in values])
-    except (TypeError, ValueError):
-        box = torch.empty(0)
-    if box.shape != (4,) or not bool(box.isfinite().all()):
+    found = as_array(values)
+    if found is None or found.shape != (4,) or not (np.abs(found) <= SINGLE).all():
         raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {shown(values)}")
+    box = torch.from_numpy(found).float()
     inside, _ = clean_box(box, torch.tensor([width, height]), "mmpose")
     if not (torch.cat([box[2:], inside[2:]]) > 0).all():
         raise ValueError(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from posediff.checkpoint import load
 from posediff.data.pictures.picture_files import RGB
+from posediff.doors.checks import integer
 from posediff.inference import person_boxes
 from posediff.inference.photo_input import box_in, read_boxes
 
@@ -93,7 +94,7 @@ def _given(name: str, entries: Any, image: RGB) -> FoundBoxes:
     for n, entry in enumerate(np.asarray(entries) if isinstance(entries, Tensor) else entries):
         boxes.append(box_in(Path(name), f"box {n}", entry, width, height))
         if isinstance(entry, Mapping) and "track_id" in entry:
-            tracks.append(int(entry["track_id"]))
+            tracks.append(integer(f"{name}: box {n}: track_id", entry["track_id"]))
     if tracks and (len(tracks) < len(boxes) or len(set(tracks)) < len(tracks)):
         raise ValueError(f"{name}: give every box a track_id of its own, or none")
     every = torch.stack(boxes) if boxes else torch.zeros(0, 4)

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posediff.doors.checks import SINGLE
 from posediff.prepare.mocap_names import without_namespace
 
 Array = NDArray[np.float64]
@@ -311,8 +312,8 @@ def _numbers(path: Path, entry: str, words: Sequence[str], count: int) -> Array:
         raise ValueError(f"{path}: {entry}: {error}") from None
     if numbers.shape != (count,):
         raise ValueError(f"{path}: {entry} must be {count} numbers, not {len(words)}")
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"{path}: {entry} contains NaN or infinity")
+    if not (np.abs(numbers) <= SINGLE).all():
+        raise ValueError(f"{path}: {entry} contains NaN, infinity or a number that is too large")
     return numbers
 
 

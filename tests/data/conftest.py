@@ -94,7 +94,7 @@ class Videos:
         folder, images = self.root / "images" / name, []
         folder.mkdir(parents=True)
         for n in numbers:
-            grey = np.full((self.size[1], self.size[0], 3), 10 * n, np.uint8)
+            grey = np.full((self.size[1], self.size[0], 3), 10 * n % 256, np.uint8)
             cv2.imwrite(str(folder / f"{n:06d}.png"), grey)
             images.append({"id": 1000 + n, "file_name": f"images/{name}/{n:06d}.png"})
         for image in images:

@@ -1,6 +1,7 @@
 """Values that were taken without a word are errors: of the kind, the range, or not finite."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,6 +11,8 @@ from helpers import readers
 from posediff.data.lifting import h36m, mocap, mpi_inf_3dhp
 from posediff.doors import checks
 from posediff.inference.keypoint_files import read_keypoints
+from posediff.inference.photo_input import box_in, read_boxes
+from posediff.pose.skeleton import skeleton
 
 AT = readers.AT
 
@@ -132,13 +135,17 @@ def test_coordinates_that_overflow_and_fractions_of_tracks_are_errors(tmp_path):
     np.savez(tmp_path / "a.npz", keypoints=values)
     (tmp_path / "a.json").write_text(json.dumps(values.tolist()))
     (tmp_path / "a.csv").write_text("\n".join(",".join(map(str, x)) for x in values.reshape(3, -1)))
-    for suffix in ("npy", "npz", "json", "csv"):
+    with pytest.raises(
+        ValueError, match=r"a\.csv: line 2, column 9: '1e\+39' is not finite, or too"
+    ):
+        read_keypoints(tmp_path / "a.csv", 17)
+    for suffix in ("npy", "npz", "json"):
         with pytest.raises(ValueError, match=rf"a\.{suffix}: 1e\+39 .*too large"):
             read_keypoints(tmp_path / f"a.{suffix}", 17)
     for track in (1.2, float("inf"), float("nan")):
         entries = [readers.RESULTS[0] | {"track_id": track}]
         (tmp_path / "t.json").write_text(json.dumps(entries))
-        with pytest.raises(ValueError, match=r"t\.json: entry 0: track_id must be an integer"):
+        with pytest.raises(ValueError, match=r"t\.json: frame .*: track_id must be an integer"):
             read_keypoints(tmp_path / "t.json", 17)
 
 
@@ -164,3 +171,79 @@ def test_a_check_takes_what_it_is_for_and_nothing_else():
     for wrong in ([1, "2"], [True, False], [[1], [2, 3]], [1e39, 0], [10**400, 1], {}, None):
         with pytest.raises(ValueError, match="x"):
             checks.array("x", wrong, 2)
+
+
+UNUSABLE = ("inf", "-inf", "Infinity", "1e400", "1e39", "x")
+
+
+@pytest.mark.parametrize("word", UNUSABLE)
+def test_a_number_of_text_is_finite_or_named_with_its_line_and_column(tmp_path, word):
+    """In tables of keypoints, of DeepLabCut and Ultralytics, and in boxes of MOT."""
+    head = ["scorer,net,net,net", "bodyparts,nose,nose,nose", "coords,x,y,likelihood"]
+    texts = {
+        "a.csv": (f"1,2,1,3,4,1\n1,2,1,{word},4,1\n", 2, 4),
+        "first.csv": (f"1,2,1,{word if word != 'x' else 'inf'},4,1\n", 1, 4),
+        "named.csv": (f"f1,1,2,1,3,4,1\nf2,1,2,1,3,{word},1\n", 2, 6),
+        "dlc.csv": ("\n".join([*head, "0,1,2,.9", f"1,{word},2,.9"]), 5, 2),
+        "frame.txt": (f"0 .5 .5 .1 .1 .2 .3 1 .4 .5 1\n0 .5 .5 .1 .1 .2 .3 1 .4 {word} 1", 2, 10),
+    }
+    for name, (text, line, column) in texts.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ValueError, match=rf"{name}: line {line}, column {column}: .*; correct"):
+            read_keypoints(tmp_path / name, 2, skeleton("coco17"))
+    (tmp_path / "mot.txt").write_text(f"1,1,2,3,40,50,1\n2,1,2,{word},40,50,1\n")
+    with pytest.raises(ValueError, match=r"mot\.txt: line 2, column 4: .*; correct it"):
+        read_boxes(tmp_path / "mot.txt")
+
+
+def test_an_empty_joint_of_a_table_is_missing_and_a_written_nan_needs_the_score_0(tmp_path):
+    for text in ("1,2,1,,,\n", "1,2,,\n", "1,2,1,nan,nan,0\n", "1,2,1,,,0\n"):
+        (tmp_path / "a.csv").write_text(text)
+        points, scores, *_ = read_keypoints(tmp_path / "a.csv", 2)
+        assert points.tolist() == [[[1, 2], [0, 0]]]
+        assert scores.tolist() == [[1, 0]]
+    for text in ("1,2,1,nan,nan,1\n", "1,2,nan,nan\n", "1,2,,3\n", "1,2,1,,,1\n"):
+        (tmp_path / "a.csv").write_text(text)
+        with pytest.raises(ValueError, match=r"a\.csv: frame 0 .*, joint 1: the point is \["):
+            read_keypoints(tmp_path / "a.csv", 2)
+
+
+def test_a_comma_at_the_end_of_all_lines_is_no_column(tmp_path):
+    for text in (
+        "1,2,3,4,\n5,6,7,8,\n",
+        "a,1,2,3,4,\nb,5,6,7,8,\n",
+        "1,2,1,3,4,1,\n5,6,1,7,8,1,\n",
+    ):
+        (tmp_path / "a.csv").write_text(text)
+        points = read_keypoints(tmp_path / "a.csv", 2).points
+        assert points.tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    (tmp_path / "a.csv").write_text("a,1,2,,\nb,5,6,,\n")
+    assert read_keypoints(tmp_path / "a.csv", 2).scores.tolist() == [[1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("track", [1.5, float("nan"), float("inf")])
+def test_a_fraction_is_no_track_in_any_file(tmp_path, track):
+    joints = [[1.0, 2.0]] * 2
+    box = {"x1": 1, "y1": 2, "x2": 30, "y2": 40}
+    keypoints = {"x": [1, 2], "y": [3, 4]}
+    person = {"keypoints": joints, "keypoint_scores": [1, 1], "track_id": track}
+    entries = {
+        "mmpose.json": [{"frame_id": 3, "instances": [person]}],
+        "ultralytics.json": [{"class": 0, "box": box, "keypoints": keypoints, "track_id": track}],
+    }
+    for name, content in entries.items():
+        (tmp_path / name).write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=rf"{name}: frame .*: track_id must be an integer"):
+            read_keypoints(tmp_path / name, 2)
+    boxes = {"r.json": [{"image_id": 3, "bbox": [1, 2, 3, 4], "track_id": track}]}
+    boxes["u.json"] = [{"class": 0, "box": box, "track_id": track}]
+    for name, content in boxes.items():
+        (tmp_path / name).write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=rf"{name}: picture .*: track_id must be an integer"):
+            read_boxes(tmp_path / name)
+
+
+@pytest.mark.parametrize("box", [[1, 2, 3, float("inf")], [1, 2, 3, 1e39], ["1", 2, 3, 4], "1234"])
+def test_a_box_is_four_finite_numbers(box):
+    with pytest.raises(ValueError, match=r"a\.jpg: box 0 must be 4 finite numbers"):
+        box_in(Path("a.jpg"), "box 0", box, 99, 99)

@@ -333,7 +333,7 @@ def jhmdb_lists(path):
 
 def jhmdb_clip(path):
     root = path.parents[3]
-    return jhmdb._document(root, "a", "b", "images", "joints", skeleton("jhmdb15").joints)
+    return jhmdb._document(root, "a", "b", "images", "joints")
 
 
 def jhmdb_file(folder):

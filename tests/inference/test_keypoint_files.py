@@ -238,7 +238,7 @@ BAD = {  # case: (name, write(path), message)
     "word in csv": (
         "a.csv",
         lambda p: save_csv(p, [FULL[0].ravel(), ["oops", *FULL[1].ravel()[1:]]]),
-        "line 2, column 1: 'oops' is no number; correct the cell",
+        "line 2, column 1: 'oops' is no number; correct it",
     ),
     "csv by axis": (
         "a.csv",

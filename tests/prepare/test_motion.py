@@ -151,6 +151,7 @@ def test_radians_and_degrees_are_read_the_same(write):
         ("upper 90\n", "", "a_1.amc: 1 of 2 frames have upper: the file is cut short"),
         ("upper 90", "lower 90", "a_1.amc: frame 1 has 1 values of 'lower'"),
         ("upper 90", "upper nan", "a_1.amc: upper contains NaN"),
+        ("upper 90", "upper 1e400", "a_1.amc: upper contains .* too large"),
         ("upper 90", "upper x", "a_1.amc: upper: could not convert"),
         (AMC, "", "a_1.amc: 0 of 0 frames"),
     ],

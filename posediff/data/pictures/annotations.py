@@ -14,49 +14,49 @@ Joints are matched to the skeleton by name, in the usual spellings; a joint that
 have is not labelled. num_keypoints is used as stored: CrowdPose does not count head and neck, and a
 new count would change which people are ignored. A missing bbox is replaced by `joint_box`.
 
-An annotation that cannot be used is left out, said and counted; if they are more than the part
-`limits.left_out`, the first is an error.
+An image, with its people, or an annotation that cannot be used is left out, said and counted; if
+they are more than the part `limits.left_out`, the first is an error. Of two images of one id none
+is used, since nobody knows whose the people are.
 """
 
-import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from posediff.data.pictures import picture_files
+from posediff.data.pictures.annotation_entries import (
+    Array,
+    Picture,
+    counts_of,
+    given_or,
+    ids_of,
+    joint_box,
+    keypoints_of,
+    numbers,
+    people_of,
+    pictures_of,
+    require,
+)
+from posediff.data.pictures.usable_entries import (
+    Entry,
+    Placed,
+    checked_usable,
+    with_pictures,
+    without_copies,
+)
 from posediff.diffusion.choices import one_of
-from posediff.doors.checks import SINGLE, as_array, flag, identity, integer, shown
+from posediff.doors import limits
+from posediff.doors.checks import flag
 from posediff.doors.json_door import read_json
-from posediff.doors.limits import refuse_left_out
-from posediff.files import inside
-from posediff.pose.layout import by_names
 from posediff.pose.skeleton import Skeleton
 
-Array = NDArray[np.float64]
 Area = Literal["file", "0.53*w*h"]
-Entry = Mapping[str, Any]
-Named = tuple[str, Entry]  # an entry with its name in error messages
-Placed = tuple[int, Entry]  # an entry with its place in its list
 
-MARGIN = 0.12  # of the longer side, around the joints of a person without a box
-SAID = 10  # annotations that are left out and named at once; all are counted
-SIDE = 1_000_000  # pixels: no image is wider
 BODY = 0.53  # area of a person / area of the box, if none is stored (CrowdPose, AI Challenger)
-
-
-class Picture(NamedTuple):
-    id: int | str
-    file: str  # path below the folder of images
-    width: int
-    height: int
-    crowd_index: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Annotations:
     heads: Array  # (N, 4) x, y, w, h of the head's box; NaN if there is none
     area_is: str  # source of the areas, for reports
     category: int | str = 1  # id of the people's category in the file
-    unusable: tuple[str, ...] = ()  # annotations of the file that are left out, and why
+    unusable: tuple[str, ...] = ()  # entries of the file that are left out, and why
 
     def subset(self, kept: NDArray[np.bool_]) -> Self:
         """The images with a flag in `kept` (P,), and the people in them."""
@@ -139,13 +139,14 @@ def checked(
     area: Area = "file",
     needs: Sequence[str] = (),
     upright: bool = False,
-    strict: bool = False,
+    places: Sequence[int] | None = None,
 ) -> Annotations:
     """People of `data`, the content of the file `path`.
 
     folder: contains the images. area: source of the areas, the entry of the file or the box.
     needs: keys that every annotation must have. upright: sizes of images that the file does not
-    state are those of upright ones. strict: no annotation is left out.
+    state are those of upright ones. places: of the annotations in their list, if they are some of
+    it; then nothing is left out.
     Raises FileNotFoundError if an image is needed for its size and missing, ValueError if an entry
     cannot be used.
     """
@@ -155,51 +156,22 @@ def checked(
     images, categories, entries = (
         listed(path, data, key) for key in ("images", "categories", "annotations")
     )
-    images, entries = without_copies(images), without_copies(entries)
+    images, strict = without_copies(images), places is not None
+    placed = (
+        list(zip(places, entries, strict=True))
+        if places is not None
+        else list(enumerate(without_copies(entries)))
+    )
     if not entries:
         categories = [_person_of(categories, skeleton)]
-    pictures = _pictures(path, images, folder, upright)
+    shown = list(enumerate(images))
+    pictures_from = partial(pictures_of, path, folder, upright)
+    pictures, gone = checked_usable(shown, pictures_from, "images", both=True, strict=strict)
+    placed = with_pictures(placed, images, {p.id for p in pictures}, gone)
     wanted = [*needs] if area == "0.53*w*h" else [*needs, "area"]
     made = partial(_made, path, skeleton, pictures, categories, area, wanted)
-    try:
-        return made(list(enumerate(entries)))
-    except ValueError:
-        if strict:
-            raise
-        kept, lost = usable(list(enumerate(entries)), made)
-        return replace(made(kept), unusable=tuple(lost))
-
-
-def usable(
-    entries: list[Placed], check: Callable[[list[Placed]], Any]
-) -> tuple[list[Placed], list[str]]:
-    """The entries that pass a check, alone and with those beside them, and why the others do not;
-    it is said, too.
-
-    Raises ValueError if there is no entry that could pass, or if too many do not.
-    """
-    check([])
-    kept, lost = list[Placed](), list[str]()
-
-    def part(some: list[Placed]) -> None:
-        try:
-            check(some)
-            kept.extend(some)
-        except ValueError as error:
-            if len(some) == 1:
-                lost.append(str(error))
-                refuse_left_out(lost, len(entries), "annotations")
-                return
-            part(some[: len(some) // 2])
-            part(some[len(some) // 2 :])
-
-    part(entries)
-    check(kept)
-    for line in lost[:SAID]:
-        warnings.warn(f"left out: {line}", stacklevel=2)
-    if lost[SAID:]:
-        warnings.warn(f"left out: {len(lost) - SAID} more annotations", stacklevel=2)
-    return kept, lost
+    found, lost = checked_usable(placed, made, "annotations", strict=strict)
+    return replace(found, unusable=(*gone, *lost))
 
 
 def _made(
@@ -213,13 +185,13 @@ def _made(
 ) -> Annotations:
     """People of the checked pictures. Raises ValueError for an entry that cannot be used."""
     place = {picture.id: i for i, picture in enumerate(pictures)}
-    people, category = _people(path, entries, categories, place)
-    _require(people, needs)
+    people, category = people_of(path, entries, categories, place)
+    require(people, needs)
     names = [str(name) for name in category["keypoints"]]
     picture = np.array([place[entry["image_id"]] for _, entry in people], np.int64)
-    keypoints, visible = _keypoints(path, people, names, skeleton)
+    keypoints, visible = keypoints_of(path, people, names, skeleton)
     sizes = np.array([(p.width, p.height) for p in pictures], np.float64).reshape(-1, 2)[picture]
-    boxes = _given(people, "bbox", joint_box(keypoints, visible > 0, sizes))
+    boxes = given_or(people, "bbox", joint_box(keypoints, visible > 0, sizes))
     if len(negative := np.flatnonzero(boxes[:, 2:].min(1) < 0)):
         where, _ = people[negative[0]]
         raise ValueError(f"{where}: bbox is x, y, width, height; its size is negative")
@@ -228,51 +200,30 @@ def _made(
         skeleton=skeleton,
         pictures=pictures,
         picture=picture,
-        ids=_ids(people),
+        ids=ids_of(people),
         keypoints=keypoints,
         visible=visible,
         boxes=boxes,
         area=numbers(people, "area") if area == "file" else BODY * boxes[:, 2] * boxes[:, 3],
-        labelled=_counts(people, (visible > 0).sum(1)),
+        labelled=counts_of(people, (visible > 0).sum(1)),
         crowd=np.array(
             [flag(f"{where}: iscrowd", entry.get("iscrowd", 0)) for where, entry in people],
             np.bool_,
         ),
-        heads=_given(people, "bbox_head", np.full((len(people), 4), np.nan)),
+        heads=given_or(people, "bbox_head", np.full((len(people), 4), np.nan)),
         area_is=area,
         category=category["id"],
     )
 
 
-def joint_box(keypoints: Array, labelled: NDArray[np.bool_], sizes: Array) -> Array:
-    """Box around the labelled joints with a margin of .12 of its longer side, cut to the image:
-    (N, J, 2), (N, J), sizes (N, 2) -> (N, 4) x, y, w, h; zeros if no joint is labelled."""
-    here = labelled[..., None]
-    found = labelled.any(1, keepdims=True)
-    low = np.where(found, np.where(here, keypoints, np.inf).min(1), 0.0)
-    high = np.where(found, np.where(here, keypoints, -np.inf).max(1), 0.0)
-    margin = MARGIN * (high - low).max(1, keepdims=True)
-    low, high = np.clip(low - margin, 0, sizes), np.clip(high + margin, 0, sizes)
-    return np.concatenate([low, high - low], 1)
-
-
 def listed(path: Path, data: Any, key: str) -> list[Entry]:
     """The list `key` of a file in COCO's format. Raises ValueError if there is none."""
     entries = data.get(key) if isinstance(data, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    others = [x for x in entries if x.__class__ is not dict] if isinstance(entries, list) else [0]
+    if not isinstance(entries, list) or len(others) > limits.CURRENT.left_out * len(entries):
         raise ValueError(f"{path}: no list of `{key}`: not an annotation file in COCO's format")
-    return entries
-
-
-def without_copies(entries: list[Entry]) -> list[Entry]:
-    """The entries without those that equal an earlier one of the same id."""
-    try:
-        if len({entry.get("id") for entry in entries}) == len(entries):
-            return entries
-    except TypeError:  # an id that is no id, which is refused later
-        return entries
-    first: dict[Any, Entry] = {}
-    return [x for x in entries if first.setdefault(x.get("id"), x) is x or first[x["id"]] != x]
+    # one of another kind is refused by its place, as an entry without any value
+    return [x if isinstance(x, dict) else {} for x in entries] if others else entries
 
 
 def _person_of(categories: Sequence[Entry], skeleton: Skeleton) -> Entry:
@@ -281,154 +232,3 @@ def _person_of(categories: Sequence[Entry], skeleton: Skeleton) -> Entry:
     people = [c for c in categories if c.get("name") == "person"]
     category: Entry = next(iter([*named, *people, *categories]), {"id": 1})
     return {"id": 1, **category, "keypoints": category.get("keypoints") or skeleton.joints}
-
-
-def _pictures(
-    path: Path, images: Sequence[Entry], folder: Path, upright: bool = False
-) -> list[Picture]:
-    pictures, first = [], dict[Any, int]()
-    for i, image in enumerate(images):
-        where, number, file = f"{path}: images[{i}]", image.get("id"), image.get("file_name")
-        if isinstance(number, bool) or not isinstance(number, int | str):
-            raise ValueError(f"{where}: id must be an integer or a string, got {shown(number)}")
-        if number in first:
-            raise ValueError(f"{where}: id {number!r} is also that of images[{first[number]}]")
-        if not isinstance(file, str) or not file:
-            raise ValueError(f"{where}: file_name must name the image file, got {shown(file)}")
-        first[number] = i
-        inside(folder, file, where)
-        size: list[Any] = [image.get("width"), image.get("height")]
-        width, height = picture_files.size(folder / file, upright) if size == [None, None] else size
-        if not all(type(n) is int and 0 < n <= SIDE for n in (width, height)):
-            raise ValueError(
-                f"{where}: width and height must be positive integers up to {SIDE}, got "
-                f"{shown(width)} and {shown(height)}"
-            )
-        crowded = image.get("crowdIndex", np.nan)
-        if type(crowded) not in (float, int) or abs(crowded) > SINGLE:
-            raise ValueError(f"{where}: crowdIndex must be a number, got {shown(crowded)}")
-        pictures.append(Picture(number, file, width, height, crowded))
-    return pictures
-
-
-def _people(
-    path: Path, entries: Sequence[Placed], categories: Sequence[Entry], place: Mapping[Any, int]
-) -> tuple[list[Named], Entry]:
-    """Annotations of the category that has joints, and this category."""
-    posed = [c for c in categories if isinstance(c.get("keypoints"), list | tuple)]
-    posed = [c for c in posed if c["keypoints"]]
-    if len(posed) != 1:
-        found = f"{len(posed)} of the {len(categories)} categories have"
-        raise ValueError(f"{path}: {found} `keypoints`, the names of the joints: exactly one must")
-    identity(f"{path}: id of the category with `keypoints`", posed[0].get("id"))
-    allowed = {"image_id": place, "category_id": [c.get("id") for c in categories]}
-    people = []
-    for i, entry in entries:
-        where = f"{path}: annotations[{i}] (id {shown(entry.get('id'))})"
-        for key, ids in allowed.items():
-            given = entry.get(key)
-            if isinstance(given, bool) or not isinstance(given, int | str) or given not in ids:
-                raise ValueError(f"{where}: {key} {shown(given)} is not in the file's lists")
-        if entry["category_id"] == posed[0].get("id"):
-            people.append((where, with_joints(entry, len(posed[0]["keypoints"]))))
-    return people, posed[0]
-
-
-def with_joints(entry: Entry, count: int) -> Entry:
-    """The entry; without a labelled joint if it is a person with a box alone, or a crowd."""
-    if entry.get("keypoints") or "bbox" not in entry:
-        return entry
-    return {**entry, "keypoints": [0] * (3 * count), "num_keypoints": 0}
-
-
-def absent_at_zero(values: Any) -> Any:
-    """Keypoints [x, y, v] * J with x = y = 0 where v = 0; anything else as it is."""
-    if not isinstance(values, list):
-        return values
-    triples = zip(values[::3], values[1::3], values[2::3], strict=False)
-    cleaned = [x for triple in triples for x in (triple if triple[2] else (0, 0, 0))]
-    return cleaned if len(cleaned) == len(values) else values
-
-
-def _require(people: Sequence[Named], keys: Sequence[str]) -> None:
-    for where, entry in people:
-        for key in keys:
-            if key not in entry:
-                remedy = "dataset=custom" + " dataset.area=0.53*w*h" * (key == "area")
-                raise ValueError(f"{where}: no {key}: add it, or read the file with {remedy}")
-
-
-def _keypoints(
-    path: Path, people: Sequence[Named], names: list[str], skeleton: Skeleton
-) -> tuple[Array, NDArray[np.int8]]:
-    """(N, J, 2) and (N, J) in the order of the skeleton."""
-    try:
-        rows = numbers(people, "keypoints", 3 * len(names))
-    except ValueError:  # perhaps of absent joints alone
-        cleaned = [{"keypoints": absent_at_zero(entry.get("keypoints"))} for _, entry in people]
-        places = [where for where, _ in people]
-        rows = numbers(list(zip(places, cleaned, strict=True)), "keypoints", 3 * len(names))
-    rows = rows.reshape(len(people), len(names), 3)
-    flags = rows[..., 2]
-    if len(bad := np.flatnonzero(~np.isin(flags, (0, 1, 2)).all(1))):
-        where, _ = people[bad[0]]
-        raw = " (3 is AI Challenger's own form: set dataset.form=raw)" if 3 in flags[bad[0]] else ""
-        raise ValueError(f"{where}: v of keypoints [x, y, v] must be 0, 1 or 2{raw}")
-    try:
-        given = torch.from_numpy(rows)
-        points, visible = by_names(given[..., :2], given[..., 2], names, skeleton)
-    except ValueError as error:
-        raise ValueError(f"{path}: keypoints of categories: {error}") from None
-    points = torch.where(visible[..., None] > 0, points, 0.0)
-    return points.numpy(), visible.numpy().astype(np.int8)
-
-
-def _given(people: Sequence[Named], key: str, otherwise: NDArray[Any]) -> NDArray[Any]:
-    """A column as stored, with rows of `otherwise` (N, ...) for entries without the key."""
-    here = [i for i, (_, entry) in enumerate(people) if key in entry]
-    column = otherwise.astype(np.float64)
-    column[here] = numbers([people[i] for i in here], key, *otherwise.shape[1:])
-    return column
-
-
-def _counts(people: Sequence[Named], otherwise: NDArray[Any]) -> NDArray[np.int64]:
-    """num_keypoints as stored."""
-    column = _given(people, "num_keypoints", otherwise)
-    for n in np.flatnonzero((column != np.floor(column)) | (column < 0))[:1]:
-        where, _ = people[n]
-        raise ValueError(f"{where}: num_keypoints must be an integer, 0 or more")
-    return column.astype(np.int64)
-
-
-def _ids(people: Sequence[Named]) -> NDArray[np.int64]:
-    first: dict[int, str] = {}
-    for where, entry in people:
-        number = integer(f"{where}: id", entry.get("id"))
-        if number in first:
-            raise ValueError(f"{where}: the same id as {first[number].rpartition(': ')[2]}")
-        first[number] = where
-    return np.array(list(first), np.int64)
-
-
-def numbers(people: Sequence[Named], key: str, *shape: int) -> Array:
-    """The column `key` (N, *shape). Raises ValueError if an entry is not of finite numbers."""
-
-    def finite(values: list[Any]) -> Array | None:
-        array = as_array(values)
-        if array is None or array.size != math.prod([len(values), *shape]):
-            return None
-        return array.reshape(len(values), *shape) if (np.abs(array) <= SINGLE).all() else None
-
-    column = finite([entry.get(key) for _, entry in people])
-    if column is not None:
-        return column
-    rows = []  # entries may be nested differently, so each is read alone
-    for where, entry in people:
-        found = entry.get(key)
-        row = finite([found])
-        if row is None:
-            what = f"{shape[0]} finite numbers" if shape else "a finite number"
-            given = f"a list of {len(found)}" if isinstance(found, list) else shown(found)
-            raise ValueError(f"{where}: {key} must be {what}, not {given}")
-        rows.append(row)
-    return np.concatenate(rows)

@@ -5,7 +5,7 @@
 
 Both orders of the axes are read. The joints are CrowdPose's; in the file those of the person's
 right side are first (person-centric, as published). There is no box and no area: a box is the
-extent of the labelled joints with a margin (`annotations.joint_box`), the area .53 of it. The
+extent of the labelled joints with a margin (`joint_box`), the area .53 of it. The
 sources do not state whether coordinates count from 0 or 1; they are used unchanged.
 """
 
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posediff.data.matlab import read_array
-from posediff.data.pictures.annotations import Annotations, Array, checked
+from posediff.data.pictures.annotation_entries import Array
+from posediff.data.pictures.annotations import Annotations, checked
 from posediff.data.pictures.coco_format import held_out
 from posediff.data.pictures.top_down import SPLITS, Options, Split, TopDownDataset
 from posediff.diffusion.choices import one_of

@@ -6,7 +6,8 @@ from typing import Unpack
 
 import numpy as np
 
-from posediff.data.pictures.annotations import Annotations, Picture
+from posediff.data.pictures.annotation_entries import Picture
+from posediff.data.pictures.annotations import Annotations
 from posediff.data.pictures.top_down import SPLITS, Options, Split, TopDownDataset
 from posediff.diffusion.choices import one_of
 from posediff.pose.skeleton import skeleton as skeleton_named

@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 
 from posediff.data import random
 from posediff.data.pictures import annotations, picture_files
+from posediff.data.pictures.annotation_entries import numbers
 from posediff.data.pictures.annotations import Annotations
 from posediff.data.pictures.augment import Augmentation, CropView, mirrored, recipe
 from posediff.data.pictures.crops import cut, normalised
@@ -313,8 +314,7 @@ def _detected(path: Path, people: Annotations, box_nms: float) -> tuple[People, 
     own = people.category
     of_people = [e.get("category_id", own) == own for e in entries]
     found = [(f"{path}: [{i}]", entries[i]) for i in np.flatnonzero(of_people).tolist()]
-    boxes = annotations.numbers(found, "bbox", 4)
-    scores = annotations.numbers(found, "score")
+    boxes, scores = numbers(found, "bbox", 4), numbers(found, "score")
     place = {str(p.id): i for i, p in enumerate(people.pictures)}
     picture = np.array([place.get(str(e.get("image_id")), -1) for _, e in found], np.int64)
     if not (picture >= 0).any():

@@ -12,32 +12,38 @@ in the name of its file. Joints that the skeleton does not have are dropped if n
 not labelled stay as neighbours of labelled ones; people in them do not count.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posediff.data.pictures.annotations import (
-    Annotations,
-    checked,
-    listed,
-    load,
-    usable,
-    with_joints,
+from posediff.data.pictures.annotation_entries import with_joints
+from posediff.data.pictures.annotations import Annotations, checked, listed, load
+from posediff.data.pictures.usable_entries import (
+    Placed,
+    checked_usable,
+    say,
+    with_pictures,
     without_copies,
 )
 from posediff.data.video import frames as frame_files
 from posediff.data.video.annolist import from_annolist
-from posediff.data.video.footage_entries import checked_image, checked_people
-from posediff.data.video.frames import Frames
-from posediff.doors.checks import integer, listing, reading
+from posediff.data.video.footage_entries import (
+    checked_image,
+    checked_people,
+    extent_of,
+    shift,
+    tracks_of,
+    without_unknown_joints,
+)
+from posediff.data.video.frames import Frames, Stills, VideoFile, require_frames
+from posediff.doors.checks import listing, reading
+from posediff.doors.limits import refuse_left_out
 from posediff.files import safe_names, visible
-from posediff.pose.layout import joint_named
 from posediff.pose.skeleton import Skeleton
 
 Document = dict[str, Any]
@@ -94,12 +100,14 @@ def read(
         raise FileNotFoundError(
             f"{source}: no json file in this folder: look at dataset.annotations"
         )
-    contents: list[tuple[Path, Any]] = []
-    for path in paths:
-        data = load(path)
-        old = isinstance(data, dict) and "annolist" in data
-        contents.append((path, from_annolist(path, data) if old else data))
+    contents = ((path, partial(_document, path)) for path in paths)
     return assembled(source, contents, skeleton, folder, origin, first, upright)
+
+
+def _document(path: Path) -> Any:
+    data = load(path)
+    old = isinstance(data, dict) and "annolist" in data
+    return from_annolist(path, data) if old else data
 
 
 def documents(source: Path) -> list[Path]:
@@ -109,25 +117,39 @@ def documents(source: Path) -> list[Path]:
 
 def assembled(
     source: Path,
-    contents: Iterable[tuple[Path, Any]],
+    contents: Iterable[tuple[Path, Callable[[], Any]]],
     skeleton: Skeleton,
     folder: Path,
     origin: int = 0,
     first: int = 0,
     upright: bool = False,
 ) -> Footage:
-    """People of documents that were read before, given with their paths; otherwise as `read`."""
+    """People of documents, given as their paths and what reads them; otherwise as `read`.
+
+    A document that cannot be used is left out, said and counted, as its entries are.
+    """
     if origin not in (0, 1):
         raise ValueError(f"dataset.origin must be 0 or 1, the first pixel, got {origin}")
-    parts, places = [], dict[str, Path]()
-    for path, data in contents:
-        part = _part(path, data, skeleton, folder, origin, first, upright)
+    parts, places, lost = [], dict[str, Path](), list[str]()
+    given = list(contents)
+    for path, document in given:
+        try:
+            part = _part(path, document(), skeleton, folder, origin, first, upright)
+        except ValueError as error:
+            if len(given) == 1:
+                raise
+            lost.append(str(error))
+            refuse_left_out(lost, len(given), "files of videos")
+            continue
         for video in part.frames:
             if video in places:
                 raise ValueError(f"{path}: video {video} is also in {places[video].name}")
             places[video] = path
         parts.append(part)
-    return _joined(source, parts)
+    if lost and not parts:
+        raise ValueError(lost[0])
+    say(lost, "files of videos")
+    return _joined(source, parts, lost)
 
 
 def _part(
@@ -144,47 +166,85 @@ def _part(
         listed(path, data, key) for key in ("images", "annotations", "categories")
     )
     given = without_copies(given)
-    images = [checked_image(path, i, image, folder, origin) for i, image in enumerate(given)]
+    images, gone = checked_usable(
+        list(enumerate(given)), partial(_images, path, folder, origin), "images", both=True
+    )
+    placed = with_pictures(list(enumerate(noted)), given, [x["id"] for x in images], gone)
     videos, numbers = _videos(path, images)
     frames = {video: frame_files.frames(folder, x, first, upright) for video, x in videos.items()}
-    labelled = np.array([image["is_labeled"] for image in images], np.bool_)
-    unlabelled = {str(image["id"]) for image in images if not image["is_labeled"]}
+    for film in frames.values():
+        require_frames(film)
     category = categories[0].get("id", 1) if categories else 1
     for n, known in enumerate(categories):
         listing(f"{path}: categories[{n}]: keypoints", known.get("keypoints") or [])
-    joints = next((len(c["keypoints"]) for c in categories if c.get("keypoints")), 0)
-    placed, lost = list(enumerate(noted)), list[str]()
-    try:
-        placed = checked_people(path, placed)
-    except ValueError:
-        placed, lost = usable(placed, partial(checked_people, path))
-        placed = checked_people(path, placed)
-    people = [
-        {"category_id": category, **with_joints(entry, joints), "id": n + 1}
-        for n, entry in placed
-        if str(entry.get("image_id")) not in unlabelled
-    ]
-    if origin:
-        _shift(people, origin)
-    names, people = _without_unknown_joints(categories, people, skeleton)
-    categories = [{**c, "keypoints": names} if c.get("keypoints") else c for c in categories]
-    extent = _extent(people)
-    for image in images:
-        if image.get("width") is None:
-            video = frames[image["vid_id"]]
-            image["width"], image["height"] = video.size() if video.numbers else extent
-    document: Document = {"images": images, "annotations": people, "categories": categories}
-    annotated = checked(path, document, skeleton, folder, "0.53*w*h", strict=True)
+    about = _About(path, folder, skeleton, origin, images, categories, category, frames)
+    (annotated, document, track), lost = checked_usable(
+        placed, partial(_people, about), "annotations"
+    )
     return Footage(
-        people=replace(annotated, unusable=(*lost, *annotated.unusable)),
+        people=replace(annotated, unusable=(*gone, *lost)),
         video=[image["vid_id"] for image in images],
         number=np.array(numbers, np.int64),
-        labelled=labelled,
-        track=_tracks(path, annotated, people),
+        labelled=np.array([image["is_labeled"] for image in images], np.bool_),
+        track=track,
         frames=frames,
         nframes={image["vid_id"]: image.get("nframes") for image in reversed(images)},
         truth=_by_video(path, document | {"origin": origin}, videos),
     )
+
+
+class _About(NamedTuple):
+    """A document without its people."""
+
+    path: Path
+    folder: Path
+    skeleton: Skeleton
+    origin: int
+    images: list[Document]
+    categories: list[Mapping[str, Any]]
+    category: Any  # id of an entry that has none
+    frames: Mapping[str, Stills | VideoFile]
+
+
+def _images(path: Path, folder: Path, origin: int, given: Sequence[Placed]) -> list[Document]:
+    """Checked entries of `images`, of an id each."""
+    first = dict[str, int]()
+    for i, image in given:
+        number = image.get("id")
+        if first.setdefault(repr(number), i) != i:
+            place = first[repr(number)]
+            raise ValueError(f"{path}: images[{i}]: id {number!r} is also that of images[{place}]")
+    return [checked_image(path, i, image, folder, origin) for i, image in given]
+
+
+def _people(
+    about: _About, placed: Sequence[Placed]
+) -> tuple[Annotations, Document, NDArray[np.int64]]:
+    """The people of entries, the document of them, and their tracks."""
+    unlabelled = {str(image["id"]) for image in about.images if not image["is_labeled"]}
+    joints = next((len(c["keypoints"]) for c in about.categories if c.get("keypoints")), 0)
+    people = [
+        {"category_id": about.category, **with_joints(entry, joints), "id": n + 1}
+        for n, entry in checked_people(about.path, placed)
+        if str(entry.get("image_id")) not in unlabelled
+    ]
+    if about.origin:
+        shift(people, about.origin)
+    names, people = without_unknown_joints(about.categories, people, about.skeleton)
+    named = [{**c, "keypoints": names} if c.get("keypoints") else c for c in about.categories]
+    extent, images = extent_of(people), list[Document]()
+    for image in about.images:
+        if image.get("width") is None:
+            video = about.frames[image["vid_id"]]
+            width, height = video.size() if video.numbers else extent
+            image = {**image, "width": width, "height": height}
+        images.append(image)
+    document: Document = {"images": images, "annotations": people, "categories": named}
+    places = [entry["id"] - 1 for entry in people]
+    annotated = checked(
+        about.path, document, about.skeleton, about.folder, "0.53*w*h", places=places
+    )
+    return annotated, document, tracks_of(about.path, annotated, people)
 
 
 def _videos(
@@ -216,68 +276,6 @@ def _videos(
     return {names[home]: x for home, x in files.items()}, numbers
 
 
-def _shift(people: Sequence[dict[str, Any]], origin: int) -> None:
-    """Subtract `origin` from all coordinates of labels, except those of absent joints."""
-    for entry in people:
-        if isinstance(values := entry.get("keypoints"), list):
-            triples = zip(values[::3], values[1::3], values[2::3], strict=False)
-            shifted = [(x - origin, y - origin, v) if v else (0, 0, 0) for x, y, v in triples]
-            entry["keypoints"] = [value for triple in shifted for value in triple]
-        for key in ("bbox", "bbox_head"):
-            if isinstance(box := entry.get(key), list):
-                entry[key] = [value - origin for value in box[:2]] + box[2:]
-
-
-def _without_unknown_joints(
-    categories: Sequence[Mapping[str, Any]], people: list[dict[str, Any]], skeleton: Skeleton
-) -> tuple[list[str], list[dict[str, Any]]]:
-    """Names of joints and people without the joints that the skeleton lacks and no person has."""
-    names = next((list(c["keypoints"]) for c in categories if c.get("keypoints")), [])
-    unknown = [j for j, name in enumerate(names) if joint_named(str(name), skeleton) is None]
-    complete = all(
-        isinstance(entry.get("keypoints"), list) and len(entry["keypoints"]) == 3 * len(names)
-        for entry in people
-    )
-    if not unknown or not complete:  # `checked` raises for an incomplete entry
-        return names, people
-    empty = [j for j in unknown if not any(entry["keypoints"][3 * j + 2] for entry in people)]
-    kept = [j for j in range(len(names)) if j not in empty]
-    slots = [3 * j + k for j in kept for k in range(3)]
-    cut = [{**entry, "keypoints": [entry["keypoints"][i] for i in slots]} for entry in people]
-    return [names[j] for j in kept], cut
-
-
-def _extent(people: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """Width and height that contain all boxes and joints, for an image without a file."""
-    corners = [(1.0, 1.0)]
-    for entry in people:
-        values, box = entry.get("keypoints") or [0, 0], entry.get("bbox") or [0, 0, 0, 0]
-        corners.append(
-            (max([*values[::3], box[0] + box[2]]), max([*values[1::3], box[1] + box[3]]))
-        )
-    width, height = np.ceil(np.max(corners, 0)).astype(int).tolist()
-    return width + 1, height + 1
-
-
-def _tracks(path: Path, people: Annotations, entries: Sequence[Document]) -> NDArray[np.int64]:
-    """(N,); raises ValueError if two people of a frame have the same."""
-    given = {entry["id"]: entry.get("track_id") for entry in entries}
-    running = Counter[int]()
-    taken, tracks = dict[tuple[int, int], int](), []
-    for place, number in zip(people.picture.tolist(), people.ids.tolist(), strict=True):
-        track = running[place] if given[number] is None else given[number]
-        running[place] += 1
-        track = integer(f"{path}: annotations[{number - 1}]: track_id", track)
-        if (place, track) in taken:
-            raise ValueError(
-                f"{path}: {people.pictures[place].file}: annotations[{taken[place, track] - 1}] "
-                f"and [{number - 1}] have the same track_id {track}: it must be unique in a frame"
-            )
-        taken[place, track] = number
-        tracks.append(track)
-    return np.array(tracks, np.int64)
-
-
 def _by_video(
     path: Path, document: Document, videos: Mapping[str, Mapping[int, str]]
 ) -> dict[str, Document]:
@@ -299,8 +297,8 @@ def _by_video(
     return {f"{safe[names[video]]}.json": part for video, part in split.items()}
 
 
-def _joined(source: Path, parts: Sequence[Footage]) -> Footage:
-    """All parts as one, in the order of videos and frames."""
+def _joined(source: Path, parts: Sequence[Footage], lost: Sequence[str]) -> Footage:
+    """All parts as one, in the order of videos and frames. lost: documents left out, and why."""
     pictures = [picture for part in parts for picture in part.people.pictures]
     video = [name for part in parts for name in part.video]
     number = np.concatenate([part.number for part in parts])
@@ -318,7 +316,7 @@ def _joined(source: Path, parts: Sequence[Footage]) -> Footage:
     shift = np.repeat(first[:-1], [len(part.people.ids) for part in parts])
     columns["picture"] = np.argsort(order)[columns["picture"] + shift]
     columns |= {"ids": np.arange(1, len(shift) + 1), "pictures": [pictures[i] for i in order]}
-    columns["unusable"] = tuple(line for part in parts for line in part.people.unusable)
+    columns["unusable"] = (*lost, *(line for part in parts for line in part.people.unusable))
     return Footage(
         people=replace(parts[0].people, path=source, **columns),
         video=[video[i] for i in order],

@@ -1,12 +1,16 @@
 """Entries of a file in PoseTrack18's form, checked before they are used."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from posediff.data.pictures.annotations import Placed, absent_at_zero
+from posediff.data.pictures.annotation_entries import absent_at_zero
+from posediff.data.pictures.annotations import Annotations
+from posediff.data.pictures.usable_entries import Placed
 from posediff.doors.checks import (
     SINGLE,
     array,
@@ -17,6 +21,8 @@ from posediff.doors.checks import (
     listing,
 )
 from posediff.files import inside
+from posediff.pose.layout import joint_named
+from posediff.pose.skeleton import Skeleton
 
 
 def checked_image(
@@ -70,3 +76,67 @@ def checked_people(path: Path, people: Sequence[Placed]) -> list[Placed]:
                 cleaned[n] = {**cleaned[n], key: values}
             array(f"{path}: annotations[{n}]: {key}", values, width)
     return list(cleaned.items())
+
+
+def shift(people: Sequence[dict[str, Any]], origin: int) -> None:
+    """Subtract `origin` from all coordinates of labels, except those of absent joints."""
+    for entry in people:
+        if isinstance(values := entry.get("keypoints"), list):
+            triples = zip(values[::3], values[1::3], values[2::3], strict=False)
+            shifted = [(x - origin, y - origin, v) if v else (0, 0, 0) for x, y, v in triples]
+            entry["keypoints"] = [value for triple in shifted for value in triple]
+        for key in ("bbox", "bbox_head"):
+            if isinstance(box := entry.get(key), list):
+                entry[key] = [value - origin for value in box[:2]] + box[2:]
+
+
+def without_unknown_joints(
+    categories: Sequence[Mapping[str, Any]], people: list[dict[str, Any]], skeleton: Skeleton
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Names of joints and people without the joints that the skeleton lacks and no person has."""
+    names = next((list(c["keypoints"]) for c in categories if c.get("keypoints")), [])
+    unknown = [j for j, name in enumerate(names) if joint_named(str(name), skeleton) is None]
+    complete = all(
+        isinstance(entry.get("keypoints"), list) and len(entry["keypoints"]) == 3 * len(names)
+        for entry in people
+    )
+    if not unknown or not complete:  # `checked` raises for an incomplete entry
+        return names, people
+    empty = [j for j in unknown if not any(entry["keypoints"][3 * j + 2] for entry in people)]
+    kept = [j for j in range(len(names)) if j not in empty]
+    slots = [3 * j + k for j in kept for k in range(3)]
+    cut = [{**entry, "keypoints": [entry["keypoints"][i] for i in slots]} for entry in people]
+    return [names[j] for j in kept], cut
+
+
+def extent_of(people: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Width and height that contain all boxes and joints, for an image without a file."""
+    corners = [(1.0, 1.0)]
+    for entry in people:
+        values, box = entry.get("keypoints") or [0, 0], entry.get("bbox") or [0, 0, 0, 0]
+        corners.append(
+            (max([*values[::3], box[0] + box[2]]), max([*values[1::3], box[1] + box[3]]))
+        )
+    width, height = np.ceil(np.max(corners, 0)).astype(int).tolist()
+    return width + 1, height + 1
+
+
+def tracks_of(
+    path: Path, people: Annotations, entries: Sequence[dict[str, Any]]
+) -> NDArray[np.int64]:
+    """(N,); raises ValueError if two people of a frame have the same."""
+    given = {entry["id"]: entry.get("track_id") for entry in entries}
+    running = Counter[int]()
+    taken, tracks = dict[tuple[int, int], int](), []
+    for place, number in zip(people.picture.tolist(), people.ids.tolist(), strict=True):
+        track = running[place] if given[number] is None else given[number]
+        running[place] += 1
+        track = integer(f"{path}: annotations[{number - 1}]: track_id", track)
+        if (place, track) in taken:
+            raise ValueError(
+                f"{path}: {people.pictures[place].file}: annotations[{taken[place, track] - 1}] "
+                f"and [{number - 1}] have the same track_id {track}: it must be unique in a frame"
+            )
+        taken[place, track] = number
+        tracks.append(track)
+    return np.array(tracks, np.int64)

@@ -58,13 +58,14 @@ class VideoFile:
     Its frames are those that can be decoded, counted once when they are asked for: the header of a
     video of variable rate, of a browser or of a film that was cut short states another number.
 
+    upright: turned as the file says (a telephone's display matrix).
     Raises FileNotFoundError if there is no such file, ValueError if it cannot be decoded.
     """
 
-    def __init__(self, path: Path, first: int = 0) -> None:
+    def __init__(self, path: Path, first: int = 0, upright: bool = True) -> None:
         import cv2
 
-        self.path, self.first = path, first
+        self.path, self.first, self.upright = path, first, upright
         self.open()
         self.stated = int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))  # by the header
         self.stated_rate = float(self.capture.get(cv2.CAP_PROP_FPS))
@@ -77,6 +78,7 @@ class VideoFile:
         self.capture: Any = cv2.VideoCapture(str(self.path))
         if not self.capture.isOpened():
             raise ValueError(f"{self.path}: no video, or a damaged one: copy it again")
+        self.capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, float(self.upright))
         self.next, self.owner = self.first, os.getpid()  # a forked worker needs its own capture
 
     @cached_property
@@ -164,15 +166,15 @@ def frames(
 ) -> Stills | VideoFile:
     """All frames of a video, found by the names of the `listed` ones below `folder`: files beside
     them of the same suffix and the same name except for the number. If their own folder is missing,
-    the video file of its name, whose first frame has the number `first`. upright: image files are
-    turned as their EXIF says.
+    the video file of its name, whose first frame has the number `first`. upright: frames are turned
+    as the EXIF of their files, or the video file, says.
     """
     one = folder / next(iter(listed.values()))
     home, (prefix, _) = one.parent, split(one)
     if not home.is_dir():
         films = (home.with_name(home.name + suffix) for suffix in FILMS)
         film = next((film for film in films if film.is_file()), None)
-        return VideoFile(film, first) if film else Stills({}, upright)
+        return VideoFile(film, first, upright) if film else Stills({}, upright)
     files = {}
     for path in sorted(home.iterdir()):
         found = NUMBERED.fullmatch(path.stem)
@@ -181,6 +183,12 @@ def frames(
     present = set(files.values())
     named = {number: folder / file for number, file in listed.items()}
     return Stills(files | {n: path for n, path in named.items() if path in present}, upright)
+
+
+def require_frames(video: Stills | VideoFile) -> None:
+    """Raise ValueError for a video file of which no frame can be decoded."""
+    if isinstance(video, VideoFile):
+        _ = video.numbers
 
 
 def split(file: Path) -> tuple[str, int]:

@@ -10,6 +10,7 @@ Joints are those of jhmdb15. The files also have joints outside the image; they 
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Unpack, get_args
 
@@ -61,7 +62,7 @@ def jhmdb(
     root, layout = Path(root), skeleton_named(skeleton)
     lists = root / FOLDERS[part]
     contents = (
-        _document(root, action, clip, images, box, layout.joints)
+        (_joints_of(root, action, clip), partial(_document, root, action, clip, images, box))
         for action, clip, use in _listed(lists, number)
         if use == (2 if split == "test" else 1)
     )
@@ -93,11 +94,14 @@ def _listed(folder: Path, number: int) -> Iterator[tuple[str, str, int]]:
             yield action, clip.removesuffix(".avi"), int(use)
 
 
-def _document(
-    root: Path, action: str, clip: str, images: str, box: Box, joints: tuple[str, ...]
-) -> tuple[Path, dict[str, Any]]:
-    """The file of a clip's joints, and the clip in PoseTrack18's form."""
-    path = root / f"joint_positions/{action}/{clip}/joint_positions.mat"
+def _joints_of(root: Path, action: str, clip: str) -> Path:
+    """The file of a clip's joints."""
+    return root / f"joint_positions/{action}/{clip}/joint_positions.mat"
+
+
+def _document(root: Path, action: str, clip: str, images: str, box: Box) -> dict[str, Any]:
+    """A clip in PoseTrack18's form."""
+    path = _joints_of(root, action, clip)
     points = read_array(path, "pos_img", "JHMDB")
     if points.ndim != 3 or points.shape[:2] != (2, 15) or not np.isfinite(points).all():
         raise ValueError(
@@ -116,8 +120,8 @@ def _document(
         shown.append({"id": t, "vid_id": clip, "file_name": file, "nframes": length})
         person = {"image_id": t, "track_id": 0, "keypoints": values.flatten().tolist()}
         people.append(person | boxes[t])
-    category = {"id": 1, "name": "person", "keypoints": list(joints)}
-    return path, {"images": shown, "categories": [category], "annotations": people}
+    category = {"id": 1, "name": "person", "keypoints": list(skeleton_named("jhmdb15").joints)}
+    return {"images": shown, "categories": [category], "annotations": people}
 
 
 def _boxes(path: Path, count: int) -> list[dict[str, Any]]:

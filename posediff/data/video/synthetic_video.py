@@ -3,6 +3,7 @@ second, and kept in memory. For many write files first (scripts/make_mini_video.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -64,7 +65,7 @@ def synthetic_video(
         shots = list(clip(rng, size, count, apart=apart, hidden=hidden, frames=length))
         name = f"{n:04d}"
         painted[name] = Painted(shots)
-        contents.append((source / f"{name}.json", document(name, shots, layout)))
+        contents.append((source / f"{name}.json", partial(document, name, shots, layout)))
     footage = replace(assembled(source, contents, layout, source), frames=painted)
     return ClipDataset(footage, source, split == "train", **options)
 

@@ -2,7 +2,8 @@
 
     ours         JSON {"photo.jpg": [[x, y, w, h] or {"track_id", "box": [x, y, w, h]}, ...], ...}
     COCO         JSON of annotations ({"images", "annotations", "categories"}) or of results
-                 ([{"image_id", "category_id", "bbox", "score"}, ...], of category 1)
+                 ([{"image_id", "category_id", "bbox", "score"}, ...], of people by their
+                 `category_name`, else of category 1)
     Ultralytics  JSON ([{"name", "class", "box": {x1, y1, x2, y2}, "track_id"}, ...] of one picture,
                  or a list of these), or text: a file per picture in a folder, a line per box of
                  class, x, y, w, h (of the middle, fractions of the picture), perhaps score and
@@ -19,8 +20,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from posediff.doors.checks import mapping, number, of_words
 from posediff.files import read_text, visible
-from posediff.inference.tools.detections import last_number, numeric, track_name
+from posediff.inference.tools.categories import people_among
+from posediff.inference.tools.detections import last_number, track_name
 from posediff.inference.tools.ultralytics import PERSON, label_numbers
 
 FORM = '{"photo.jpg": [[x, y, w, h], ...], ...}'
@@ -109,13 +112,15 @@ Row = tuple[str, dict[str, Any]]  # name of the picture, and an entry
 def _grouped(rows: Sequence[Row | None], first: int = 0) -> PictureBoxes:
     """The entries by picture, with tracks if all have one that is once in a picture."""
     known = [row for row in rows if row is not None]
-    tracks = [(name, track_name(entry.pop("track_id", None))) for name, entry in known]
+    tracks = [
+        (name, track_name(f"picture {name}", entry.pop("track_id", None))) for name, entry in known
+    ]
     numbers = [None if t is None or not t.isdecimal() else int(t) for _, t in tracks]
     twice = {track for (_, track), n in Counter(tracks).items() if n > 1}
     boxes: dict[str, list[Any]] = {}
-    for (name, entry), number, (_, track) in zip(known, numbers, tracks, strict=True):
+    for (name, entry), own, (_, track) in zip(known, numbers, tracks, strict=True):
         if not twice and None not in numbers and track is not None:
-            entry["track_id"] = number
+            entry["track_id"] = own
         boxes.setdefault(name, []).append(entry)
     return PictureBoxes(boxes, first)
 
@@ -125,13 +130,11 @@ def _are_results(content: Sequence[Any]) -> bool:
 
 
 def _of_coco(path: Path, content: Mapping[str, Any]) -> list[Row]:
-    categories = content.get("categories") or [{"id": 1}]
-    people = [c for c in categories if c.get("keypoints") or c.get("name") == "person"]
-    own = (people or categories)[0].get("id", 1)
+    people, _ = people_among(path, content["annotations"], content.get("categories") or [])
     files = {image["id"]: str(image.get("file_name", image["id"])) for image in content["images"]}
     rows: list[Row] = []
-    for i, entry in enumerate(content["annotations"]):
-        if entry.get("category_id", own) == own and not entry.get("iscrowd") and "bbox" in entry:
+    for i, entry in people:
+        if not entry.get("iscrowd") and "bbox" in entry:
             if entry.get("image_id") not in files:
                 raise ValueError(f"{path}: annotations[{i}]: its image_id is not in `images`")
             rows.append((files[entry["image_id"]], _entry(entry)))
@@ -139,11 +142,8 @@ def _of_coco(path: Path, content: Mapping[str, Any]) -> list[Row]:
 
 
 def _of_results(path: Path, content: Sequence[Mapping[str, Any]]) -> list[Row]:
-    rows = [(str(x["image_id"]), _entry(x)) for x in content if x.get("category_id", 1) == 1]
-    if not rows:
-        found = ", ".join(sorted({str(x.get("category_id")) for x in content}))
-        raise ValueError(f"{path}: no box of category 1, people, but of {found}")
-    return rows
+    people, _ = people_among(path, content)
+    return [(str(entry["image_id"]), _entry(entry)) for _, entry in people]
 
 
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,10 +154,8 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 def _of_ultralytics(where: str, name: str, entry: Mapping[str, Any]) -> Row | None:
     if entry.get("name", "person") != "person":
         return None
-    try:
-        x1, y1, x2, y2 = (float(entry["box"][key]) for key in ("x1", "y1", "x2", "y2"))
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{where}: a box needs the numbers x1, y1, x2, y2") from None
+    box = mapping(f"{where}: box", entry["box"])
+    x1, y1, x2, y2 = (number(f"{where}: {k} of box", box.get(k)) for k in ("x1", "y1", "x2", "y2"))
     kind = "box" if max(x2, y2) > 2 else "fraction"  # results.to_json(normalize=True)
     found = {kind: [x1, y1, x2 - x1, y2 - y1], "track_id": entry.get("track_id")}
     return name, found | ({"score": entry["confidence"]} if "confidence" in entry else {})
@@ -178,7 +176,7 @@ def _of_mot(path: Path, lines: Sequence[str]) -> list[Row | None]:
     for i, line in enumerate(lines, 1):
         where = f"{path}: line {i}"
         words = re.split(r"\s*,\s*", line.strip().rstrip(","))
-        row = numeric(where, words, text=True)
+        row = of_words(where, words)
         if len(row) < 6 or not float(row[0]).is_integer() or row[0] < 0:
             raise ValueError(f"{where}: must be frame, track, x, y, w, h, score, ... of MOT")
         ignored = len(row) == 9 and (row[6] == 0 or row[7] != 1)

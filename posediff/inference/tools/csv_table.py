@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from posediff.doors.checks import of_words, read_word
 from posediff.inference.tools.detections import Values, miscounted
 
 Line = tuple[int, list[str]]  # number and cells
@@ -32,9 +33,12 @@ def lines_of(path: Path) -> list[Line]:
 
 
 def points_of(path: Path, lines: Sequence[Line], joints: int) -> tuple[Values, list[str]]:
-    """Points (F, joints, 2 or 3), NaN for an empty cell, and the names of the frames, if there are
-    any. Raises ValueError if a line cannot be used."""
-    lines = list(lines)
+    """Points (F, joints, 3) and the names of the frames, if there are any. A joint of empty cells
+    has the score 0, one without a score 1; other empty cells are NaN.
+
+    Raises ValueError if a line cannot be used.
+    """
+    lines = _without_last_mark(lines)
     width = len(lines[0][1])
     per_joint = next((n for n in (3, 2) if width - n * joints in (0, 1)), None)
     if per_joint is None:
@@ -46,12 +50,23 @@ def points_of(path: Path, lines: Sequence[Line], joints: int) -> tuple[Values, l
             width // 3,
         )
     first = width - per_joint * joints  # 1 if there is a column of names
-    if any(_number(cell) is None for cell in lines[0][1][first:]):
+    if any(read_word(cell) is None for cell in lines[0][1][first:]):
         _check_header(path, lines.pop(0)[1], first, per_joint)
     rows = [_csv_row(f"{path}: line {number}", row, first, width) for number, row in lines]
     names = [row[0].strip() for _, row in lines] if first else []
-    values = np.reshape(rows, (len(rows), joints, per_joint))
+    values = np.ones((len(rows), joints, 3))
+    values[..., :per_joint] = np.reshape(rows, (len(rows), joints, per_joint))
+    empty = [[not cell.strip() for cell in row[first:]] for _, row in lines]
+    values[np.reshape(empty, (len(rows), joints, per_joint)).all(-1), 2] = 0
     return values, names
+
+
+def _without_last_mark(lines: Sequence[Line]) -> list[Line]:
+    """The lines without the empty column after a comma at the end of all of them."""
+    ends = [(["", "", *row][-2].strip(), row[-1].strip()) for _, row in lines]
+    if any(last for _, last in ends) or not any(before for before, _ in ends):
+        return list(lines)
+    return [(number, row[:-1]) for number, row in lines]
 
 
 def _with_point(cell: str) -> str:
@@ -60,18 +75,12 @@ def _with_point(cell: str) -> str:
     )
 
 
-def _csv_row(where: str, row: list[str], first: int, width: int) -> list[float]:
+def _csv_row(where: str, row: list[str], first: int, width: int) -> Values:
     if len(row) != width:
         raise ValueError(
             f"{where}: {len(row)} columns, but the first line has {width}; correct the line"
         )
-    numbers = []
-    for column, cell in enumerate(row[first:], start=first + 1):
-        number = _number(cell)
-        if number is None:
-            raise ValueError(f"{where}, column {column}: {cell!r} is no number; correct the cell")
-        numbers.append(number)
-    return numbers
+    return of_words(where, ["0"] * first + row[first:], nan=True)[first:]
 
 
 def _check_header(path: Path, row: list[str], first: int, per_joint: int) -> None:
@@ -83,11 +92,3 @@ def _check_header(path: Path, row: list[str], first: int, per_joint: int) -> Non
                 f"{path}: header, column {first + column + 1} is {word!r} where an {axis} is "
                 "needed; order and name the columns x1,y1,x2,y2,... or x1,y1,s1,x2,y2,s2,..."
             )
-
-
-def _number(cell: str) -> float | None:
-    """NaN for an empty cell, None for text."""
-    try:
-        return float(cell.strip() or "nan")
-    except ValueError:
-        return None

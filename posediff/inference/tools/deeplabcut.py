@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posediff.data.lifting.pickles import read_pickle
-from posediff.doors.checks import reading
+from posediff.doors.checks import of_words, reading
 from posediff.doors.hdf5_door import Group, opened
 from posediff.inference.tools.detections import Detections, Values, numeric, shortened
 from posediff.pose.layout import joint_named
@@ -47,8 +47,8 @@ def read_lines(path: Path, lines: Sequence[Sequence[str]], layout: Skeleton) -> 
     for n, line in enumerate(lines[len(head) :], len(head) + 1):
         if len(line) != start + len(columns):
             raise ValueError(f"{path}: line {n}: {len(line)} columns, the head has another number")
-        cells = [cell.strip() or "nan" for cell in line[start:]]
-        rows.append(numeric(f"{path}: line {n}", cells, text=True))
+        cells = ["0"] * start + [*line[start:]]
+        rows.append(of_words(f"{path}: line {n}", cells, nan=True)[start:])
         names.append("/".join(cell for cell in line[:start] if cell))
     return _people(path, columns, np.reshape(rows, (len(rows), len(columns))), names, layout)
 
@@ -115,7 +115,7 @@ def _people(
                 x, y = (values[:, place[Column(who, part, axis)]] for axis in "xy")
                 sure = place.get(Column(who, part, "likelihood"))
                 scores = np.ones(len(values)) if sure is None else np.nan_to_num(values[:, sure])
-                known = np.isfinite(x) & np.isfinite(y)
+                known = ~np.isnan(x) & ~np.isnan(y)
                 person[:, j] = np.stack([x, y, np.where(known, scores, 0)], 1)
         for frame, row in zip(frames, person, strict=True):
             if (row[:, 2] > 0).any():

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posediff.doors.checks import integer
 from posediff.pose.skeleton import SKELETONS
 
 Values = NDArray[np.float64]
@@ -39,7 +40,7 @@ class Detections:
     def add(self, frame: str, values: Values, track: object = None) -> None:
         self.values.append(values)
         self.frames.append(frame)
-        self.tracks.append(track_name(track))
+        self.tracks.append(track_name(f"frame {frame}", track))
 
     def extend(self, other: "Detections") -> None:
         """The people of another file after those here."""
@@ -52,13 +53,13 @@ class Detections:
         self.notes += [note for note in other.notes if note not in self.notes]
 
 
-def track_name(track: Any) -> str | None:
+def track_name(where: str, track: Any) -> str | None:
     """A track as a word; None if it is none: null, "", a number below 0, or an empty list. A list
-    has one (AlphaPose, OpenPose)."""
+    has one (AlphaPose, OpenPose). Raises ValueError for a fraction."""
     if isinstance(track, list):
         track = track[0] if track else None
-    if isinstance(track, float) and track.is_integer():
-        track = int(track)
+    if isinstance(track, float):
+        track = integer(f"{where}: track_id", track)
     word = "" if track is None else str(track).strip()
     return None if not word or re.fullmatch(r"-\d+(\.0*)?", word) else word
 
@@ -145,15 +146,14 @@ def empty_frames(people: Detections) -> list[str]:
     return [str(n) for n in between if n not in taken] if len(between) < MOST else []
 
 
-def numeric(where: str, data: object, text: bool = False) -> Values:
-    """Nested lists or an array of any shape as float64, null as NaN. text: whether words may be
-    numbers, as in a CSV.
+def numeric(where: str, data: object) -> Values:
+    """Nested lists or an array of any shape as float64, null as NaN.
 
     Raises ValueError, which starts with `where`, if it is not an array of real numbers.
     """
     try:
         values = np.asarray(data)
-        if values.size and values.dtype.kind not in ("iufOSU" if text else "iufO"):
+        if values.size and values.dtype.kind not in "iufO":
             raise TypeError(f"values of type {values.dtype}")
         return values.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:

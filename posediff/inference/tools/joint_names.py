@@ -1,6 +1,6 @@
 """The names of the joints that a file of keypoints says, so that their order need not be known.
 
-.json   `joints`, or the `keypoints` of the first of COCO's `categories`
+.json   `joints`, or the `keypoints` of the people's of COCO's `categories`
 .npz    `joints`
 .csv    a header of x and y for every joint: nose_x,nose_y,nose_score,left_eye_x,...
 """
@@ -12,8 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
+from posediff.doors.checks import entries
 from posediff.doors.json_door import read_json
 from posediff.doors.numpy_door import read_npz
+from posediff.inference.tools.categories import people_category
 from posediff.pose.layout import by_names, joint_named
 from posediff.pose.skeleton import SKELETONS, Skeleton
 
@@ -70,8 +72,8 @@ def _json(path: Path) -> Any:
     if not isinstance(data, dict):
         return None
     categories = data.get("categories")
-    if isinstance(categories, list) and categories and isinstance(categories[0], dict):
-        return categories[0].get("keypoints")
+    if isinstance(categories, list) and categories:
+        return people_category(entries(f"{path}: categories", categories)).get("keypoints")
     return data.get("joints")
 
 

@@ -69,4 +69,5 @@ def _values(where: str, person: list[Any], joints: int) -> Values:
     if len(person) != joints:
         raise miscounted(where, joints, str(len(person)), len(person))
     scores = [next((x[key] for key in SCORES if key in x), 1.0) for x in person]
-    return np.stack([numeric(where, [x[axis] for x in person]) for axis in "xy"] + [scores], 1)
+    columns = [[x["x"] for x in person], [x["y"] for x in person], scores]
+    return np.stack([numeric(where, column) for column in columns], 1)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from posediff.doors.checks import of_words
 from posediff.inference.tools.detections import Detections, Values, miscounted, numeric
 
 BOX = 5  # class and box
@@ -78,8 +79,8 @@ def read_labels(path: Path, text: str, joints: int) -> Detections:
 
 def label_numbers(where: str, words: list[str]) -> Values:
     """The numbers of a line of a text file. Raises ValueError if it has no box."""
-    row = numeric(where, words, text=True)
-    if len(row) < BOX or not np.isfinite(row).all():
+    row = of_words(where, words)
+    if len(row) < BOX:
         raise ValueError(f"{where}: needs class, x, y, w, h and more, {len(row)} numbers found")
     return row
 

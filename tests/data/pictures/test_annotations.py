@@ -237,6 +237,54 @@ def test_few_annotations_that_cannot_be_used_are_left_out_and_named(two):
         read(two)
 
 
+def many(two, count=60):
+    """The same picture and person again and again, with ids from 0."""
+    one, image = two.data["annotations"][0], two.data["images"][0]
+    two.data["images"] = [{**image, "id": n} for n in range(count)]
+    two.data["annotations"] = [{**one, "id": n, "image_id": n} for n in range(count)]
+    return two.data["images"], two.data["annotations"]
+
+
+def test_few_images_that_cannot_be_used_are_left_out_with_their_people(two):
+    images, _ = many(two)
+    images[7]["width"] = "wide"
+    images[31]["file_name"] = "../x.png"
+    with pytest.warns(UserWarning, match="left out: ") as said:
+        found = read(two)
+    kept = [n for n in range(60) if n not in (7, 31)]
+    assert [p.id for p in found.pictures] == found.ids.tolist() == kept
+    assert len(said) == len(found.unusable) == 2
+    assert "people.json: images[7]: width and height must be positive" in found.unusable[0]
+    assert found.columns()["picture"].tolist() == list(range(58))
+    for n in (1, 2):
+        images[n]["height"] = 0
+    with pytest.raises(ValueError, match=r"images\[1\]: width .* \(4 of the 60 images cannot"):
+        read(two)
+
+
+def test_of_images_of_one_id_none_is_used_and_of_people_the_first(two):
+    images, people = many(two)
+    images[9] |= {"id": 8, "width": 79}
+    people[31] |= {"id": 30, "area": 7.0}
+    with pytest.warns(UserWarning, match="left out: ") as said:
+        found = read(two)
+    assert [p.id for p in found.pictures] == [n for n in range(60) if n not in (8, 9)]
+    assert found.ids.tolist() == [n for n in range(60) if n not in (8, 9, 31)]
+    assert len(said) == len(found.unusable) == 3
+    assert "images[9]: id 8 is also that of images[8]" in found.unusable[0]
+    assert "annotations[9] (id 9): image_id 9 is not in the file's lists" in found.unusable[1]
+    assert "annotations[31] (id 30): the same id as annotations[30] (id 30)" in found.unusable[2]
+
+
+def test_an_entry_that_is_no_object_is_left_out(two):
+    images, people = many(two)
+    images[3], people[20] = None, [1]
+    with pytest.warns(UserWarning, match="left out: "):
+        found = read(two)
+    assert found.ids.tolist() == [n for n in range(60) if n not in (3, 20)]
+    assert len(found.unusable) == 3, "an image, its person, and a person"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

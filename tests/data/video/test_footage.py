@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from posediff.data.video.clip_dataset import ClipDataset
 from posediff.data.video.footage import read
 from posediff.pose.skeleton import skeleton
 
@@ -204,6 +205,80 @@ def test_labels_that_cannot_be_used_are_named(walk, what, message):
     spoil(walk.files["annotations/train/walk.json"], what)
     with pytest.raises(ValueError, match=message):
         footage(walk)
+
+
+def several(videos, count=24):
+    """Videos of three frames with one person each."""
+    for n in range(count):
+        document = videos.video(f"v{n:02d}", 3)
+        for place in range(3):
+            videos.person(document, place)
+    return [videos.files[f"annotations/train/v{n:02d}.json"] for n in range(count)]
+
+
+def test_a_damaged_file_of_a_video_is_left_out_and_named(videos):
+    several(videos)
+    videos.save()
+    path = videos.root / "annotations/train/v07.json"
+    path.write_text(path.read_text()[:99])
+    with pytest.warns(UserWarning, match=r"left out: .*v07\.json: "):
+        found = read(path.parent, OWN, videos.root)
+    assert [*found.frames] == [f"v{n:02d}" for n in range(24) if n != 7]
+    assert sorted(found.truth) == [f"v{n:02d}.json" for n in range(24) if n != 7]
+    assert len(found.people.unusable) == 1
+    data = ClipDataset(found, videos.root)
+    assert data.summary()["unusable_annotations"] == [*found.people.unusable]
+    for name in ("v01", "v02"):
+        (path.parent / f"{name}.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"v01\.json: .* \(2 of the 24 files of videos cannot"):
+        read(path.parent, OWN, videos.root)
+
+
+@pytest.mark.parametrize("what", ["a track twice", "a frame twice", "a strange joint", "a film"])
+def test_labels_that_contradict_each_other_lose_their_video_alone(videos, what):
+    document = several(videos)[7]
+    if what == "a film":
+        for image in document["images"]:
+            image["file_name"] = image["file_name"].replace("v07", "film")
+        (videos.root / "images/film.avi").write_bytes(b"RIFF")
+    else:
+        spoil(document, what)
+        for entry in document["images"]:
+            entry["file_name"] = entry["file_name"].replace("/walk/", "/v07/")
+        document["annotations"][-1]["track_id"] = 0
+    videos.save()
+    with pytest.warns(UserWarning, match=r"left out: "):
+        found = read(videos.root / "annotations/train", OWN, videos.root)
+    assert len(found.people.unusable) == 1
+    assert len(found.frames) == 23
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (lambda images, people: images[5].update(id=[1]), 59),
+        (lambda images, people: images[5].update(id=1004), 58),
+        (lambda images, people: images[5].pop("file_name"), 59),
+        (lambda images, people: people[5]["keypoints"].__setitem__(2, 5), 59),
+        (lambda images, people: people[5]["keypoints"].pop(), 59),
+        (lambda images, people: people[5].update(category_id=9), 59),
+        (lambda images, people: people[5].update(track_id=1.5), 59),
+        (lambda images, people: people.__setitem__(5, None), 59),
+    ],
+)
+def test_few_entries_of_a_video_that_cannot_be_used_are_left_out_with_their_people(
+    videos, change, left
+):
+    document = videos.video("long", 60)
+    for place in range(60):
+        videos.person(document, place)
+    change(document["images"], document["annotations"])
+    videos.save()
+    with pytest.warns(UserWarning, match="left out: "):
+        found = read(videos.root / "annotations/train", OWN, videos.root)
+    assert len(found.people.ids) == len(found.track) == left
+    assert len(found.truth["long.json"]["annotations"]) == left
+    assert 1 <= len(found.people.unusable) <= 2
 
 
 def test_a_video_in_two_files_is_named(walk):

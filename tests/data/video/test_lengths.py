@@ -1,5 +1,7 @@
-"""Videos are read to their end, whatever their header says; hidden files are no annotations."""
+"""Videos are read to their end, whatever their header says, and upright; hidden files are no
+annotations."""
 
+import struct
 from fractions import Fraction
 
 import cv2
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from posediff.data.video.footage import documents
-from posediff.data.video.frames import VideoFile
+from posediff.data.video.frames import VideoFile, frames
 from posediff.inference.video_input import open_video
 
 COUNT = 24
@@ -74,3 +76,40 @@ def test_annotations_that_an_operating_system_hides_are_none(tmp_path):
         (tmp_path / name).write_text("{}")
     assert [path.name for path in documents(tmp_path)] == ["000342.json"]
     assert documents(tmp_path / "000342.json") == [tmp_path / "000342.json"]
+
+
+def turned(path, quarters):
+    """A video whose display matrix turns it clockwise, in the track header of an mp4 file. Its
+    frames are wider than high, bright at the top."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        image = np.zeros((48, 64, 3), np.uint8)
+        image[:24] = 200
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 44  # version, flags, times, duration, layer, volume
+    assert struct.unpack_from(">9i", data, start)[::4] == (1 << 16, 1 << 16, 1 << 30)
+    cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters]
+    matrix = (cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", data, start, *matrix)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_telephone_s_video_is_upright_and_a_benchmark_s_as_stored(tmp_path, quarters):
+    path = turned(tmp_path / "clip.mp4", quarters)
+    video = open_video(path)
+    image = video.read(1)
+    stored = np.repeat([200, 0], 24)[:, None].repeat(64, 1)
+    np.testing.assert_allclose(image[..., 1], np.rot90(stored, -quarters), atol=8)
+    assert VideoFile(path).size() == image.shape[1::-1]
+    listed = {0: "clip/000000.jpg"}
+    for upright, shape in ((True, image.shape), (False, (48, 64, 3))):
+        found = frames(tmp_path, listed, upright=upright)
+        assert found.size() == shape[1::-1]
+        assert found.read(2).shape == found.read(0).shape == shape

@@ -42,7 +42,7 @@ def test_coco_results_go_by_the_number_in_the_name(tmp_path):
     rows = [{"image_id": 12, "category_id": c, "bbox": BOX, "score": 0.5} for c in (1, 18)]
     found = saved(tmp_path / "a.json", rows)
     assert [pixels(tmp_path, entry) for entry in found["000000000012.jpg"]] == [BOX]
-    with pytest.raises(ValueError, match="no box of category 1, people, but of 18"):
+    with pytest.raises(ValueError, match="no entry of category 1, people, but of 18"):
         saved(tmp_path / "a.json", rows[1:])
 
 
