@@ -186,7 +186,7 @@ def test_the_detector_finds_people_of_a_photo(used, shared):
 
 
 def test_a_hypothesis_in_3d_was_lifted_from_that_in_2d(models):
-    """As posediff.lift does with every hypothesis alone; K = 2 is a prefix of K = 3."""
+    """By the same noise as if all were lifted from it; K = 2 is a prefix of K = 3."""
     eye, lifter = (posediff.load(models / name) for name in ("sgdd", "posterior"))
     options = {"models": [eye, lifter], "boxes": TWO, "steps": 1}
     (frame,) = posediff.estimate(photo(), hypotheses=3, **options)
@@ -198,11 +198,11 @@ def test_a_hypothesis_in_3d_was_lifted_from_that_in_2d(models):
                 torch.tensor(points)[None],
                 scores=torch.tensor(person.scores)[None],
                 layout=person.skeleton_2d,
-                ids=[f"0/{n}/{k}"],
-                hypotheses=1,
+                ids=[f"0/{n}"],
+                hypotheses=3,
                 steps=1,
             )
-            expected = alone.keypoints[0].numpy()
+            expected = alone.hypotheses[0, k].numpy()
             np.testing.assert_allclose(person.hypotheses_3d[k], expected, rtol=2e-3, atol=0.05)
         mean = person.hypotheses_3d.mean(0)
         np.testing.assert_allclose(person.keypoints_3d, mean, rtol=1e-4, atol=1e-3)
