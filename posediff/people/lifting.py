@@ -51,6 +51,13 @@ class Draws(NamedTuple):
         """The same for a model without steps, which has one answer."""
         return self if model.sampler is not None else self._replace(hypotheses=None, steps=None)
 
+    def described(self, model: Model) -> str:
+        """What is drawn of a model, in words."""
+        K, steps = self.of(model)[:2]
+        K, steps = K or model.hypotheses, steps or model.steps
+        drawn = f"{K} hypothes{'es' if K > 1 else 'is'}, {steps} step{'s' * (steps > 1)}"
+        return f"{drawn}, seed {self.seed}"
+
     def predict(self, model: Model, sample: Mapping[str, Any]) -> Poses:
         """The 2D poses of a sample, with hypotheses to carry."""
         device = next(model.parameters()).device

@@ -68,6 +68,31 @@ def test_people_of_a_picture_have_shapes_and_units(used):
         assert person.keypoints_3d.dtype == np.float32
 
 
+def test_a_frame_and_the_log_say_what_was_used(models, used, caplog, monkeypatch):
+    lifter = posediff.load(models / "posterior")
+    lifter.about |= {"recalibration": {"factor": 2, "samples": 9, "split": "test", "steps": 5}}
+    named = {"image2d": str(models / "coarse"), "lift3d": lifter}
+    with caplog.at_level("INFO", "posediff"):
+        (frame,) = posediff.estimate(photo(), models=named, boxes=TWO, seed=4, hypotheses=3)
+    coarse, posterior, spread, boxes, draws, device = frame.made_by
+    assert coarse.startswith(f"model    {models}/coarse (image2d, trained on synthetic_pictures, ")
+    assert posterior.startswith(f"model    {models}/posterior (lift3d, trained on synthetic with ")
+    assert spread == (
+        "spread   hypotheses 2.00 times as far from their mean (recalibrated on 9 test samples, "
+        "5 steps)"
+    )
+    assert boxes == "boxes    given in Python"
+    assert draws == f"draws    3 hypotheses, {lifter.steps} steps, seed 4, carry posterior"
+    assert device.startswith("device   cpu, ")
+    assert [record.message for record in caplog.records] == ["\n".join(frame.made_by)]
+    monkeypatch.setattr(used[0], "about", {})  # a model that was built, not loaded
+    (frame,) = posediff.estimate(photo(), "2d", models=used, detect="whole")
+    built, boxes, draws, _ = frame.made_by
+    assert built == "model    image2d, not of a folder"
+    assert boxes == "boxes    all of the picture"
+    assert draws == "draws    1 hypothesis, 1 step, seed 0"
+
+
 def test_a_source_may_be_a_path_a_folder_a_list_or_arrays(used, tmp_path):
     folder = written(tmp_path, "b.png", "a.png")
     options = {"models": used, "boxes": TWO, "to": "2d"}
