@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from posediff.inference.keypoints import rows_of
 from posediff.inference.photo_input import KINDS as PHOTOS
 from posediff.inference.photo_input import photo_files
 from posediff.inference.video_input import open_video
+from posediff.options import Parser
 from posediff.outputs.frame_json import read
 from posediff.people.budget import costs, expected, within
 from posediff.people.denoising import Joints2D, film_denoising
@@ -258,23 +259,8 @@ def lifter_of(asked: argparse.Namespace, model: str | None) -> Model:
     return checkpoint.load(model).to(config.device(asked.device))
 
 
-class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` whose errors are ValueErrors."""
-
-    def error(self, message: str) -> NoReturn:
-        known = [name for action in self._actions for name in action.option_strings]
-        wrong = [
-            word.partition("=")[0].rstrip(":,") for word in message.split() if word[:2] == "--"
-        ]
-        meant = get_close_matches(wrong[0], known, 1) if wrong and wrong[0] not in known else []
-        hint = f" (did you mean {meant[0]}?)" if meant else ""
-        raise ValueError(f"{message}{hint}; {self.prog} --help lists the options")
-
-
-def parser() -> argparse.ArgumentParser:
-    made = Parser("posediff", add_help=False, allow_abbrev=False)
-    made.format_help = lambda: usage.GENERAL  # type: ignore[method-assign]
-    made.add_argument("-h", "--help", action="help")
+def parser() -> Parser:
+    made = Parser("posediff", usage.GENERAL)
     made.add_argument("files", nargs="+", type=Path)
     made.add_argument("--to", type=Path, default=Path("predictions"))
     made.add_argument("--model", action="append")
