@@ -24,7 +24,7 @@ class Usage(NamedTuple):
 DATA = """\
 Data sets are read from ./data/<name>, or from the folder that POSEDIFF_DATA names; runs are written
 to ./runs, or to POSEDIFF_RUNS. synthetic, synthetic_pictures and synthetic_video are drawn and need
-no files. README.md, "Data", says how each of the others gets there."""
+no files. docs/guides/train.md, "Data sets", says how each of the others gets there."""
 
 TASK = Option("task", "required", "lift3d: 2D keypoints to 3D; image2d: photos; video2d: videos")
 DATASET = Option("dataset", "of the task", "what to read, such as synthetic, coco, posetrack18")
