@@ -1,48 +1,60 @@
 """The lines of a command before it begins: its model, the encoder in it, and the device."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from posediff import checkpoint, run_folder
+from posediff.diffusion import Model
 
 
 def model(folder: Path, label: str = "model") -> str:
     """A model folder on one line: path, method, data and date; a second one names its encoder."""
-    saved = checkpoint.read_config(folder)
-    line = f"{label:8} {folder} ({described(saved)}, {date(folder, saved)})"
-    return line + "".join(
-        f"\n{'encoder':8} {source}, inside the model" for source in saved.get("encoders", [])
-    )
+    return "\n".join(_lines(checkpoint.about(folder), label))
 
 
 def used(folder: Path) -> str:
     """`model`, and the recalibration of its hypotheses, which predictions apply."""
-    found = checkpoint.read_config(folder).get(checkpoint.RECALIBRATION)
-    if found is None:
-        return model(folder)
-    return (
-        f"{model(folder)}\n{'spread':8} hypotheses {found['factor']:.2f} times as far from their "
-        f"mean (recalibrated on {found['samples']} {found['split']} samples, {found['steps']} "
-        "steps)"
+    return "\n".join(_lines_used(checkpoint.about(folder)))
+
+
+def estimation(
+    models: Mapping[str, Model], boxes: str, draws: str, chosen: torch.device
+) -> tuple[str, ...]:
+    """What made the people of a picture, in lines: the models by role, with `used` of those that
+    were loaded; what found the boxes, the draws and the device."""
+    every = list[str]()
+    for role, one in models.items():
+        every += _lines_used(one.about) if one.about else [f"{'model':8} {role}, not of a folder"]
+    return *every, f"{'boxes':8} {boxes}", f"{'draws':8} {draws}", device(chosen)
+
+
+def _lines(about: Mapping[str, Any], label: str = "model") -> list[str]:
+    first = f"{label:8} {about['folder']} ({described(about)}, {about['date']})"
+    inside = (f"{'encoder':8} {source}, inside the model" for source in about.get("encoders", []))
+    return [first, *inside]
+
+
+def _lines_used(about: Mapping[str, Any]) -> list[str]:
+    if (found := about.get(checkpoint.RECALIBRATION)) is None:
+        return _lines(about)
+    spread = (
+        f"{'spread':8} hypotheses {found['factor']:.2f} times as far from their mean (recalibrated "
+        f"on {found['samples']} {found['split']} samples, {found['steps']} steps)"
     )
+    return [*_lines(about), spread]
 
 
-def described(saved: Mapping[str, Any]) -> str:
+def described(about: Mapping[str, Any]) -> str:
     """Task, method and training data: lift3d paper, trained on mocap with noisy 2D."""
-    data = saved["dataset"]
+    data = about["dataset"]
+    what = " ".join(about[key] for key in ("task", "method") if about.get(key))
+    trained = f", trained on {data['name']}" if "name" in data else ""
     keypoints = f" with {data['keypoints']} 2D" if "keypoints" in data else ""
     frames = f", windows of {data['window']} frames" if data.get("window", 1) > 1 else ""
-    return f"{saved['task']} {saved['method']}, trained on {data['name']}{keypoints}{frames}"
-
-
-def date(folder: Path, saved: Mapping[str, Any]) -> str:
-    """The day on which training began; of folders that do not say so, the day of the file."""
-    written = (checkpoint.existing(folder) / "config.json").stat().st_mtime
-    return str(saved.get("date") or datetime.fromtimestamp(written).date().isoformat())
+    return f"{what}{trained}{keypoints}{frames}"
 
 
 def encoders(folders: Mapping[str, Path]) -> str:

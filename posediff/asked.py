@@ -43,6 +43,7 @@ def refuse_unused(asked: argparse.Namespace, kinds: Mapping[Path, str]) -> None:
         require_read(path, kind)
     lifted = {kind in KINDS for kind in kinds.values()}
     unused, what = {"--layout": asked.layout != LAYOUT}, "files of keypoints"
+    unused |= {"--units": asked.units, "--image-size": asked.image_size}
     if lifted == {True}:
         unused = {"--2d": asked.flat, "--boxes": asked.boxes, "--formats": asked.formats}
         unused, what = unused | {"--gif": asked.gif}, "photos and videos"

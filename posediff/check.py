@@ -14,9 +14,9 @@ from posediff.inference.photo_input import KINDS as PHOTOS
 from posediff.inference.photo_input import read_boxes
 from posediff.inference.plausible import doubts
 from posediff.inference.video_input import open_video
+from posediff.options import Parser
 from posediff.people.sources import is_film, pictures_of
 from posediff.pose.skeleton import Skeleton, skeleton
-from posediff.use import Parser
 
 SPLITS = ("train", "validation", "test")
 LISTED = 10  # faults of one folder
@@ -162,9 +162,7 @@ def _guarded(name: str, found: Callable[[], Iterator[Finding]]) -> Iterator[Find
 
 
 def parser() -> Parser:
-    made = Parser("posediff check", add_help=False, allow_abbrev=False)
-    made.format_help = lambda: usage.CHECK  # type: ignore[method-assign]
-    made.add_argument("-h", "--help", action="help")
+    made = Parser("posediff check", usage.CHECK)
     made.add_argument("inputs", nargs="+")
     made.add_argument("--layout", default="coco17")
     return made

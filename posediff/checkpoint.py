@@ -20,6 +20,7 @@ come first, and entries of the file that the model does not have are ignored.
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -87,6 +88,16 @@ def read_config(folder: Path | str, *needed: str) -> dict[str, Any]:
         )
     model_door.check(config, str(path), *needed)
     return config
+
+
+def about(folder: Path | str) -> dict[str, Any]:
+    """What config.json says of a model, without its network, and `folder`, where it is. The date of
+    one that has none is the day of the file."""
+    config = read_config(folder, "dataset")
+    written = (existing(folder) / CONFIG).stat().st_mtime
+    day = datetime.fromtimestamp(written).date().isoformat()
+    entries = {key: x for key, x in config.items() if key != "model"}
+    return entries | {"folder": str(folder), "date": str(config.get("date") or day)}
 
 
 def write_config(folder: Path | str, config: Mapping[str, Any]) -> None:
@@ -200,7 +211,7 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
     with reading(source, "its model cannot be built"), budget(folder, config, source):
         model: Model = build_known(config["model"], source, classes)
     load_from(model, folder)
-    model.trained_on = config["dataset"]
+    model.trained_on, model.about = config["dataset"], about(folder)
     model.recalibration = float(config.get(RECALIBRATION, {}).get("factor", 1.0))
     return model.eval()
 

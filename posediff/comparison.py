@@ -179,7 +179,7 @@ def matching(asked: str, known: Sequence[str]) -> list[str]:
     for fits in (
         lambda key: key == asked,
         lambda key: measures[key] == asked and ":" not in key,
-        lambda key: fnmatch(key, asked),
+        lambda key: fnmatch(key, asked) or (fnmatch(measures[key], asked) and ":" not in key),
     ):
         if found := [key for key in known if fits(key)]:
             return found

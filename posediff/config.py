@@ -98,9 +98,11 @@ def find(cfg: Any, method: str, key: str, how: str) -> Path:
         kind = {k: x for k, x in kind.items() if (k, x) != ("window", 1)}
         with_kind = " and ".join(f"{k} {x}" for k, x in kind.items())
         choice = "".join(f" dataset.{k}={x}" for k, x in kind.items())
+        ships = key == "checkpoint" and task in shipped.names()
+        ready = f"take the one that ships by {key}={task}, " if ships else ""
         raise ValueError(
             f"no trained model ({method}) of {task} for {data}{with_kind and f' with {with_kind}'} "
-            f"under {cfg.paths.runs}{but}: name its folder by {key}=, or train one first: "
+            f"under {cfg.paths.runs}{but}: {ready}name its folder by {key}=, or train one first: "
             f"python -m posediff.train {how} dataset={data}{choice}"
         )
     return found

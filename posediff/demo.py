@@ -1,6 +1,5 @@
 """`posediff demo`: the photos and the video that ship, through the models that ship."""
 
-import argparse
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from posediff import shipped, usage, use
 from posediff.command import one_line_errors
+from posediff.options import Parser
 
 EXAMPLES = Path(__file__).parent / "examples"
 PHOTOS = ("skateboard.jpg", "street.jpg", "tennis.jpg")
@@ -36,10 +36,8 @@ def show(words: list[str]) -> None:
     use.main(words, ())
 
 
-def parser() -> argparse.ArgumentParser:
-    made = use.Parser("posediff demo", add_help=False, allow_abbrev=False)
-    made.format_help = lambda: usage.DEMO  # type: ignore[method-assign]
-    made.add_argument("-h", "--help", action="help")
+def parser() -> Parser:
+    made = Parser("posediff demo", usage.DEMO)
     made.add_argument("--to", type=Path, default=Path("demo"))
     made.add_argument("--model")
     return made

@@ -1,10 +1,8 @@
 """Output of an evaluation, and `posediff report RUN...`: runs side by side."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from posediff import comparison, usage
 from posediff.command import one_line_errors
@@ -14,6 +12,7 @@ from posediff.files import replacing
 from posediff.metrics.calibration import LEVELS, reliability, verdict
 from posediff.metrics.figure_names import GROUPS
 from posediff.metrics.figure_names import figures as named_figures
+from posediff.options import Parser
 from posediff.visual.learning_curves import draw_learning_curves
 from posediff.visual.pose3d import write_picture
 from posediff.visual.reliability import draw_reliability
@@ -64,17 +63,8 @@ def write(path: Path, table: comparison.Comparison, runs: list[Run]) -> list[Pat
     return [path, *([curves] if panels else [])]
 
 
-class ReportParser(argparse.ArgumentParser):
-    """An `ArgumentParser` whose errors are ValueErrors."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; posediff report --help lists the options")
-
-
-def parser() -> argparse.ArgumentParser:
-    made = ReportParser("posediff report", add_help=False, allow_abbrev=False)
-    made.format_help = lambda: usage.REPORT  # type: ignore[method-assign]
-    made.add_argument("-h", "--help", action="help")
+def parser() -> Parser:
+    made = Parser("posediff report", usage.REPORT)
     made.add_argument("runs", nargs="+", type=Path)
     made.add_argument("--columns")
     made.add_argument("--to", type=Path)

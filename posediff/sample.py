@@ -4,7 +4,8 @@ It is a dictionary of tensors (B, ...), lists of B entries, and dictionaries of 
 frames puts F behind B. All functions here return a new nest and leave their input as it is.
 
     key                     shape            unit and meaning
-    id                      list of B        name of the sample, unique in its data set
+    id                      list of B        name of the sample, unique in its data set; of
+                                             one hypothesis: `posediff.diffusion.noise.Numbered`
     meta                    dict of lists    its origin: image_id, annotation_id, path, file;
                                              subject, camera, sequence, action, frame
     keypoints               (B, J, 2)        2D: crop pixels after augmentation; 0 if not labelled

@@ -24,7 +24,7 @@ class Usage(NamedTuple):
 DATA = """\
 Data sets are read from ./data/<name>, or from the folder that POSEDIFF_DATA names; runs are written
 to ./runs, or to POSEDIFF_RUNS. synthetic, synthetic_pictures and synthetic_video are drawn and need
-no files. README.md, "Data", says how each of the others gets there."""
+no files. docs/guides/train.md, "Data sets", says how each of the others gets there."""
 
 TASK = Option("task", "required", "lift3d: 2D keypoints to 3D; image2d: photos; video2d: videos")
 DATASET = Option("dataset", "of the task", "what to read, such as synthetic, coco, posetrack18")
@@ -98,7 +98,7 @@ USAGES = {
     "predict": Usage(
         "Use a model of your choice on your own photos, videos or 2D keypoints.",
         (
-            "posediff predict task=lift3d input=keypoints.json layout=coco17",
+            "posediff predict task=lift3d input=keypoints.json layout=coco17 checkpoint=lift3d",
             "posediff predict task=lift3d input=poses.npz checkpoint=runs/lift3d/mocap/mine",
             "posediff predict task=image2d input=photo.jpg boxes=[40,25,180,400] heatmaps=true",
             "posediff predict task=image2d input=photos boxes=boxes.json output=found",
@@ -181,6 +181,9 @@ Options of FILE...
                       curves, pictures, video, gif, bvh, trc (default: csv, npz, pictures or video,
                       and angles of people in 3D)
   --layout NAME       order of the joints in files of keypoints (default: coco17)
+  --units NAME        of these keypoints, if they are no pixels: fraction (0..1), centred or screen
+                      (-1..1), metres
+  --image-size W,H    of their picture, in pixels: fraction, centred and screen need it
   --hypotheses K      drawn answers for every person (default: of the model)
   --steps N           steps of the diffusion: fewer are quicker (default: of the model)
   --budget-ms MS      as many hypotheses and steps as this machine computes in that time for a

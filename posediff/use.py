@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from posediff.data.video.frames import FILMS
 from posediff.diffusion import Model
 from posediff.files import require_writable, visible
 from posediff.inference.keypoint_files import KINDS, keypoint_files
-from posediff.inference.keypoints import rows_of
+from posediff.inference.keypoint_units import Units
+from posediff.inference.keypoints import image_size, rows_of
 from posediff.inference.photo_input import KINDS as PHOTOS
 from posediff.inference.photo_input import photo_files
 from posediff.inference.video_input import open_video
+from posediff.options import Parser
 from posediff.outputs.frame_json import read
 from posediff.people.budget import costs, expected, within
 from posediff.people.denoising import Joints2D, film_denoising
@@ -30,6 +32,7 @@ from posediff.people.lifting import Carry, Draws
 from posediff.people.stages import ROLES, models_of
 from posediff.people.tally import Tally
 from posediff.pose.skeleton import skeleton
+from posediff.progress import progress
 
 MODELS = ("image2d", "lift3d")  # the names of those that ship
 NO_LIFTER = (
@@ -126,10 +129,12 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
         chosen = draws.hypotheses or 1, draws.steps or 1
         print(f"{'budget':8} {asked.budget_ms:g} ms a person: {chosen[0]} hypotheses, ", end="")
         print(f"{chosen[1]} steps")
-    what = f"{count} {'frame' if film else 'photo'}{'s' * (count > 1)} with one person each"
+    kind, each = "frame" if film else "photo", "each" if count > 1 else "it"
+    what = f"{count} {kind}{'s' * (count > 1)} with one person in {each}"
     print(expected(models, count, f"{what}, besides the detector", draws, film), flush=True)
     tally, bad = Tally(), list[str]()
-    counted = tally.over(frames_of(paths, film, asked, models, draws, str(device)))
+    found = frames_of(paths, film, asked, models, draws, str(device))
+    counted = tally.over(progress(found, count, kind + "s", notes={}))
     seen = counted if film else gathered(counted, bad)
     if not isinstance(seen, Iterator):
         if not processes.first():
@@ -231,6 +236,8 @@ def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
         "input": path,
         "output": folder,
         "layout": asked.layout,
+        "units": asked.units,
+        "image_size": asked.image_size and f"[{asked.image_size}]",
         "checkpoint": model,
         "task.hypotheses": asked.hypotheses,
         "sampler.steps": asked.steps,
@@ -246,7 +253,8 @@ def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
     sys.argv[1:] = ["task=lift3d", *(f"{k}={x}" for k, x in given.items() if x is not None)]
     predict.main()
     if lifter is not None and asked.denoising:
-        rows = rows_of(path, skeleton(asked.layout))
+        size = image_size(asked.image_size.split(",")) if asked.image_size else None
+        rows = rows_of(path, skeleton(asked.layout), asked.units, size)
         joints = Joints2D(rows.points[0], rows.scores[0], asked.layout)
         print(film_denoising(lifter, joints, folder / "denoising.gif", asked.seed))
 
@@ -258,23 +266,8 @@ def lifter_of(asked: argparse.Namespace, model: str | None) -> Model:
     return checkpoint.load(model).to(config.device(asked.device))
 
 
-class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` whose errors are ValueErrors."""
-
-    def error(self, message: str) -> NoReturn:
-        known = [name for action in self._actions for name in action.option_strings]
-        wrong = [
-            word.partition("=")[0].rstrip(":,") for word in message.split() if word[:2] == "--"
-        ]
-        meant = get_close_matches(wrong[0], known, 1) if wrong and wrong[0] not in known else []
-        hint = f" (did you mean {meant[0]}?)" if meant else ""
-        raise ValueError(f"{message}{hint}; {self.prog} --help lists the options")
-
-
-def parser() -> argparse.ArgumentParser:
-    made = Parser("posediff", add_help=False, allow_abbrev=False)
-    made.format_help = lambda: usage.GENERAL  # type: ignore[method-assign]
-    made.add_argument("-h", "--help", action="help")
+def parser() -> Parser:
+    made = Parser("posediff", usage.GENERAL)
     made.add_argument("files", nargs="+", type=Path)
     made.add_argument("--to", type=Path, default=Path("predictions"))
     made.add_argument("--model", action="append")
@@ -282,6 +275,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--2d", dest="flat", action="store_true")
     made.add_argument("--formats")
     made.add_argument("--layout", default=LAYOUT)
+    made.add_argument("--units", choices=get_args(Units))
+    made.add_argument("--image-size")
     made.add_argument("--hypotheses", type=int)
     made.add_argument("--steps", type=int)
     made.add_argument("--budget-ms", type=float)

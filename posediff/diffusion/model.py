@@ -25,9 +25,10 @@ CALIBRATION_DRAWS = 20  # K of the hypotheses that `calibrate` shows to a head
 class Model(nn.Module, ABC):
     """`aggregate` and `hypotheses` (K) are the defaults of inference. `trained_on` are the options
     of the data set that a loaded model was trained on, `recalibration` the factor of its hypotheses
-    about their mean that was found for it. `sampler` makes the steps of a diffusion, and with
-    `every_step` an answer is the mean of the estimates of all of them, not the last one.
-    With `opposite`, hypotheses 2k and 2k+1 have opposite noise (antithetic pairs).
+    about their mean that was found for it, `about` what else its folder says of it. `sampler` makes
+    the steps of a diffusion, and with `every_step` an answer is the mean of the estimates of all of
+    them, not the last one. With `opposite`, hypotheses 2k and 2k+1 have opposite noise (antithetic
+    pairs).
     """
 
     head: Head
@@ -39,6 +40,7 @@ class Model(nn.Module, ABC):
     squared: bool = False
     trained_on: Mapping[str, Any] = MappingProxyType({})
     recalibration: float = 1.0
+    about: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def steps(self) -> int:

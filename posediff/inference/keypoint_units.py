@@ -41,7 +41,10 @@ def in_pixels(
     if units == "metres":
         return PER_METRE * points
     if size is None:
-        raise ValueError(f"units={units} needs the size of the picture: image_size=[width,height]")
+        raise ValueError(
+            f"units={units} needs the size of the picture: image_size=[width,height]; "
+            "posediff FILE: --image-size W,H"
+        )
     width, height = (float(side) for side in size)
     sides = points.new_tensor([width, height])
     if units == "fraction":
@@ -63,5 +66,5 @@ def _require_pixels(points: Tensor, scores: Tensor, name: str) -> None:
         raise ValueError(
             f"{name}: the points lie in {lowest:.3g} .. {highest:.3g}, so they are no pixels: add "
             "units=fraction (0..1), centred or screen (-1..1) with image_size=[width,height], or "
-            "units=metres; units=pixels if they are"
+            "units=metres; units=pixels if they are (posediff FILE: --units fraction, --image-size)"
         )

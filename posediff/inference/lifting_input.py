@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from posediff.data.lifting.detector import DetectorNoise, chosen, point_mixture
+from posediff.diffusion.noise import Id
 from posediff.pose.heatmap import Codec
 from posediff.pose.layout import Converted, convert, taken_over
 from posediff.pose.mixture import FLOOR, from_heatmaps, moments
@@ -19,7 +20,7 @@ class Tracks(NamedTuple):
 
     points: Tensor  # (N, J, 2) pixels; any value if the joint is missing
     scores: Tensor  # (N, J); 0 if the joint is missing
-    names: Sequence[str]  # (N,)
+    names: Sequence[Id]  # (N,)
     tracks: Tensor  # (N,) number of the person
     frames: Tensor  # (N,) number of the frame in time
     empty: Sequence[str] = ()  # names of the frames without people
@@ -34,7 +35,7 @@ def lifting_sample(
     layout: str = "coco17",
     skeleton: str = "h36m17",
     detector: Mapping[str, Any] | None = None,
-    ids: Sequence[str] | None = None,
+    ids: Sequence[Id] | None = None,
     camera: Tensor | None = None,
 ) -> dict[str, Any]:
     """A batch for `model.predict`, one person in one frame per row.
@@ -97,7 +98,7 @@ def heatmap_sample(
 
 
 def _sample(
-    found: Converted, mixture: dict[str, Tensor], size: Tensor, ids: Sequence[str] | None
+    found: Converted, mixture: dict[str, Tensor], size: Tensor, ids: Sequence[Id] | None
 ) -> dict[str, Any]:
     return {
         "id": list(ids or map(str, range(len(size)))),

@@ -1,8 +1,8 @@
 """Frames as JSON: all that was estimated, readable again.
 
     {"format": "posediff frames", "version": 1, "units": {field: unit},
-     "frames": [{"name", "index", "time", "size": [w, h], "seconds": {part: s}, "people": [...]},
-                ...],                                                         a line per frame
+     "frames": [{"name", "index", "time", "size": [w, h], "seconds": {part: s},
+                 "made_by": [what was used, ...], "people": [...]}, ...],     a line per frame
      "skeletons": {name: [joint, ...]}}
 
 A person has the fields of `posediff.people.frame.Person`; nested lists have the shapes that are
@@ -95,6 +95,7 @@ def as_dict(frame: Frame) -> dict[str, Any]:
         "time": frame.time,
         "size": [int(side) for side in frame.size],
         "seconds": plain(frame.seconds),
+        "made_by": list(frame.made_by),
         "people": [_person_as_dict(person) for person in frame.people],
     }
 
@@ -104,7 +105,8 @@ def from_dict(entry: Mapping[str, Any]) -> Frame:
     width, height = entry["size"]
     people = tuple(_person(person) for person in entry["people"])
     given = {key: entry[key] for key in ("name", "index", "time", "seconds")}
-    return Frame(size=(width, height), people=people, **given)
+    made_by = tuple(str(line) for line in entry.get("made_by", ()))  # the first files lack it
+    return Frame(size=(width, height), people=people, made_by=made_by, **given)
 
 
 def _person_as_dict(person: Person) -> dict[str, Any]:

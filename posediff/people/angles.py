@@ -5,11 +5,13 @@ With the points of a pose, in axes of which `up` is the vertical,
     u = the trunk, from the middle of the hips to the middle of the shoulders
     knee, elbow flexion     the angle between the bone above the joint and the bone below it:
                             0 straight, 90 a right angle
-    hip, shoulder flexion   atan2(b . f, -b . u / |u|) of the bone b below the joint, where
-                            f = w x u / |w x u| is forward and w goes from the right hip (shoulder)
-                            to the left one: 0 along the trunk downwards, 90 forward, negative
-                            backward; a movement to the side is left out, and a bone that points
-                            straight to the side has no such angle
+    hip flexion             atan2(b . f, -b . u / |u|) of the thigh b, where f = w x u / |w x u| is
+                            forward and w goes from the right hip to the left one: 0 along the trunk
+                            downwards, 90 forward, negative backward; a movement to the side is left
+                            out, and a thigh that points straight to the side has no such angle
+    shoulder elevation      the angle between the upper arm and -u: 0 hanging, 90 horizontal to any
+                            side, 180 above the head. An angle of flexion, as that of the hip, jumps
+                            by 360 above the head and does not exist to the side, where arms go
     trunk lean              the angle between u and the vertical: 0 upright, 90 horizontal
 
 An angle is NaN if a point of it is NaN or two of its points coincide.
@@ -23,12 +25,9 @@ from torch import Tensor
 from posediff.pose.skeleton import Skeleton
 
 BENDS = {"knee": ("hip", "knee", "ankle"), "elbow": ("shoulder", "elbow", "wrist")}
-SWINGS = {"hip": ("hip", "knee"), "shoulder": ("shoulder", "elbow")}
 SIDES = ("left", "right")
-ANGLES = (
-    *(f"{side}_{part}_flexion" for part in ("knee", "hip", "elbow", "shoulder") for side in SIDES),
-    "trunk_lean",
-)
+MOVES = ("knee_flexion", "hip_flexion", "elbow_flexion", "shoulder_elevation")
+ANGLES = (*(f"{side}_{move}" for move in MOVES for side in SIDES), "trunk_lean")
 NEEDED = tuple(
     f"{side}_{part}" for side in SIDES for part in (*BENDS["knee"], *BENDS["elbow"])
 )  # joints of a skeleton
@@ -53,7 +52,7 @@ def joint_angles(poses: Tensor, skeleton: Skeleton, up: tuple[float, ...] = UP) 
     if missing := set(NEEDED) - set(skeleton.joints):
         raise ValueError(f"skeleton {skeleton.name} has no {min(missing)}, which angles need")
     at = {name: poses[..., skeleton.joints.index(name), :] for name in NEEDED}
-    widths = {part: at[f"left_{part}"] - at[f"right_{part}"] for part in SWINGS}
+    across = at["left_hip"] - at["right_hip"]
     shoulders, hips = (at[f"left_{p}"] + at[f"right_{p}"] for p in ("shoulder", "hip"))
     trunk = (shoulders - hips) / 2
     found = {"trunk_lean": _between(trunk, trunk.new_tensor(up))}
@@ -61,9 +60,10 @@ def joint_angles(poses: Tensor, skeleton: Skeleton, up: tuple[float, ...] = UP) 
         for part, names in BENDS.items():
             a, b, c = (at[f"{side}_{name}"] for name in names)
             found[f"{side}_{part}_flexion"] = _between(b - a, c - b)
-        for part, (inner, outer) in SWINGS.items():
-            bone = at[f"{side}_{outer}"] - at[f"{side}_{inner}"]
-            found[f"{side}_{part}_flexion"] = _swing(bone, trunk, widths[part])
+        thigh = at[f"{side}_knee"] - at[f"{side}_hip"]
+        arm = at[f"{side}_elbow"] - at[f"{side}_shoulder"]
+        found[f"{side}_hip_flexion"] = _swing(thigh, trunk, across)
+        found[f"{side}_shoulder_elevation"] = _between(arm, -trunk)
     return torch.stack([found[name] for name in ANGLES], -1)
 
 

@@ -9,6 +9,7 @@ image of its own (posediff/inference/lift.py): people of one photo, and people o
 never one person in successive frames. Only a video has tracks (posediff/people/video_people.py).
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
@@ -16,12 +17,12 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from posediff import config
+from posediff import announce, config
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.inference.video_input import Video, open_video
 from posediff.people.budget import costs, within
-from posediff.people.found_boxes import Finder, finder
+from posediff.people.found_boxes import Finder, described, finder
 from posediff.people.frame import Frame
 from posediff.people.lifting import Carry, Draws, Rows, poses_3d
 from posediff.people.sources import Given, Source, is_film, pictures_of
@@ -63,7 +64,8 @@ def estimate(
     budget_ms: the most milliseconds for a person, besides the detector: as many hypotheses and
     steps as this machine computes in that time, which is measured at the call.
     device: cpu, cuda, cuda:1 ..; auto is the GPU where there is one.
-    The answers depend on the seed, the names of the pictures and the indices of the boxes.
+    The answers depend on the seed, the names of the pictures and the indices of the boxes. What was
+    used is `made_by` of every frame, and the same lines go to the log "posediff" at level INFO.
 
     Raises FileNotFoundError or ValueError at once if the call cannot be used. A photo that cannot
     be used does not stop the others; a ValueError names it at the end. A video stops at the first
@@ -80,9 +82,14 @@ def estimate(
     draws = Draws(hypotheses, steps, seed, carry).into(used.get("lift3d"))
     if budget_ms is not None:
         draws = within(budget_ms, draws, used, costs(used, draws, film)).into(used.get("lift3d"))
+    drawn = draws.described([*used.values()][-1]) + f", carry {carry}" * (to == "3d")
+    made_by = announce.estimation(used, described(boxes, detect), drawn, torch.device(device))
+    logging.getLogger("posediff").info("\n".join(made_by))
     if isinstance(given, Video):
-        return video_people(given, find, used, draws)
-    return _photos(given, find, used["image2d"], used.get("lift3d"), draws)
+        frames = video_people(given, find, used, draws)
+    else:
+        frames = _photos(given, find, used["image2d"], used.get("lift3d"), draws)
+    return (replace(frame, made_by=made_by) for frame in frames)
 
 
 def _photos(

@@ -17,6 +17,7 @@ from posediff.data.pictures.picture_files import RGB
 from posediff.doors.checks import integer
 from posediff.inference import person_boxes
 from posediff.inference.photo_input import box_in, read_boxes
+from posediff.shipped import find
 
 THRESHOLD = 0.25  # least score of a detection
 WHOLE = "whole"
@@ -59,6 +60,15 @@ def finder(
     if callable(boxes):
         return lambda name, image: _given(name, boxes(image), image)
     return lambda name, image: _given(name, boxes, image)
+
+
+def described(boxes: Any, detect: str) -> str:
+    """What finds the people, in words: the folder of the detector, a file, all of the picture."""
+    if isinstance(boxes, str | Path):
+        return str(boxes)
+    if boxes is not None:
+        return "given in Python"
+    return "all of the picture" if detect == WHOLE else str(find(detect))
 
 
 def _listed(names: Collection[str]) -> str:

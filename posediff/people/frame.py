@@ -49,6 +49,7 @@ class Frame:
     index: int | None = None  # the number of the frame in its video, from 0; None: a photo
     time: float | None = None  # seconds from the start of the video, as its file states them
     seconds: Mapping[str, float] = field(default_factory=dict)  # of each part of the estimation
+    made_by: tuple[str, ...] = ()  # lines: models, what found the boxes, draws, device
 
     def __iter__(self) -> Iterator[Person]:
         return iter(self.people)

@@ -2,8 +2,9 @@
 
 carry="point" lifts the 2D pose. carry="posterior" lifts each of the K hypotheses of the 2D, in one
 draw: hypothesis k of the 3D is a draw of what the lifter makes of hypothesis k of the 2D, so that
-the two stay together, and doubt in 2D becomes spread in 3D. A 2D model with one heatmap a joint has
-as many hypotheses as the lifter, drawn from it as a density. benchmarks/carry.py compares the two.
+the two stay together, and doubt in 2D becomes spread in 3D. Its noise is that of hypothesis k with
+carry="point", opposite pairs included. A 2D model with one heatmap a joint has as many hypotheses
+as the lifter, drawn from it as a density. benchmarks/carry.py compares the two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from posediff.diffusion import Hypotheses, Model, Noise, Poses
+from posediff.diffusion.noise import Id, Numbered
 from posediff.inference.lift import enough, lifted
 from posediff.inference.lifting_input import Tracks
 from posediff.pose.skeleton import skeleton
@@ -49,6 +51,13 @@ class Draws(NamedTuple):
         """The same for a model without steps, which has one answer."""
         return self if model.sampler is not None else self._replace(hypotheses=None, steps=None)
 
+    def described(self, model: Model) -> str:
+        """What is drawn of a model, in words."""
+        K, steps = self.of(model)[:2]
+        K, steps = K or model.hypotheses, steps or model.steps
+        drawn = f"{K} hypothes{'es' if K > 1 else 'is'}, {steps} step{'s' * (steps > 1)}"
+        return f"{drawn}, seed {self.seed}"
+
     def predict(self, model: Model, sample: Mapping[str, Any]) -> Poses:
         """The 2D poses of a sample, with hypotheses to carry."""
         device = next(model.parameters()).device
@@ -80,7 +89,7 @@ class Rows(NamedTuple):
     """N people in one frame each, to be lifted together."""
 
     poses: Poses
-    names: Sequence[str]
+    names: Sequence[Id]
     tracks: Tensor  # (N,) people of two numbers are never seen as one
     frames: Tensor  # (N,)
 
@@ -120,7 +129,7 @@ def _pairs(model: Model, rows: Rows, draws: Draws) -> Poses:
             keypoints=rearrange(rows.poses.hypotheses, "n k j d -> (n k) j d"),
             scores=repeat(rows.poses.scores, "n j -> (n k) j", k=K),
         ),
-        [f"{name}/{k}" for name in rows.names for k in range(K)],
+        [Numbered(str(name), k) for name in rows.names for k in range(K)],
         repeat(rows.tracks, "n -> n k", k=K).mul(K).add(torch.arange(K)).flatten(),
         repeat(rows.frames, "n -> (n k)", k=K),
     )

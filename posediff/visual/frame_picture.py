@@ -2,8 +2,9 @@
 
 The part in 3D is as high as the photo and WIDE times as wide as it is high, whoever is in the
 picture, so that the frames of a film have one size. Every person has a cell with two views, from
-the front and from the side, called by the number in the box of the photo; of many people the PEOPLE
-largest. A low photo is enlarged, so that the cells are large enough to be read.
+the front and from the side, called by the number in the box of the photo, in the order of these
+numbers; of many people the PEOPLE largest. A low photo is enlarged, so that the cells are large
+enough to be read.
 """
 
 from collections.abc import Sequence
@@ -86,7 +87,8 @@ def _space(frame: Frame, names: Sequence[str], height: int) -> Picture:
     """The people in 3D on white, as high as the photo."""
     known = [i for i, p in enumerate(frame.people) if _solid(p) is not None]
     sizes = [float(np.prod(frame.people[i].box[2:] - frame.people[i].box[:2])) for i in known]
-    largest = sorted(known[i] for i in np.argsort(sizes)[::-1][:PEOPLE])
+    largest = [known[i] for i in np.argsort(sizes)[::-1][:PEOPLE]]
+    largest.sort(key=lambda i: int(names[i]))
     side, left_out = round(WIDE * height), len(frame.people) - len(largest)
     canvas = Canvas(side, height)
     words = "3D from the front and from the side (camera on the right)"

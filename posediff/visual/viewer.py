@@ -95,16 +95,17 @@ def _frame(frame: Frame, truth: Floats | None) -> dict[str, Any]:
             "one for each, NaN where it is unknown"
         )
     true = [None] * len(people) if truth is None else truth
+    described = [
+        _person(person, number, pose, frame.name)
+        for number, (person, pose) in enumerate(zip(people, true, strict=True), 1)
+    ]
     return {
         "name": frame.name,
         "time": None if frame.time is None else round(float(frame.time), 3),
         "video": frame.index is not None,
         "size": [int(side) for side in frame.size],
         "image": _jpeg(frame),
-        "people": [
-            _person(person, number, pose, frame.name)
-            for number, (person, pose) in enumerate(zip(people, true, strict=True), 1)
-        ],
+        "people": sorted(described, key=lambda person: int(person["number"])),
     }
 
 

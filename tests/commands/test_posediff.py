@@ -157,3 +157,20 @@ def test_files_of_keypoints_are_lifted(lifters, capsys, tmp_path):
         run(__main__.main, *files, "--to", tmp_path / "out", *options)
     for folder in ("out", "out/a", "out/b"):
         assert np.load(tmp_path / folder / "poses.npz")["hypotheses"].shape[:2] == (3, 4)
+
+
+def test_keypoints_in_shares_of_the_picture_are_those_in_pixels(lifters, capsys, tmp_path):
+    points = np.random.default_rng(0).uniform(100, 400, (3, 17, 2))
+    np.save(tmp_path / "pixels.npy", points)
+    np.save(tmp_path / "shares.npy", points / [960, 540])
+    options = ("--model", lifters / "paper/checkpoints/best", "--layout", "h36m17", "--device=cpu")
+    shares = (tmp_path / "shares.npy", "--to", tmp_path / "b", *options)
+    assert "posediff FILE: --units fraction, --image-size" in error_line(capsys, *shares)
+    assert "posediff FILE: --image-size W,H" in error_line(capsys, *shares, "--units", "fraction")
+    run(__main__.main, tmp_path / "pixels.npy", "--to", tmp_path / "a", *options)
+    run(__main__.main, *shares, "--units", "fraction", "--image-size", "960,540")
+    pixels, found = (np.load(tmp_path / folder / "poses.npz")["keypoints"] for folder in "ab")
+    np.testing.assert_allclose(found, pixels, atol=1e-4)
+    assert "--units: only for files of keypoints" in error_line(
+        capsys, CONF + "/../posediff/examples/tennis.jpg", "--units", "fraction"
+    )

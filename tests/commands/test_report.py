@@ -95,6 +95,12 @@ def test_where_higher_is_better_the_best_epoch_is_the_highest(tmp_path, capsys):
     assert c["pck@0.2/mean [%]"] == "60"
 
 
+def test_a_pattern_is_of_measures_whatever_the_data_set():
+    known = ["mine/pck@0.2/mean", "mine/pck@0.2/mean:head", "mine/auc/mean", "seed"]
+    assert comparison.matching("pck*", known) == known[:1]
+    assert comparison.matching("mine/*", known) == known[:3]
+
+
 def test_columns_are_chosen_by_name_measure_or_pattern(runs, capsys):
     (a, *_), _ = printed(capsys, runs, "--columns", "method,mpjpe,trainer.recipe.*")
     assert list(a) == ["name", "method", "mpjpe/mean [mm]", "trainer.recipe.epochs"]

@@ -24,6 +24,7 @@ from posediff.diffusion import (
     draw_component,
 )
 from posediff.diffusion.aggregate import mean, median
+from posediff.diffusion.noise import Numbered
 from posediff.diffusion.schedule import cosine, linear
 
 SCHEDULES = {"cosine": cosine(50), "linear": linear(50, 2e-3, 0.4)}
@@ -99,6 +100,15 @@ def test_opposite_hypotheses_have_normal_numbers_that_cancel_and_the_same_unifor
     odd = Noise(3, ["a", "b"], 3, opposite=True)
     assert torch.equal(odd.uniform((6, 2)), uniform[[0, 1, 2, 4, 5, 6]])
     assert torch.equal(odd.normal((6, 2)), normal[[0, 1, 2, 4, 5, 6]])
+
+
+@pytest.mark.parametrize("opposite", [False, True])
+def test_a_numbered_sample_has_the_noise_of_the_hypotheses_from_there_on(opposite):
+    every = Noise(3, ["a", "b"], 4, opposite)
+    some = Noise(3, [Numbered("b", 1), Numbered("a", 2)], 2, opposite)
+    normal, uniform = every.normal((8, 2)), every.uniform((8, 2))
+    assert torch.equal(some.normal((4, 2)), normal[[5, 6, 2, 3]])
+    assert torch.equal(some.uniform((4, 2)), uniform[[5, 6, 2, 3]])
 
 
 # --- prior

@@ -18,7 +18,13 @@ def frames():
     flat = replace(person(rng, K=0, layout_3d=None), box_score=float("nan"))
     broken = person(rng, track=7)
     broken.keypoints_2d[3] = np.nan
-    photo = Frame('a "b" é.jpg', (640, 480), (flat, broken), seconds={"lift3d": 0.25})
+    photo = Frame(
+        'a "b" é.jpg',
+        (640, 480),
+        (flat, broken),
+        seconds={"lift3d": 0.25},
+        made_by=("model x", "cpu"),
+    )
     image = np.zeros((240, 320, 3), np.uint8)
     return [photo, *(replace(f, image=image) for f in video([[], [person(rng, track=1)]]))]
 
@@ -34,7 +40,7 @@ def test_frames_are_read_as_they_were_to_the_written_precision(tmp_path, frames)
     again = read(written(tmp_path / "frames.json", frames))
     assert len(again) == len(frames)
     for old, new in zip(frames, again, strict=True):
-        for name in ("name", "size", "index", "time", "seconds"):
+        for name in ("name", "size", "index", "time", "seconds", "made_by"):
             assert getattr(new, name) == getattr(old, name)
         assert new.image is None
         for a, b in zip(old.people, new.people, strict=True):
@@ -63,6 +69,8 @@ def test_any_json_reader_finds_units_joints_and_a_line_per_frame(tmp_path, frame
     assert content["frames"][0]["people"][1]["keypoints_2d"][3] == [None, None]
     assert len(path.read_text().splitlines()) == len(frames) + 2
     assert read(written(tmp_path / "none.json", [])) == ()
+    path.write_text(path.read_text().replace('"made_by":', '"other":'))  # as the first files were
+    assert [frame.made_by for frame in read(path)] == [()] * len(frames)
 
 
 def test_another_file_is_an_error_that_names_it(tmp_path, frames):

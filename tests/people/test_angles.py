@@ -50,17 +50,48 @@ def test_a_person_who_stands_straight_has_zeros():
         ),
         (
             {"left_elbow": (0.2, -0.5, -0.3), "left_wrist": (0.2, -0.5, -0.6)},
-            {"left_shoulder_flexion": 90},
+            {"left_shoulder_elevation": 90},
+        ),
+        (  # to the side, and down as far
+            {"right_elbow": (-0.5, -0.2, 0), "right_wrist": (-0.8, 0.1, 0)},
+            {"right_shoulder_elevation": 45},
         ),
         (  # away from the body to the side, and as far forward: the side is left out
-            {"right_elbow": (-0.5, -0.2, -0.3), "right_wrist": (-0.8, 0.1, -0.6)},
-            {"right_shoulder_flexion": 45},
+            {"left_knee": (0.4, 0.4, -0.3), "left_ankle": (0.7, 0.8, -0.6)},
+            {"left_hip_flexion": math.degrees(math.atan2(0.3, 0.4))},
         ),
     ],
 )
 def test_a_limb_that_is_moved_alone_has_the_angle_of_its_construction(moved, expected):
     found = angles(standing() | moved)
     assert found == pytest.approx(dict.fromkeys(ANGLES, 0) | expected, abs=0.2)
+
+
+@pytest.mark.parametrize("across", [0.0, 0.1, 0.3])  # of the plane, in shares of its distance
+def test_an_arm_that_goes_over_the_head_has_an_elevation_without_a_jump(across):
+    at, turns = standing(), torch.arange(0, 361, 5, dtype=torch.float64).deg2rad()
+    found = []
+    for turn in turns.tolist():  # a full circle: forward, up, backward, down
+        bone = (0.3 * across, 0.3 * math.cos(turn), -0.3 * math.sin(turn))
+        elbow = tuple(a + b for a, b in zip(at["left_shoulder"], bone, strict=True))
+        found.append(angles(at | {"left_elbow": elbow})["left_shoulder_elevation"])
+    expected = (turns.cos() / math.hypot(1, across)).acos().rad2deg()
+    assert found == pytest.approx(expected.tolist(), abs=1e-6)
+    assert torch.tensor(found).diff().abs().max() < 5 + 1e-6
+
+
+def test_doubt_about_an_arm_above_the_head_is_an_interval_of_its_size():
+    g = torch.Generator().manual_seed(0)
+    pose = torch.tensor([standing()[joint] for joint in H36M.joints], dtype=torch.float64)
+    draws = pose.repeat(20000, 1, 1)
+    sideways = torch.tensor([1.0, 0, 1]) * torch.randn(len(draws), 3, generator=g).double()
+    bone = torch.tensor([0, -0.3, 0]) + 0.05 * sideways  # its distance from straight: Rayleigh
+    draws[:, H36M.joints.index("left_elbow")] = pose[H36M.joints.index("left_shoulder")] + bone
+    found, arm = angle_intervals(joint_angles(draws, H36M)), ANGLES.index("left_shoulder_elevation")
+    for ends, levels in ((found.low, (0.25, 0.05)), (found.high, (0.75, 0.95))):
+        off = [0.05 * math.sqrt(-2 * math.log(level)) / 0.3 for level in levels]
+        expected = [180 - math.degrees(math.atan(x)) for x in off]
+        assert ends[arm].tolist() == pytest.approx(expected, abs=0.3)
 
 
 def test_lean_is_to_the_vertical_and_the_other_angles_turn_with_the_body():

@@ -68,6 +68,31 @@ def test_people_of_a_picture_have_shapes_and_units(used):
         assert person.keypoints_3d.dtype == np.float32
 
 
+def test_a_frame_and_the_log_say_what_was_used(models, used, caplog, monkeypatch):
+    lifter = posediff.load(models / "posterior")
+    lifter.about |= {"recalibration": {"factor": 2, "samples": 9, "split": "test", "steps": 5}}
+    named = {"image2d": str(models / "coarse"), "lift3d": lifter}
+    with caplog.at_level("INFO", "posediff"):
+        (frame,) = posediff.estimate(photo(), models=named, boxes=TWO, seed=4, hypotheses=3)
+    coarse, posterior, spread, boxes, draws, device = frame.made_by
+    assert coarse.startswith(f"model    {models}/coarse (image2d, trained on synthetic_pictures, ")
+    assert posterior.startswith(f"model    {models}/posterior (lift3d, trained on synthetic with ")
+    assert spread == (
+        "spread   hypotheses 2.00 times as far from their mean (recalibrated on 9 test samples, "
+        "5 steps)"
+    )
+    assert boxes == "boxes    given in Python"
+    assert draws == f"draws    3 hypotheses, {lifter.steps} steps, seed 4, carry posterior"
+    assert device.startswith("device   cpu, ")
+    assert [record.message for record in caplog.records] == ["\n".join(frame.made_by)]
+    monkeypatch.setattr(used[0], "about", {})  # a model that was built, not loaded
+    (frame,) = posediff.estimate(photo(), "2d", models=used, detect="whole")
+    built, boxes, draws, _ = frame.made_by
+    assert built == "model    image2d, not of a folder"
+    assert boxes == "boxes    all of the picture"
+    assert draws == "draws    1 hypothesis, 1 step, seed 0"
+
+
 def test_a_source_may_be_a_path_a_folder_a_list_or_arrays(used, tmp_path):
     folder = written(tmp_path, "b.png", "a.png")
     options = {"models": used, "boxes": TWO, "to": "2d"}
@@ -186,7 +211,7 @@ def test_the_detector_finds_people_of_a_photo(used, shared):
 
 
 def test_a_hypothesis_in_3d_was_lifted_from_that_in_2d(models):
-    """As posediff.lift does with every hypothesis alone; K = 2 is a prefix of K = 3."""
+    """By the same noise as if all were lifted from it; K = 2 is a prefix of K = 3."""
     eye, lifter = (posediff.load(models / name) for name in ("sgdd", "posterior"))
     options = {"models": [eye, lifter], "boxes": TWO, "steps": 1}
     (frame,) = posediff.estimate(photo(), hypotheses=3, **options)
@@ -198,11 +223,11 @@ def test_a_hypothesis_in_3d_was_lifted_from_that_in_2d(models):
                 torch.tensor(points)[None],
                 scores=torch.tensor(person.scores)[None],
                 layout=person.skeleton_2d,
-                ids=[f"0/{n}/{k}"],
-                hypotheses=1,
+                ids=[f"0/{n}"],
+                hypotheses=3,
                 steps=1,
             )
-            expected = alone.keypoints[0].numpy()
+            expected = alone.hypotheses[0, k].numpy()
             np.testing.assert_allclose(person.hypotheses_3d[k], expected, rtol=2e-3, atol=0.05)
         mean = person.hypotheses_3d.mean(0)
         np.testing.assert_allclose(person.keypoints_3d, mean, rtol=1e-4, atol=1e-3)

@@ -45,6 +45,13 @@ def test_a_drawing_has_the_3d_beside_the_photo_and_is_rgb(tmp_path):
     assert np.array_equal(nobody.draw(), flat)
 
 
+def test_people_in_3d_are_drawn_in_the_order_of_their_tracks():
+    made = frame()
+    turned = replace(made, people=made.people[::-1])
+    beside = made.draw().shape[1] - made.draw(space=False).shape[1] * 560 // 240
+    assert np.array_equal(made.draw()[:, -beside:], turned.draw()[:, -beside:])
+
+
 @pytest.mark.parametrize("people", [0, 1, 7])
 def test_the_size_of_a_drawing_does_not_depend_on_the_people(people):
     assert frame(people).draw(space=False).shape == frame().draw(space=False).shape

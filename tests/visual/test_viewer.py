@@ -277,6 +277,13 @@ def test_a_photo_of_several_people_in_a_browser(browser, tmp_path):
     assert changed(picture, settled(browser, "#picture")) > 0.01
     browser.drag("#space canvas", (120, 30))
     assert changed(space, settled(browser, "#space")) > 0.01
+    browser.click("[data-look=side]")  # nobody hides another
+    settled(browser, "#space")
+    first, second = browser.run(
+        "return [...document.querySelectorAll('.tag:not(.axis)')]"
+        ".map((x) => x.getBoundingClientRect().left)"
+    )
+    assert abs(first - second) > 60
     browser.click("[data-look=front]")
     assert changed(space, settled(browser, "#space")) < 1e-3  # the edge of the button
     assert not browser.run("return document.querySelector('footer').checkVisibility()")

@@ -137,14 +137,16 @@ def annotation_file(annotations: Mapping[str, str | None], split: Split) -> tupl
 
 
 def held_out(people: Annotations, split: Split, part: float) -> Annotations:
-    """The part of the training images that is for validation, or all others, by their ids alone.
-
-    Raises ValueError if there is no person in it.
+    """The part of the training images that is for validation, at least one, or all others, by their
+    ids alone. Raises ValueError if there is no person in it.
     """
     if not 0 <= part < 1:
         raise ValueError(f"dataset.validation is a part of the training images, got {part}")
     ids = random.name_keys([str(picture.id) for picture in people.pictures])
-    kept: NDArray[np.bool_] = random.uniform(random.keys(0, ids), 1)[:, 0] < part
+    places = random.uniform(random.keys(0, ids), 1)[:, 0]  # in 0 .. 1, that of an image is fixed
+    kept: NDArray[np.bool_] = places < part
+    if part and not kept.any():
+        kept = places == places.min(initial=1.0)
     chosen = people.subset(kept if split == "validation" else ~kept)
     if not len(chosen.ids):
         raise ValueError(

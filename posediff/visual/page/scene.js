@@ -28,6 +28,7 @@ export class Scene {
     this.controls = new OrbitControls(this.camera, this.renderer.domElement);
     this.controls.addEventListener("change", () => this.render());
     this.tags = [];
+    this.sideways = false;
     this.addBodies(capacities(data), data.truth_colour);
     this.extent = null;
     new ResizeObserver(() => this.resize()).observe(section);
@@ -64,12 +65,14 @@ export class Scene {
 
   // show: { hidden, hypotheses, spread, truth }
   draw(frame, show) {
+    this.shown = [frame, show];
     const people = frame.people.filter((p) => p.space && !show.hidden.has(p.label));
     for (const mesh of [this.joints, this.bones, this.truth, this.spread]) mesh.count = 0;
     this.lines = 0;
     for (const tag of this.tags) tag.element.remove();
     this.tags = [];
-    if (String(frame.extent) !== String(this.extent)) this.furnish(frame.extent);
+    const extent = this.sideways ? [frame.extent[1], frame.extent[0]] : frame.extent;
+    if (String(extent) !== String(this.extent)) this.furnish(extent);
     for (const person of people) this.person(person, show);
     for (const mesh of [this.joints, this.bones, this.truth, this.spread]) {
       mesh.instanceMatrix.needsUpdate = true;
@@ -85,7 +88,9 @@ export class Scene {
   person(person, show) {
     const { pose, scores, ellipsoids, hypotheses, truth, skeleton } = person.space;
     const { bones, colours } = this.skeletons[skeleton];
-    const at = points(pose, person.place);
+    const [x, y, z] = person.place;
+    const spot = this.sideways ? [-z, y, x] : [x, y, z];
+    const at = points(pose, spot);
     for (const [j, place] of at.entries()) {
       if (!place) continue;
       const size = JOINT * (scores[j] < DOUBTFUL ? 0.6 : 1);
@@ -96,10 +101,10 @@ export class Scene {
       put(this.bones, between(at[a], at[b], BONE), colour);
     }
     if (show.hypotheses) for (const one of hypotheses) {
-      this.segments(points(one, person.place), bones);
+      this.segments(points(one, spot), bones);
     }
     if (show.truth && truth) {
-      const real = points(truth, person.place);
+      const real = points(truth, spot);
       for (const [a, b] of bones) if (real[a] && real[b]) {
         put(this.truth, between(real[a], real[b], TRUE_BONE));
       }
@@ -149,11 +154,17 @@ export class Scene {
     }
     this.scene.add(this.room);
     this.size = [width, depth];
-    this.look("front");
+    this.look(this.looked || "front");
   }
 
-  // View from a side, as near as the whole floor and HEIGHT above it are seen.
+  // View from a side, as near as the whole floor and HEIGHT above it are seen. From the side people
+  // stand in a row away from the camera of the picture, so that none hides another.
   look(name) {
+    this.looked = name;
+    if (this.sideways !== (name === "side")) {
+      this.sideways = name === "side";
+      this.draw(...this.shown);
+    }
     const [width, depth] = this.size;
     const { target } = this.controls;
     target.set(0, HEIGHT / 2, 0);
@@ -173,7 +184,6 @@ export class Scene {
       }
     }
     this.camera.position.copy(target).addScaledVector(way, far * 1.03);
-    this.looked = name;
     this.controls.update();
     this.render();
   }

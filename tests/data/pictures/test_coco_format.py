@@ -108,8 +108,14 @@ def test_pictures_are_held_back_for_validation_by_their_ids_alone(photos):
     assert pictures(train) | pictures(kept) == pictures(test) == set(range(1, 61))
     assert not pictures(train) & pictures(kept)
     assert 5 <= len(pictures(kept)) <= 20
-    some = held_out(train.annotations.subset(np.arange(len(pictures(train))) < 20), "train", 0.2)
-    assert len(some.pictures) == 20, "train does not depend on the other images"
+    every = custom(photos.root, validation=0.0, **about).annotations
+    some = held_out(every.subset(np.arange(60) < 20), "train", 0.2)
+    first = {picture.id for picture in some.pictures}
+    assert first == pictures(train) & set(range(1, 21)), "it does not depend on the other images"
+    rest = train.annotations  # nobody of it is below the share: one picture is held out
+    one = held_out(rest, "validation", 0.2)
+    assert len(one.pictures) == 1
+    assert len(held_out(rest, "train", 0.2).pictures) == len(rest.pictures) - 1
     assert len(custom(photos.root, validation=0.0, **about)) == 60
     assert train.augment is not None
     assert kept.augment is None
