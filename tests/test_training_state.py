@@ -99,13 +99,16 @@ def test_a_kill_at_any_file_call_changes_nothing(tmp_path, whole, count):
         assert resumed(folder) == whole, number
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(400, marks=pytest.mark.slow)])
-def test_nor_do_two_kills(tmp_path, whole, count):
+@pytest.mark.parametrize("second", [killed, full])
+@pytest.mark.parametrize("first", [killed, full])
+@pytest.mark.parametrize("count", [2, pytest.param(200, marks=pytest.mark.slow)])
+def test_nor_do_two_kills_or_failures_or_one_of_each(tmp_path, whole, count, first, second):
     calls, draw = file_calls(tmp_path / "count"), random.Random(1)
+    ends = {killed: (0, KILLED), full: (0, FAILED)}
     for i in range(count):
         folder, numbers = tmp_path / str(i), (draw.randrange(calls), draw.randrange(30))
-        assert broken(folder, numbers[0], killed) == KILLED
-        assert broken(folder, numbers[1], killed) in (0, KILLED)
+        assert broken(folder, numbers[0], first) in ends[first]
+        assert broken(folder, numbers[1], second) in ends[second]
         assert resumed(folder) == whole, numbers
 
 
