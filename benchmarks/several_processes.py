@@ -6,7 +6,8 @@ number of them, to one in one process.
 Trains small networks of every task on drawn data for 24 steps. Prints, against the run in one
 process: the largest relative difference of the loss of a step, the largest difference of a weight
 of the last model, and the largest relative difference of a figure of the last epoch. All are 0 of
-equal runs. Dropout is off, but in the rows that say so: every process draws its own.
+equal runs. What networks draw themselves is off, but in the rows that say so: every process draws
+its own.
 """
 
 import argparse
@@ -42,7 +43,7 @@ LIFT = (
 )
 IMAGE = (
     *("task=image2d", "preset=sgdd_light", "dataset.pictures=8", "dataset.size=[48,64]"),
-    "task.head.decoder={channels: 8, blocks: 1, multipliers: [1, 2]}",
+    *("task.head.decoder={channels: 8, blocks: 1, multipliers: [1, 2]}", "task.head.missing=drop"),
 )
 CLIPS = (
     *("task=video2d", "dataset=synthetic_video", "dataset.clips=2", "dataset.length=4"),
@@ -55,6 +56,7 @@ ROWS: dict[str, Sequence[str]] = {
     "lift3d frame, dropout .1": ("preset=posterior", *LIFT, "task.head.dropout=0.1"),
     "lift3d window of 9": ("preset=posterior_video", *LIFT, "dataset.window=9"),
     "image2d": IMAGE,
+    "image2d, states of joints without labels drawn": (*IMAGE, "task.head.missing=noise"),
     "video2d": CLIPS,
 }
 

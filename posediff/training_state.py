@@ -62,7 +62,7 @@ def newest(run: Path) -> TrainingState | None:
     """The newest whole state, None if there was no save yet. One that is damaged is named, and
     moved to checkpoints/damaged.
 
-    Raises ValueError if no state is whole.
+    Raises ValueError if no state is whole, and OSError if the system does not read one.
     """
     wrong = []
     for folder in (run / LAST, run / PREVIOUS):
@@ -99,13 +99,16 @@ def read(folder: Path) -> TrainingState:
 
 
 def read_trainer(folder: Path | str) -> dict[str, Any]:
-    """trainer.pt of a state. Raises FileNotFoundError or ValueError if it cannot be read."""
+    """trainer.pt of a state. Raises FileNotFoundError if there is none, ValueError if it is
+    damaged, and another OSError if the system does not read it: it may be whole."""
     path = checkpoint.existing(folder) / TRAINER
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, so there is no training to go on with")
     refuse_program(path)
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be read ({error})") from None
     except Exception as error:  # torch.load fails in many ways on damaged files
         why = str(error).partition("\n")[0]
         raise ValueError(

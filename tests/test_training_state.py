@@ -184,6 +184,24 @@ def test_a_damaged_state_is_named_and_the_one_before_it_used(tmp_path, whole, ca
         training_state.newest(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "trainer.pt"])
+def test_a_state_that_the_system_does_not_read_is_not_taken_for_damaged(
+    tmp_path, monkeypatch, name
+):
+    train(tmp_path, epochs=1)
+
+    def unread(*arguments, **options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    place = (checkpoint, "load_file") if name == "model.safetensors" else (torch, "load")
+    with monkeypatch.context() as patch:
+        patch.setattr(*place, unread)
+        with pytest.raises(OSError, match=f"{name}: cannot be read .*Input/output error"):
+            training_state.newest(tmp_path)
+    assert training_state.newest(tmp_path).trainer["steps"] == 3
+    assert not (tmp_path / "checkpoints/damaged").exists()
+
+
 def test_a_state_of_an_older_version_goes_on(tmp_path, whole):
     """It is of the end of an epoch, and has neither digests nor counters of steps."""
     train(tmp_path / "run", epochs=1)
