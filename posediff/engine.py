@@ -159,7 +159,8 @@ def end_epoch(
         raise
     training.tick()
     steps, monitor = recipe.steps(data), selection.monitor
-    figures = {"loss": training.total / steps, **scored}
+    plain = {name: float(x) for name, x in scored.items()}  # states have no numbers of NumPy
+    figures = {"loss": training.total / steps, **plain}
     line = {"epoch": training.epoch + 1, **figures}
     outputs.log({**line, "seconds": training.seconds})
     improved = selection.improved(figures, training.best)

@@ -8,6 +8,7 @@ import resource
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
 from helpers.small_training import (
@@ -15,6 +16,7 @@ from helpers.small_training import (
     KILLED,
     Points,
     at_file_call,
+    error_of,
     in_child,
     left,
     train,
@@ -200,6 +202,17 @@ def test_a_state_that_the_system_does_not_read_is_not_taken_for_damaged(
             training_state.newest(tmp_path)
     assert training_state.newest(tmp_path).trainer["steps"] == 3
     assert not (tmp_path / "checkpoints/damaged").exists()
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, torch.tensor])
+def test_a_training_goes_on_whatever_numbers_its_metric_has(tmp_path, whole, number):
+    def score(model):
+        return {name: number(x) for name, x in error_of(model).items()}
+
+    train(tmp_path / "run", score=score, epochs=1)
+    train(tmp_path / "run", score=score)
+    if number is np.float64:
+        assert left(tmp_path / "run") == whole
 
 
 def test_a_state_of_an_older_version_goes_on(tmp_path, whole):
