@@ -11,7 +11,7 @@ import time
 import pytest
 from helpers.commands import LIMIT
 from helpers.heads import SGDD
-from helpers.lifters import ENCODER
+from helpers.lifters import LIFT
 from helpers.video2d import OVERRIDES
 from safetensors.torch import load_file
 
@@ -21,9 +21,9 @@ CROPS += ("trainer.recipe.epoch_samples=64", "dataset.augment=null")
 PICTURES = ("dataset=synthetic_pictures", "dataset.pictures=4", "dataset.size=[48,64]")
 CLIPS = ("dataset=synthetic_video", "dataset.clips=2", "dataset.length=4", *OVERRIDES)
 TASKS = {
-    "lift3d": (*ENCODER, *LONG, "trainer.recipe.epoch_samples=512"),
+    "lift3d": (*LIFT, "preset=posterior", *LONG, "trainer.recipe.epoch_samples=512"),
     "image2d": (*SGDD, *CROPS, *PICTURES),
-    "video2d": ("experiment=video2d_plain", *CROPS, *CLIPS),
+    "video2d": ("task=video2d", *CROPS, *CLIPS),
 }
 KILLS = 20
 
