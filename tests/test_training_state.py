@@ -204,6 +204,15 @@ def test_a_state_that_the_system_does_not_read_is_not_taken_for_damaged(
     assert not (tmp_path / "checkpoints/damaged").exists()
 
 
+def test_a_state_that_could_not_be_read_again_is_not_kept(tmp_path):
+    train(tmp_path, epochs=1)
+    state = training_state.newest(tmp_path)
+    with pytest.raises(ValueError, match=r"trainer\.pt: .*holds more than tensors and numbers"):
+        training_state.save(tmp_path, *state[:2], {**state.trainer, "steps": np.float64(4)})
+    assert training_state.newest(tmp_path).trainer["steps"] == 3
+    assert not [*tmp_path.rglob("*.part")]
+
+
 @pytest.mark.parametrize("number", [np.float64, np.float32, torch.tensor])
 def test_a_training_goes_on_whatever_numbers_its_metric_has(tmp_path, whole, number):
     def score(model):
