@@ -10,7 +10,8 @@ the process's CPU time on one thread, so that a busy machine disturbs little, el
 ceiling    GFLOP/s of a large product of matrices: the most that this machine has
 core       microseconds of a step of the process beside a head that computes nothing
 heads      milliseconds of encode, of a step of one hypothesis, and of a whole inference as the
-           task's defaults have it; GFLOP/s of encode and step
+           task's defaults have it; GFLOP/s of encode and step, and their part of the ceiling
+graphs     milliseconds of a whole inference for given noise, as it is and as a CUDA graph
 data       samples a second: training, with and without loading, loading alone, evaluation
 """
 
@@ -34,6 +35,7 @@ from posediff import config, loading, tree
 from posediff.diffusion import DDIMSampler, Model, Noise, Prior, Process
 from posediff.diffusion.head import Output
 from posediff.diffusion.schedule import cosine
+from posediff.exporting.graphs import graphs
 from posediff.files import replacing
 from posediff.recipe import Recipe
 from posediff.sample import to as moved
@@ -62,7 +64,8 @@ TINY = {
 }
 SIDE = {True: 64, False: 2048}  # of the matrices of the ceiling: tiny, or not
 HEAD_ROW = ("model", "batch", "M params", "encode ms", "step ms", "inference ms", "steps", "K")
-FLOPS = ("encode GFLOP/s", "step GFLOP/s")
+FLOPS = ("encode GFLOP/s", "step GFLOP/s", "encode % of ceiling", "step % of ceiling")
+GRAPH_ROW = ("model", "batch", "eager ms", "CUDA graph ms")
 DATA_ROW = ("model", "batch", "training", "training without loading", "loading", "evaluation")
 
 
@@ -121,12 +124,21 @@ def tables(args: argparse.Namespace) -> Iterator[Iterator[str]]:
         with torch.autocast(device.type, torch.bfloat16, enabled=args.precision == "bfloat16"):
             return milliseconds(calls, args.rounds, device, alone)
 
-    yield ceiling(timed, device, SIDE[args.tiny])
+    most, in_bfloat16 = ceiling(timed, device, SIDE[args.tiny])
+    yield iter([f"\nceiling: {most:.4g} GFLOP/s as set, {in_bfloat16:.4g} in bfloat16"])
     yield core(timed, device, args.batch)
     yield rows(
         HEAD_ROW + FLOPS,
         (
-            lambda n=n, b=b: head_row(timed, n, models[n], b, device)
+            lambda n=n, b=b: head_row(timed, n, models[n], b, device, most)
+            for n in names
+            for b in args.batch
+        ),
+    )
+    yield rows(
+        GRAPH_ROW,
+        (
+            lambda n=n, b=b: graph_row(timed, n, models[n], b, device)
             for n in names
             for b in args.batch
         ),
@@ -152,12 +164,12 @@ def rows(titles: Sequence[str], made: Iterator[Callable[[], Sequence[Any]]]) -> 
         yield f"| {' | '.join(cells)} |"
 
 
-def ceiling(timed: Timed, device: torch.device, side: int) -> Iterator[str]:
+def ceiling(timed: Timed, device: torch.device, side: int) -> tuple[float, float]:
+    """GFLOP/s of a product of side x side matrices: as set, and in bfloat16."""
     x = torch.randn(side, side, device=device)
     half = x.bfloat16()
     single, double = timed(lambda: x @ x, lambda: half @ half)
-    flops = [2 * side**3 / ms / 1e6 for ms in (single, double)]
-    yield f"\nceiling: {flops[0]:.4g} GFLOP/s as set, {flops[1]:.4g} in bfloat16, {side} x {side}"
+    return 2 * side**3 / single / 1e6, 2 * side**3 / double / 1e6
 
 
 def core(timed: Timed, device: torch.device, batches: Sequence[int]) -> Iterator[str]:
@@ -201,7 +213,12 @@ def batch_of(data: Any, batch: int, device: torch.device) -> dict[str, Any]:
 
 @torch.no_grad()
 def head_row(
-    timed: Timed, name: str, overrides: Sequence[str], batch: int, device: torch.device
+    timed: Timed,
+    name: str,
+    overrides: Sequence[str],
+    batch: int,
+    device: torch.device,
+    most: float,
 ) -> list[Any]:
     cfg, model = ready(overrides, device)
     sample = batch_of(config.dataset(cfg, "validation"), batch, device)
@@ -219,7 +236,41 @@ def head_row(
     ]
     size = sum(p.numel() for p in model.parameters()) / 1e6
     figures = [size, encode, step, whole, model.steps, model.hypotheses]
-    return [name, str(batch), *figures, *rates]
+    return [name, str(batch), *figures, *rates, *(100 * rate / most for rate in rates)]
+
+
+@torch.no_grad()
+def graph_row(
+    timed: Timed, name: str, overrides: Sequence[str], batch: int, device: torch.device
+) -> list[Any]:
+    cfg, model = ready(overrides, device)
+    parts = graphs(model, batch_of(config.dataset(cfg, "validation"), batch, device))
+    given = [(part.module, moved(part.inputs, device)) for part in parts]
+
+    def whole() -> object:
+        return [module(inputs) for module, inputs in given]
+
+    if device.type != "cuda":
+        return [name, str(batch), *timed(whole), "-"]
+    try:
+        graph = captured(whole)
+    except RuntimeError as error:  # a call that a graph cannot hold, such as a copy from the CPU
+        return [name, str(batch), *timed(whole), str(error).partition("\n")[0]]
+    return [name, str(batch), *timed(whole, graph)]
+
+
+def captured(run: Callable[[], object]) -> Callable[[], object]:
+    """The same work as one graph of a GPU, which reads and writes the same memory every time."""
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        for _ in range(3):  # what is made at the first call is not part of it
+            run()
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
 
 
 def data_row(

@@ -114,10 +114,13 @@ def read_weights(folder: Path | str) -> dict[str, Tensor]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The entries of a safetensors file. Raises ValueError if it is damaged."""
+    """The entries of a safetensors file. Raises ValueError if it is damaged, and OSError if the
+    system does not read it: it may be whole."""
     try:
         return load_file(path)
-    except (SafetensorError, KeyError, RuntimeError, OSError) as e:
+    except OSError as e:
+        raise OSError(f"{path}: cannot be read ({e})") from None
+    except (SafetensorError, KeyError, RuntimeError) as e:
         raise ValueError(f"{path}: damaged or no safetensors file ({e})") from None
 
 
@@ -231,7 +234,9 @@ def budget(folder: Path, config: Mapping[str, Any], source: str) -> model_door.B
         try:
             with safe_open(file, "pt") as opened:
                 count += len(opened.keys())
-        except (SafetensorError, OSError) as e:
+        except OSError as e:
+            raise OSError(f"{file}: cannot be read ({e})") from None
+        except SafetensorError as e:
             raise ValueError(f"{file}: damaged or no safetensors file ({e})") from None
     return model_door.Budget(source, [path, *shared], count)
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from posediff import micro_batch, processes
+from posediff import micro_batch, processes, sharding
 from posediff.diffusion import Model, Poses
 from posediff.diffusion.model import Rule
 from posediff.interruption import Stop, Stopped
@@ -60,6 +60,8 @@ def fit(
     training = Training(model, optimizer, recipe)
     if state is not None:
         training.restore(state, recipe.steps(data))
+    if recipe.shard:
+        sharding.shard(model, optimizer, recipe.batch_size)
     kept = state.trainer.get("log") if state is not None else 0
     if kept is not None:
         outputs.cut_log(kept)
@@ -121,7 +123,8 @@ def train_one_step(training: Training, sample: Any, done: float) -> float:
     if recipe.max_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), recipe.max_norm)
     optimizer.step()
-    training.average.update_parameters(model)
+    with sharding.together(model):
+        training.average.update_parameters(model)
     return value
 
 
@@ -134,12 +137,12 @@ def gradients(training: Training, sample: Any, aligned: float) -> float:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             loss: Tensor = weight * model(to(part, device), aligned, noise)
         value, in_parts = value + loss.item(), noise is not None
-        if math.isfinite(value):
-            loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # of any loss: other processes wait
     value = processes.total(value)
     if not math.isfinite(value):
         raise ValueError(f"the loss is {value} at step {training.step}: lower trainer.optimizer.lr")
-    processes.add_gradients(model)
+    if not recipe.shard:
+        processes.add_gradients(model)
     return micro_batch.square(model, value) if model.squared and in_parts else value
 
 
@@ -156,7 +159,8 @@ def end_epoch(
         raise
     training.tick()
     steps, monitor = recipe.steps(data), selection.monitor
-    figures = {"loss": training.total / steps, **scored}
+    plain = {name: float(x) for name, x in scored.items()}  # states have no numbers of NumPy
+    figures = {"loss": training.total / steps, **plain}
     line = {"epoch": training.epoch + 1, **figures}
     outputs.log({**line, "seconds": training.seconds})
     improved = selection.improved(figures, training.best)

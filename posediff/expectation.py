@@ -6,13 +6,14 @@ state is restored.
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from posediff import engine
 from posediff.diffusion import Model
-from posediff.progress import expects, second_of
+from posediff.progress import expects, second_of, seconds_of
 from posediff.sample import to
 
 
@@ -24,7 +25,7 @@ def training(model: Model, data: Any, held_out: Any, recipe: engine.Recipe, batc
         trial = copy.deepcopy(model).train()
         step = second_of(lambda: _step(trial, data.__getitems__(rows)))
         step *= max(1.0, recipe.batch_size / size)
-        scored = pass_over(trial.eval(), held_out, batch)
+        scored = pass_over(trial.eval(), held_out, min(batch, len(held_out)), seconds_of)
     steps = recipe.steps(data)
     seconds = recipe.epochs * (steps * step + scored)
     return expects(seconds, f"{recipe.epochs} epochs of {steps} steps")
@@ -33,17 +34,20 @@ def training(model: Model, data: Any, held_out: Any, recipe: engine.Recipe, batc
 def evaluation(model: Model, data: Any, batch: int) -> str:
     """The line of an evaluation of all samples."""
     with torch.random.fork_rng(devices=_devices(model)):
-        seconds = pass_over(model, data, batch)
+        seconds = pass_over(model, data, max(1, min(batch, len(data) // 20)), second_of)
     return expects(seconds, f"{len(data):,} samples")
 
 
-def pass_over(model: Model, data: Any, batch: int) -> float:
-    """Seconds for the answers to all samples, by a twentieth of them, at most a batch."""
-    rows = list(range(max(1, min(batch, len(data) // 20))))
-    device = next(model.parameters()).device
+def pass_over(
+    model: Model, data: Any, count: int, timed: Callable[[Callable[[], object]], float]
+) -> float:
+    """Seconds for the answers to all samples, by those of the first `count` as they are `timed`: a
+    whole batch, once, before a training, whose memory may be most in scoring; a twentieth of all,
+    at most a batch, twice, before an evaluation."""
+    rows, device = list(range(count)), next(model.parameters()).device
     with torch.no_grad():
-        one = second_of(lambda: model.sample(to(data.__getitems__(rows), device)))
-    return one * len(data) / len(rows)
+        one = timed(lambda: model.sample(to(data.__getitems__(rows), device)))
+    return one * len(data) / count
 
 
 def _step(model: Model, sample: Any) -> None:

@@ -52,6 +52,7 @@ class Recipe:
     aligned: Callable[[float], float] = never
     save_every: SaveEvery = field(default_factory=SaveEvery)
     micro_batch: int | None = None  # samples of a batch that are in memory at once; null: all
+    shard: bool = False  # whether several processes share out the weights
 
     def __post_init__(self) -> None:
         one_of("trainer.recipe.precision", self.precision, ("float32", "bfloat16"))

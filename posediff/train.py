@@ -38,7 +38,7 @@ from posediff.visual.pose3d import write_picture
 
 CALIBRATED = "calibrated"  # in the config.json of the best model, once it is
 # of the settings of a training: what may differ when it is resumed, as it changes no result
-FREE = {"root", "workers", "cache", "save_every", "validation_samples"} | {
+FREE = {"root", "workers", "cache", "save_every", "validation_samples", "shard"} | {
     *("machine", "threads", "compile", "recompute", "drawn", "loggers", "logger", "profile")
 }
 # and what may differ and changes the rest of the training
@@ -173,6 +173,7 @@ def recipe_of(cfg: Any) -> engine.Recipe:
         aligned=rates.self_aligned(trainer["self_aligned"]),
         save_every=tree.build(trainer["save_every"]),
         micro_batch=trainer["micro_batch"],
+        shard=trainer["shard"],
     )
     return recipe
 

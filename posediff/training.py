@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from posediff import checkpoint, processes, run_folder, training_state
+from posediff import checkpoint, processes, run_folder, sharding, training_state
 from posediff.diffusion import Model
 from posediff.recipe import Figures, Recipe
 from posediff.training_state import TrainingState
@@ -72,10 +72,10 @@ class Training:
             "total": self.total,
             "seconds": self.seconds,
             "base": self.base,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": sharding.whole(self.optimizer.state_dict()),
             "average": self.average.state_dict(),
         }
-        outputs.save_state(self.model.state_dict(), state)
+        outputs.save_state(sharding.whole(self.model.state_dict()), state)
         self.saved = (self.step, self.clock)
 
     def restore(self, state: TrainingState, steps: int) -> None:

@@ -39,7 +39,8 @@ def save(
 ) -> None:
     """Keep a state as the newest one, and the newest so far as the one before it.
 
-    Raises OSError if it cannot be written; both older states then stay as they are.
+    Raises OSError if it cannot be written, ValueError if it holds what cannot be read again, such
+    as objects of an optimiser of your own; both older states then stay as they are.
     """
     last, previous = run / LAST, run / PREVIOUS
     with new_folder(last) as beside:
@@ -49,6 +50,7 @@ def save(
         except RuntimeError as error:  # torch's word for a full disk
             why = str(error).partition("\n")[0]
             raise OSError(f"{last / TRAINER}: cannot be written ({why})") from None
+        read_trainer(beside, mmap=True)
         sums = {path.name: checkpoint.digest(path) for path in sorted(beside.iterdir())}
         (beside / SUMS).write_text(json.dumps(sums, indent=1) + "\n")
     if last.is_dir():
@@ -62,7 +64,7 @@ def newest(run: Path) -> TrainingState | None:
     """The newest whole state, None if there was no save yet. One that is damaged is named, and
     moved to checkpoints/damaged.
 
-    Raises ValueError if no state is whole.
+    Raises ValueError if no state is whole, and OSError if the system does not read one.
     """
     wrong = []
     for folder in (run / LAST, run / PREVIOUS):
@@ -98,14 +100,20 @@ def read(folder: Path) -> TrainingState:
     return TrainingState(weights, config, read_trainer(folder))
 
 
-def read_trainer(folder: Path | str) -> dict[str, Any]:
-    """trainer.pt of a state. Raises FileNotFoundError or ValueError if it cannot be read."""
+def read_trainer(folder: Path | str, mmap: bool = False) -> dict[str, Any]:
+    """trainer.pt of a state; mmap: its tensors stay in the file.
+
+    Raises FileNotFoundError if there is none, ValueError if it is damaged, and another OSError if
+    the system does not read it: it may be whole.
+    """
     path = checkpoint.existing(folder) / TRAINER
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file, so there is no training to go on with")
     refuse_program(path)
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be read ({error})") from None
     except Exception as error:  # torch.load fails in many ways on damaged files
         why = str(error).partition("\n")[0]
         raise ValueError(

@@ -44,7 +44,7 @@ def test_a_training_is_measured_on_a_copy(name):
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(x, before[key]) for key, x in made.state_dict().items())
     assert all(p.grad is None for p in made.parameters())
-    assert (data.rows, held_out.rows) == (8, 10)  # two batches, and twice a twentieth
+    assert (data.rows, held_out.rows) == (8, 50)  # two batches, and a batch of scoring
 
 
 def test_an_evaluation_is_measured_on_a_twentieth(monkeypatch):

@@ -1,16 +1,12 @@
 """Two processes train and score as one does."""
 
-import json
-import os
-import traceback
-from datetime import timedelta
-
 import numpy as np
 import pytest
 import torch
 from helpers.heads import case, model
-from helpers.small_training import Line, Squared, left, train, without_time
-from torch import distributed, nn
+from helpers.small_training import Line, Squared, train, without_time
+from helpers.two_processes import close, two
+from torch import nn
 
 from posediff import config, loading, processes
 from posediff.inference.photos import Photos
@@ -18,40 +14,6 @@ from posediff.inference.request import Request
 from posediff.inference.videos import VideoFrames
 from posediff.use import gathered
 from posediff.visual.pose3d import write_picture
-
-
-def two(folder, work):
-    """Run this in two processes that are joined; raises AssertionError if one fails."""
-    children = []
-    for number in range(2):
-        child = os.fork()
-        if child:
-            children.append(child)
-            continue
-        code = 1
-        try:
-            where = f"file://{folder}/rendezvous"
-            limit = timedelta(seconds=60)
-            distributed.init_process_group("gloo", where, limit, world_size=2, rank=number)
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        os._exit(code)
-    codes = [os.waitpid(child, 0)[1] for child in children]
-    (folder / "rendezvous").unlink(missing_ok=True)
-    assert codes == [0, 0]
-
-
-def log_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def close(folder, other):
-    """True if two runs have the same lines and weights, but for the order of sums in float32."""
-    for a, b in zip(log_of(folder), log_of(other), strict=True):
-        assert a == pytest.approx(b, rel=1e-5)
-    assert left(folder).keys() == left(other).keys()
 
 
 @pytest.mark.parametrize(("micro_batch", "kind"), [(None, Line), (1, Line), (1, Squared)])

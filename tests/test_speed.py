@@ -11,6 +11,7 @@ from helpers.lifters import ENCODER
 from torch import nn
 
 from posediff import config, speed, tree
+from posediff.data.pictures.picture_memory import PictureMemory
 
 CPU = torch.device("cpu")
 
@@ -44,6 +45,15 @@ def test_auto_says_what_it_picked_and_sets_it(monkeypatch):
     assert (asked.recipe.workers, asked.recipe.precision) == (0, "bfloat16")
     assert speed.suited(torch.device("cuda"), made).workers == 0
     assert not speed.suited(CPU, model("encoder")).channels_last
+
+
+@pytest.mark.parametrize(("workers", "each"), [(0, 8e6), (1, 8e6), (4, 2e6)])
+def test_the_memory_of_decoded_pictures_is_that_of_all_workers(monkeypatch, workers, each):
+    monkeypatch.setattr(speed, "MEMORY", PictureMemory())
+    asked = trainer(cache=SimpleNamespace(pictures_mb=8))
+    asked.recipe.workers = workers
+    speed.use(asked, model("encoder"), CPU)
+    assert each == speed.MEMORY.limit
 
 
 def test_channels_last_is_the_same_loss_but_for_rounding():

@@ -8,6 +8,7 @@ import resource
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
 from helpers.small_training import (
@@ -15,6 +16,7 @@ from helpers.small_training import (
     KILLED,
     Points,
     at_file_call,
+    error_of,
     in_child,
     left,
     train,
@@ -99,13 +101,16 @@ def test_a_kill_at_any_file_call_changes_nothing(tmp_path, whole, count):
         assert resumed(folder) == whole, number
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(400, marks=pytest.mark.slow)])
-def test_nor_do_two_kills(tmp_path, whole, count):
+@pytest.mark.parametrize("second", [killed, full])
+@pytest.mark.parametrize("first", [killed, full])
+@pytest.mark.parametrize("count", [2, pytest.param(200, marks=pytest.mark.slow)])
+def test_nor_do_two_kills_or_failures_or_one_of_each(tmp_path, whole, count, first, second):
     calls, draw = file_calls(tmp_path / "count"), random.Random(1)
+    ends = {killed: (0, KILLED), full: (0, FAILED)}
     for i in range(count):
         folder, numbers = tmp_path / str(i), (draw.randrange(calls), draw.randrange(30))
-        assert broken(folder, numbers[0], killed) == KILLED
-        assert broken(folder, numbers[1], killed) in (0, KILLED)
+        assert broken(folder, numbers[0], first) in ends[first]
+        assert broken(folder, numbers[1], second) in ends[second]
         assert resumed(folder) == whole, numbers
 
 
@@ -179,6 +184,44 @@ def test_a_damaged_state_is_named_and_the_one_before_it_used(tmp_path, whole, ca
     DAMAGE[damage](tmp_path / "checkpoints/previous" / name)
     with pytest.raises(ValueError, match="no state is whole; delete"):
         training_state.newest(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "trainer.pt"])
+def test_a_state_that_the_system_does_not_read_is_not_taken_for_damaged(
+    tmp_path, monkeypatch, name
+):
+    train(tmp_path, epochs=1)
+
+    def unread(*arguments, **options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    place = (checkpoint, "load_file") if name == "model.safetensors" else (torch, "load")
+    with monkeypatch.context() as patch:
+        patch.setattr(*place, unread)
+        with pytest.raises(OSError, match=f"{name}: cannot be read .*Input/output error"):
+            training_state.newest(tmp_path)
+    assert training_state.newest(tmp_path).trainer["steps"] == 3
+    assert not (tmp_path / "checkpoints/damaged").exists()
+
+
+def test_a_state_that_could_not_be_read_again_is_not_kept(tmp_path):
+    train(tmp_path, epochs=1)
+    state = training_state.newest(tmp_path)
+    with pytest.raises(ValueError, match=r"trainer\.pt: .*holds more than tensors and numbers"):
+        training_state.save(tmp_path, *state[:2], {**state.trainer, "steps": np.float64(4)})
+    assert training_state.newest(tmp_path).trainer["steps"] == 3
+    assert not [*tmp_path.rglob("*.part")]
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, torch.tensor])
+def test_a_training_goes_on_whatever_numbers_its_metric_has(tmp_path, whole, number):
+    def score(model):
+        return {name: number(x) for name, x in error_of(model).items()}
+
+    train(tmp_path / "run", score=score, epochs=1)
+    train(tmp_path / "run", score=score)
+    if number is np.float64:
+        assert left(tmp_path / "run") == whole
 
 
 def test_a_state_of_an_older_version_goes_on(tmp_path, whole):

@@ -135,7 +135,9 @@ def read(path: Path) -> dict[str, Tensor]:
             raise FileNotFoundError(f"{path}: no such weight file")
         try:
             return load_file(path)
-        except (SafetensorError, KeyError, RuntimeError, OSError):
+        except OSError as error:
+            raise OSError(f"{path}: cannot be read ({error})") from None
+        except (SafetensorError, KeyError, RuntimeError):
             raise ValueError(f"{path}: damaged or no weight file; download it again") from None
     state = state_of(read_torch(path))
     if not state:

@@ -11,18 +11,19 @@ import time
 import pytest
 from helpers.commands import LIMIT
 from helpers.heads import SGDD
-from helpers.lifters import ENCODER
+from helpers.lifters import LIFT
 from helpers.video2d import OVERRIDES
 from safetensors.torch import load_file
 
-CROPS = ("trainer=people_minutes", "trainer.recipe.batch_size=4", "trainer.recipe.epoch_samples=24")
-OFTEN = ("trainer.save_every.steps=2", "device=cpu", "dataset.augment=null")
+LONG = ("trainer.recipe.epochs=12", "trainer.save_every.steps=2", "device=cpu")  # 12 x 16 steps
+CROPS = ("trainer=people_minutes", *LIMIT, *LONG, "trainer.recipe.batch_size=4")
+CROPS += ("trainer.recipe.epoch_samples=64", "dataset.augment=null")
 PICTURES = ("dataset=synthetic_pictures", "dataset.pictures=4", "dataset.size=[48,64]")
 CLIPS = ("dataset=synthetic_video", "dataset.clips=2", "dataset.length=4", *OVERRIDES)
 TASKS = {
-    "lift3d": (*ENCODER, "trainer.save_every.steps=2", "trainer.recipe.epoch_samples=512"),
-    "image2d": (*SGDD, *LIMIT, *CROPS, *OFTEN, *PICTURES),
-    "video2d": ("experiment=video2d_plain", *LIMIT, *CROPS, *OFTEN, *CLIPS),
+    "lift3d": (*LIFT, "preset=posterior", *LONG, "trainer.recipe.epoch_samples=512"),
+    "image2d": (*SGDD, *CROPS, *PICTURES),
+    "video2d": ("task=video2d", *CROPS, *CLIPS),
 }
 KILLS = 20
 
@@ -33,6 +34,24 @@ def process(options, runs):
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
+
+
+def lines(runs):
+    return sum(path.read_text().count("\n") for path in runs.glob("*/*/run/log.jsonl"))
+
+
+def killed(options, runs, number, draw):
+    """Begin a training or go on with it, and kill it while it starts, at any moment, or shortly
+    after its log has some lines more."""
+    training, begun, more = process(options, runs), lines(runs), draw.randint(0, 3)
+    while lines(runs) < begun + more and training.poll() is None:
+        time.sleep(0.002)
+    time.sleep(draw.uniform(0, 0.05) if more else draw.uniform(0, 5))
+    training.send_signal(signal.SIGTERM if number % 4 == 0 else signal.SIGKILL)
+    said = training.communicate()[1]
+    assert "Traceback" not in said
+    ends = (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM)
+    assert training.returncode in ends, "it is to be killed on its way"
 
 
 def left(runs):
@@ -48,17 +67,11 @@ def left(runs):
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_random_kills_change_nothing(task, tmp_path):
-    whole = process(TASKS[task], tmp_path / "whole")
-    started = time.monotonic()
-    assert whole.wait() == 0, whole.stderr.read()
-    seconds, draw = time.monotonic() - started, random.Random(0)
+    whole, draw = process(TASKS[task], tmp_path / "whole"), random.Random(0)
+    said = whole.communicate()[1]
+    assert whole.returncode == 0, said
     for number in range(KILLS):
-        training = process(TASKS[task], tmp_path / "broken")
-        time.sleep(draw.uniform(0.3, 1.0) * seconds)
-        training.send_signal(signal.SIGTERM if number % 4 == 0 else signal.SIGKILL)
-        said = training.communicate()[1]
-        assert "Traceback" not in said
-        assert training.returncode in (0, -signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM)
+        killed(TASKS[task], tmp_path / "broken", number, draw)
     assert process(TASKS[task], tmp_path / "broken").wait() == 0
     (log, weights), (again, found) = left(tmp_path / "whole"), left(tmp_path / "broken")
     assert again == log
