@@ -1,5 +1,4 @@
-"""Expected time and memory of a command, before it begins: measured on its first
-batch, in one line.
+"""Expected time and memory of a command, before it begins, in one line: measured on a batch.
 
 What is measured leaves no trace: a training runs two steps of a copy of its model, and the random
 state is restored.
@@ -13,6 +12,7 @@ import torch
 
 from posediff import engine
 from posediff.diffusion import Model
+from posediff.loading import readable
 from posediff.progress import expects, second_of, seconds_of
 from posediff.sample import to
 
@@ -23,7 +23,7 @@ def training(model: Model, data: Any, held_out: Any, recipe: engine.Recipe, batc
     rows = list(range(min(size, len(data))))
     with torch.random.fork_rng(devices=_devices(model)):
         trial = copy.deepcopy(model).train()
-        step = second_of(lambda: _step(trial, data.__getitems__(rows)))
+        step = second_of(lambda: _step(trial, readable(data, rows)))
         step *= max(1.0, recipe.batch_size / size)
         scored = pass_over(trial.eval(), held_out, min(batch, len(held_out)), seconds_of)
     steps = recipe.steps(data)
@@ -46,7 +46,7 @@ def pass_over(
     at most a batch, twice, before an evaluation."""
     rows, device = list(range(count)), next(model.parameters()).device
     with torch.no_grad():
-        one = timed(lambda: model.sample(to(data.__getitems__(rows), device)))
+        one = timed(lambda: model.sample(to(readable(data, rows), device)))
     return one * len(data) / count
 
 

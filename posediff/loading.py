@@ -123,6 +123,15 @@ def _loaded(
             yield batch.sample
 
 
+def readable(data: Samples, rows: list[int]) -> Any:
+    """The samples of these rows, with others in the place of those that cannot be read; nothing is
+    noted as left out. Raises ValueError or OSError if there are no others."""
+    found = _Guarded(data, replaced=True).__getitems__(_Wanted(None, rows))
+    if isinstance(found, Exception):
+        raise found
+    return found.sample
+
+
 def left_out(data: Samples) -> list[str]:
     """Reasons why samples of a data set could not be read so far, in the order of their rows."""
     return [line for _, line in sorted(_LOST.get(data, {}).items())]

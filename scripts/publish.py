@@ -180,7 +180,7 @@ def facts_of(source: Path, run: Path, log: Log, overrides: list[str]) -> dict[st
         "model": f"{about['task']}, {about['method']}, joints of {about['skeleton']}",
         "parameters": f"{count:,}",
         "data": f"{about['dataset']['name']}, `{portable(json.dumps(data), {})}`",
-        "begins with": ", ".join(starts) or found(about["model"]["head"], cfg.task.trains_first),
+        "begins with": ", ".join(starts) or found(about, cfg.task.trains_first),
         "samples seen": f"{seen[0]} until the epoch that is kept, {seen[1]} in all",
         "epochs": f"{best['epoch']} of {last}: {monitor} {best[monitor]:.4g} on held-out data",
         "optimisation": f"batches of {recipe.batch_size}, rate {cfg.trainer.optimizer.lr:g}, "
@@ -192,9 +192,12 @@ def facts_of(source: Path, run: Path, log: Log, overrides: list[str]) -> dict[st
     }
 
 
-def found(head: Mapping[str, Any], trains_first: str | None) -> str:
-    """Beginning of a training that names no weights: its encoder is found among the runs."""
-    return f"the newest model of `{trains_first}`" if "encoder" in head else "fresh weights"
+def found(about: Mapping[str, Any], trains_first: str | None) -> str:
+    """Beginning of a training whose overrides name no weights: its encoder is that of its preset,
+    or was found among the runs."""
+    if "encoder" in about["model"]["head"]:
+        return f"the newest model of `{trains_first}`"
+    return ", ".join(f"`{name}`" for name in about.get("encoders", [])) or "fresh weights"
 
 
 def scaling(fitted: Mapping[str, Any] | None) -> str:

@@ -56,6 +56,12 @@ train lift3d/mocap/lift3d task=lift3d preset=posterior $MOCAP trainer.recipe.bat
 publish lift3d/mocap/lift3d lift3d
 
 # shellcheck disable=SC2086
+train lift3d/mocap/lift3d_video task=lift3d preset=posterior_refined $MOCAP \
+    task.head.trunk.encoder="$WEIGHTS/lift3d" trainer.recipe.batch_size=16 trainer.recipe.epochs=5 \
+    trainer.recipe.epoch_samples=8192 trainer.validation_samples=64
+publish lift3d/mocap/lift3d_video lift3d_video --share head.trunk.encoder=lift3d:head
+
+# shellcheck disable=SC2086
 train video2d/jhmdb_video/plain experiment=video2d_plain dataset=jhmdb_video $PEOPLE \
     dataset.offsets=[-2,0,2] task.begin="$WEIGHTS/image2d" \
     task.begin_parts=[[head.backbone,head.clip.backbone]] task.clip_features.channels=128 \

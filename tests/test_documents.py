@@ -78,6 +78,8 @@ def work(tmp_path_factory):
     points = np.random.default_rng(0).uniform(100, 400, (2, 17, 2)).astype(np.float32)
     np.save(folder / "keypoints.npy", points)
     (folder / "keypoints.json").write_text(json.dumps({"keypoints": points.tolist()}))
+    marks = [{"x": x, "y": y, "visibility": 1.0} for x, y in (points[0] / 400).tolist() * 2][:33]
+    (folder / "mediapipe.json").write_text(json.dumps({"pose_landmarks": marks}))
     (folder / "boxes.json").write_text(json.dumps({"photo.jpg": [[180, 90, 120, 300]]}))
     models = shelf(folder / "shelf")
     shutil.copytree(models / "lift3d", folder / "runs/lift3d/mocap/mine/checkpoints/best")

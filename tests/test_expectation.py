@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.heads import case, model
 
-from posediff import config, engine, expectation
+from posediff import config, engine, expectation, loading
 from posediff.progress import expects
 
 LINE = r"expects  about [\dhms]+ for {}, \d+\.\d GB of memory"
@@ -59,3 +59,20 @@ def test_an_evaluation_is_measured_on_a_twentieth(monkeypatch):
 def test_the_line_has_the_time_and_the_memory():
     assert re.fullmatch(LINE.format("all"), expects(3700, "all"))
     assert expects(3700, "all").startswith("expects  about 1h01m for all")
+
+
+class Damaged(Counted):
+    """The same, of which rows 3 and 7 cannot be read."""
+
+    def __getitems__(self, rows):
+        if {3, 7} & {*rows}:
+            raise ValueError("photo.jpg: the image is damaged")
+        return super().__getitems__(rows)
+
+
+def test_samples_that_cannot_be_read_are_no_obstacle():
+    made, data, held_out = model("encoder"), Damaged("encoder", 64), Damaged("encoder", 100)
+    line = expectation.training(made, data, held_out, engine.Recipe(epochs=3, batch_size=8), 50)
+    assert re.fullmatch(LINE.format("3 epochs of 8 steps"), line)
+    assert re.fullmatch(LINE.format("100 samples"), expectation.evaluation(made, held_out, 50))
+    assert loading.left_out(data) == []

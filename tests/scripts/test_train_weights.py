@@ -39,7 +39,7 @@ def test_all_models_are_trained_and_published_and_a_second_time_goes_on(
     code, out, err = trained(shared, tmp_path)
     assert code == 0, err
     monkeypatch.setattr(shipped, "PACKAGED", tmp_path / "weights")
-    ours = {"image2d", "lift3d", "video2d"}
+    ours = {"image2d", "lift3d", "lift3d_video", "video2d"}
     assert {*shipped.names()} == {"movenet_thunder", *ours}
     for name in ours:
         posediff.load(name)
