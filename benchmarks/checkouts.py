@@ -1,14 +1,13 @@
 """Training and prediction of two versions of posediff on one machine, in one run.
 
-    python benchmarks/checkouts.py BEFORE AFTER [--to runs/checkouts.md] [--threads 2] [--epochs 4]
+    python benchmarks/checkouts.py BEFORE AFTER [--to runs/checkouts.md] [--threads 2]
         [--only image2d]
 
 BEFORE and AFTER are checkouts (`git worktree add ../before COMMIT`). Every job is a training of
-both by the same command, on drawn data, and of AFTER once more with trainer.machine=auto; its
-figure is samples a second of the fastest epoch after the first. The models of image2d and video2d
-then answer photos and frames of a video: a figure is the seconds of many less those of few, by
-their number.
-Runs lie in a temporary folder.
+both by the same command, on drawn data or motion capture, and of AFTER once more with
+trainer.machine=auto: an epoch of few samples and one of many, whose difference in time over that in
+samples is the figure, without what an epoch costs by itself. The models of image2d then answer
+photos, and are timed likewise. Runs lie in a temporary folder.
 """
 
 import argparse
@@ -31,19 +30,20 @@ from PIL import Image
 class Job(NamedTuple):
     task: str
     overrides: Sequence[str]
-    samples: int  # of an epoch
+    samples: int  # of the longer epoch
 
 
-LIFT, WINDOW = ("dataset=synthetic", "dataset.clips=26"), ("dataset.window=27",)
+LIFT, WINDOW = ("dataset=mocap",), ("dataset.window=27",)
 PICTURES = ("dataset=synthetic_pictures", "dataset.pictures=96", "backbone.weights=null")
 CLIPS = ("dataset=synthetic_video", "dataset.clips=24", "dataset.length=8", "backbone.weights=null")
-FEW, MANY = 4, 36  # photos, and frames of a video
+FEW, MANY = 4, 68  # photos
+PART = 4  # the shorter epoch has one of so many parts of the samples
 
 JOBS = {
     "lift3d encoder, frames": Job(
         "lift3d",
         ("experiment=lift3d_encoder", *LIFT, "trainer.recipe.batch_size=256"),
-        8192,
+        16384,
     ),
     "lift3d encoder, windows of 27": Job(
         "lift3d",
@@ -51,23 +51,31 @@ JOBS = {
             *("experiment=lift3d_video_encoder", *LIFT, *WINDOW, "model.head.width=128"),
             *("model.head.depth=4", "trainer.recipe.batch_size=16"),
         ),
-        160,
+        480,
     ),
     "image2d coarse": Job(
-        "image2d", ("experiment=image2d_coarse", *PICTURES, "trainer.recipe.batch_size=32"), 96
+        "image2d", ("experiment=image2d_coarse", *PICTURES, "trainer.recipe.batch_size=32"), 1024
+    ),
+    "image2d coarse, EfficientNet-Lite0": Job(
+        "image2d",
+        (
+            *("experiment=image2d_coarse", *PICTURES, "backbone=efficientnet_lite0"),
+            *("dataset.size=[144,192]", "trainer.recipe.batch_size=32"),
+        ),
+        256,
     ),
     "image2d sgdd_light": Job(
         "image2d",
         ("task=image2d", "preset=sgdd_light", *PICTURES, "trainer.recipe.batch_size=32"),
-        96,
+        768,
     ),
     "video2d plain": Job(
-        "video2d", ("experiment=video2d_plain", *CLIPS, "trainer.recipe.batch_size=8"), 32
+        "video2d", ("experiment=video2d_plain", *CLIPS, "trainer.recipe.batch_size=8"), 96
     ),
     "video2d decoder_light": Job(
         "video2d",
         ("task=video2d", "preset=decoder_light", *CLIPS, "trainer.recipe.batch_size=8"),
-        32,
+        96,
     ),
 }
 
@@ -78,7 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("after", type=Path)
     parser.add_argument("--to", type=Path)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--only", default="")
     args = parser.parse_args(arguments)
     text = f"{date.today()}, {platform.processor() or platform.machine()}, {args.threads} threads, "
@@ -98,17 +105,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def rows(name: str, job: Job, args: argparse.Namespace, folder: Path) -> list[str]:
     """The lines of a job: its training, and what its model does with photos or a video."""
-    forms = [(args.before, "before", ()), (args.after, "after", ())]
-    forms += [(args.after, "auto", ("trainer.machine=auto",))]
+    forms: list[tuple[Path, str, Sequence[str]]] = [
+        (args.before, "before", ()),
+        (args.after, "after", ()),
+        (args.after, "auto", ("trainer.machine=auto",)),
+    ]
     trained = [train(at, form, name, job, args, folder, more) for at, form, more in forms]
     lines = [line(f"training, {name}", "samples/s", [rate for rate, _ in trained])]
-    if job.task != "lift3d":
-        unit = {"image2d": "photo", "video2d": "frame"}[job.task]
+    if job.task == "image2d":
         spent = [
-            predicted(checkout, job.task, model, args, folder)
+            predicted(checkout, model, args, folder)
             for (checkout, *_), (_, model) in zip(forms[:2], trained, strict=False)
         ]
-        lines.append(line(f"predict, {name}", f"ms a {unit}", spent))
+        lines.append(line(f"predict, {name}", "ms a photo", spent))
     return lines
 
 
@@ -132,32 +141,34 @@ def train(
     more: Sequence[str],
 ) -> tuple[float, Path]:
     """Samples a second, and the model."""
-    runs = folder / f"{form}-{name}".replace(" ", "-").replace(",", "")
-    size = (f"trainer.recipe.epochs={args.epochs}", f"trainer.recipe.epoch_samples={job.samples}")
-    few = ("trainer.validation_samples=1", f"paths.runs={runs}", "name=timed")
-    call(checkout, args.threads, "posediff.train", *job.overrides, *size, *few, *more)
-    (log,) = runs.glob("*/*/timed/log.jsonl")
-    epochs = [x["seconds"] for x in map(json.loads, log.read_text().splitlines()) if "seconds" in x]
-    return job.samples / min(epochs[1:]), log.parent / "checkpoints/best"
+    spent = []
+    for samples in (job.samples // PART, job.samples):
+        runs = folder / f"{form}-{name}-{samples}".replace(" ", "-").replace(",", "")
+        size = ("trainer.recipe.epochs=1", f"trainer.recipe.epoch_samples={samples}")
+        few = ("trainer.validation_samples=1", f"paths.runs={runs}", "name=timed")
+        call(checkout, args.threads, "posediff.train", *job.overrides, *size, *few, *more)
+        (log,) = runs.glob("*/*/timed/log.jsonl")
+        lines = map(json.loads, log.read_text().splitlines())
+        spent.append(next(x["seconds"] for x in lines if "seconds" in x))
+    rate = (job.samples - job.samples // PART) / (spent[1] - spent[0])
+    return rate, log.parent / "checkpoints/best"
 
 
-def predicted(
-    checkout: Path, task: str, model: Path, args: argparse.Namespace, folder: Path
-) -> float:
-    """Milliseconds a photo or frame, of a person each."""
+def predicted(checkout: Path, model: Path, args: argparse.Namespace, folder: Path) -> float:
+    """Milliseconds a photo of one person."""
     spent = []
     for count in (FEW, MANY):
         given = photos(folder / f"photos-{count}", count)
-        options = (f"task={task}", f"checkpoint={model}", f"input={given}", "name=answers")
-        where = f"paths.runs={folder / f'predict-{task}-{count}-{checkout.name}'}"
+        where = f"paths.runs={folder / f'predict-{count}-{checkout.name}'}"
+        options = ("task=image2d", f"checkpoint={model}", f"input={given}", "name=answers", where)
         started = time.perf_counter()
-        call(checkout, args.threads, "posediff.predict", *options, where)
+        call(checkout, args.threads, "posediff.predict", *options)
         spent.append(time.perf_counter() - started)
     return 1000 * (spent[1] - spent[0]) / (MANY - FEW)
 
 
 def photos(folder: Path, count: int) -> Path:
-    """A folder of drawn noise as photos, or as the frames of a video."""
+    """A folder of drawn noise as photos."""
     if not folder.is_dir():
         folder.mkdir()
         random = np.random.default_rng(0)

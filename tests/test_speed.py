@@ -44,7 +44,9 @@ def test_auto_says_what_it_picked_and_sets_it(monkeypatch):
     assert line == "trainer.machine=auto: 1 threads, 0 workers, bfloat16, channels-last\n"
     assert (asked.recipe.workers, asked.recipe.precision) == (0, "bfloat16")
     assert speed.suited(torch.device("cuda"), made).workers == 0
-    assert not speed.suited(CPU, model("encoder")).channels_last
+    lifter = speed.suited(CPU, model("encoder"))
+    assert (lifter.precision, lifter.channels_last) == ("float32", False)
+    assert speed.suited(torch.device("cuda"), model("encoder")).precision == "bfloat16"
 
 
 @pytest.mark.parametrize(("workers", "each"), [(0, 8e6), (1, 8e6), (4, 2e6)])
