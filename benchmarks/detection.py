@@ -1,4 +1,4 @@
-"""How many people the shipped detector finds, and how often a track changes its number.
+"""People that the shipped detector finds, and changes of the numbers of tracks.
 
     python benchmarks/detection.py --photos FOLDER/coco_mini --video FOLDER/bonn_posetrack
 

@@ -95,7 +95,7 @@ def measured(overrides: Sequence[str]) -> tuple[float, float]:
 
 
 def ended(overrides: Sequence[str], limit: float | None = None) -> tuple[str, float]:
-    """What a training said, and its most resident memory in GB. Raises ValueError if it failed."""
+    """Output of a training, and its most resident memory in GB. Raises ValueError if it failed."""
 
     def bound() -> None:
         if limit is not None:

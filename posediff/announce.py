@@ -23,7 +23,7 @@ def used(folder: Path) -> str:
 def estimation(
     models: Mapping[str, Model], boxes: str, draws: str, chosen: torch.device
 ) -> tuple[str, ...]:
-    """What made the people of a picture, in lines: the models by role, with `used` of those that
+    """Makers of the people of a picture, in lines: the models by role, with `used` of those that
     were loaded; what found the boxes, the draws and the device."""
     every = list[str]()
     for role, one in models.items():

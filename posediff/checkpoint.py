@@ -91,8 +91,8 @@ def read_config(folder: Path | str, *needed: str) -> dict[str, Any]:
 
 
 def about(folder: Path | str) -> dict[str, Any]:
-    """What config.json says of a model, without its network, and `folder`, where it is. The date of
-    one that has none is the day of the file."""
+    """Entries of config.json about a model, without its network, and `folder`, where it is. The
+    date of one that has none is the day of the file."""
     config = read_config(folder, "dataset")
     written = (existing(folder) / CONFIG).stat().st_mtime
     day = datetime.fromtimestamp(written).date().isoformat()

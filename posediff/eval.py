@@ -81,15 +81,9 @@ def main(cfg: Any) -> None:
     files = [folder, *metric.result_files(run), *report.reliability_picture(figures, run), path]
     print("\n".join(map(str, files)))
     unusable = about.get("unusable_annotations", [])
-    if unusable:
-        print(
-            f"error: not scored: {loading.in_short(unusable, 'the annotations')}", file=sys.stderr
-        )
-    if lost:
-        print(
-            f"error: not scored: {loading.in_short(lost, f'{len(data):,} samples')}",
-            file=sys.stderr,
-        )
+    missing = ((unusable, "the annotations"), (lost, f"{len(data):,} samples"))
+    for words in (loading.in_short(lines, what) for lines, what in missing if lines):
+        print(f"error: not scored: {words}", file=sys.stderr)
     if lost or unusable:
         sys.exit(1)
 

@@ -90,10 +90,8 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     torch.manual_seed(cfg.seed)
     data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
     truth = held_out.truth(whole=False)
-    if cfg.trainer.train_samples is not None:
-        data = engine.Subset(data, cfg.trainer.train_samples)
-    if cfg.trainer.validation_samples is not None:
-        held_out = engine.Subset(held_out, cfg.trainer.validation_samples)
+    data = some(data, cfg.trainer.train_samples)
+    held_out = some(held_out, cfg.trainer.validation_samples)
     model_tree = config.model_tree(cfg)
     encoders, device = checkpoint.encoders(model_tree), config.device(cfg.device)
     model = config.build_model(model_tree, config.classes(cfg)).to(device)
@@ -148,11 +146,20 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     if processes.first():
         calibrate(cfg, folder / run_folder.BEST, held_out, size)
     processes.from_first(None)
+    say_left_out(data, held_out)
+    monitor = cfg.eval.monitor
+    print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
+
+
+def some(data: engine.Samples, count: int | None) -> engine.Samples:
+    """`count` samples, evenly spaced; all for None."""
+    return data if count is None else engine.Subset(data, count)
+
+
+def say_left_out(data: engine.Samples, held_out: engine.Samples) -> None:
     for part, samples in (("training", data), ("held out", held_out)):
         if words := loading.in_short(loading.left_out(samples), f"{len(samples):,} samples"):
             print(f"{part}: {words}")
-    monitor = cfg.eval.monitor
-    print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
 
 
 def draw(cfg: Any, folder: Path, model: Model, held_out: engine.Samples) -> None:

@@ -63,7 +63,7 @@ def finder(
 
 
 def described(boxes: Any, detect: str) -> str:
-    """What finds the people, in words: the folder of the detector, a file, all of the picture."""
+    """Finder of the people, in words: the folder of the detector, a file, all of the picture."""
     if isinstance(boxes, str | Path):
         return str(boxes)
     if boxes is not None:

@@ -52,7 +52,7 @@ class Draws(NamedTuple):
         return self if model.sampler is not None else self._replace(hypotheses=None, steps=None)
 
     def described(self, model: Model) -> str:
-        """What is drawn of a model, in words."""
+        """Draws of a model, in words."""
         K, steps = self.of(model)[:2]
         K, steps = K or model.hypotheses, steps or model.steps
         drawn = f"{K} hypothes{'es' if K > 1 else 'is'}, {steps} step{'s' * (steps > 1)}"

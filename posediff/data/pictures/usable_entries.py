@@ -32,7 +32,7 @@ def checked_usable(
     both: bool = False,
     strict: bool = False,
 ) -> tuple[Result, list[str]]:
-    """What a check makes of the entries that pass it, alone and beside the others, and why the rest
+    """Result of a check for the entries that pass it, alone and beside the others, and why the rest
     do not.
 
     what: they are, in the plural. both: of two that cannot be beside each other, none is used; else

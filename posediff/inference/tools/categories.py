@@ -1,4 +1,4 @@
-"""Which entries of files in COCO's form are people: of annotations by the names of the file's own
+"""People among the entries of files in COCO's form: of annotations by the names of the file's own
 categories, of results, which list none, by the name in the entry, else by COCO's number 1.
 """
 
