@@ -32,6 +32,8 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Value]:
         found = _read_hdf5(path, names) if h5py.is_hdf5(path) else _read_classic(path, names)
     except Exception as error:  # both readers fail in many ways on a broken file
         text = " ".join(str(error).split())
+        if isinstance(error, ValueError) and text.startswith(str(path)):  # one of our own
+            raise
         raise ValueError(
             f"{path}: cannot be read as a MATLAB file ({text or type(error).__name__}): "
             "copy it again"

@@ -1,7 +1,8 @@
 """The one way to read HDF5: groups, arrays and attributes, all of them inside the file.
 
-When a file is opened, links to other files, data stored in other files, and arrays that its bytes
-cannot contain are refused. A damaged file fails in many ways in h5py; here they are one line.
+Links to other files are refused when a file is opened; data stored in other files, and arrays that
+its bytes cannot contain, when they are read. A damaged file fails in many ways in h5py; here they
+are one line.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,6 @@ from posediff.doors.numpy_door import reason
 
 MEMBERS = 1_000_000  # groups and arrays in a file
 WIDEST = 16  # bytes of a number
-HELD = 10_000  # arrays that stay open as long as their file: to open one again costs a fifth of it
 
 
 @contextmanager
@@ -41,7 +41,6 @@ def opened(path: Path, remedy: str) -> Iterator["Group"]:
         root.refuse_foreign()
         yield root
     finally:
-        root.held.clear()
         file.close()
 
 
@@ -50,7 +49,6 @@ class Group:
 
     def __init__(self, node: Any, path: Path, remedy: str, at: str) -> None:
         self.node, self.path, self.remedy, self.at = node, path, remedy, at
-        self.held: list[Any] = []
 
     @contextmanager
     def _guarded(self, entry: str) -> Iterator[None]:
@@ -97,14 +95,13 @@ class Group:
         import h5py
 
         with self._guarded(name):
-            if isinstance(name, str) and name:  # what has a name was checked at the opening
+            if isinstance(name, str) and name:
                 node = h5py.h5o.open(self.node.id, name.encode())
             else:  # a reference of MATLAB's
                 node = self.node[name].id if name else None
             if not isinstance(node, h5py.h5d.DatasetID):
                 raise self.error(f"no array {name}")
-            if not isinstance(name, str):
-                refuse_foreign(node, f"{self.path}: {self.at}{name}")
+            refuse_foreign(node, f"{self.path}: {self.at}{name}")
             values = _numbers_into(node)
             if values is None:
                 return h5py.Dataset(node)[()]
@@ -169,36 +166,23 @@ class Group:
         return found
 
     def refuse_foreign(self) -> None:
-        """Raise ValueError for a link to another file, for data that are stored in another, and
-        for an array that the file cannot contain; of this group and all below it."""
-        from h5py import h5d, h5g, h5l, h5o
+        """Raise ValueError for a link to another file, in this group and all below it."""
+        from h5py import h5l
 
-        waiting, seen, count = [(self.node.id, self.at)], set[int](), 0
+        count, inside = 0, (h5l.TYPE_HARD, h5l.TYPE_SOFT)
+
+        def foreign(name: bytes, link: Any) -> bytes | None:
+            nonlocal count
+            count += 1
+            return None if link.type in inside and count <= MEMBERS else name
+
         with self._guarded("its tree"):
-            while waiting:
-                group, at = waiting.pop()
-                for name in group:
-                    place, kind = (
-                        f"{at}{name.decode('utf-8', 'replace')}",
-                        group.links.get_info(name),
-                    )
-                    if kind.type == h5l.TYPE_SOFT:  # to a place in this file, which is visited
-                        continue
-                    if kind.type != h5l.TYPE_HARD:
-                        raise ValueError(
-                            f"{self.path}: {place}: a link to another file, which is not followed"
-                        )
-                    count += 1
-                    if count > MEMBERS:
-                        raise self.error(f"more than {MEMBERS:,} entries")
-                    node = h5o.open(group, name)
-                    if isinstance(node, h5d.DatasetID):
-                        refuse_foreign(node, f"{self.path}: {place}")
-                        if len(self.held) < HELD:
-                            self.held.append(node)
-                    elif isinstance(node, h5g.GroupID) and kind.u not in seen:
-                        seen.add(kind.u)
-                        waiting.append((node, f"{place}/"))
+            found = self.node.id.links.visit(foreign, info=True)  # every link once, none followed
+        if count > MEMBERS:
+            raise self.error(f"more than {MEMBERS:,} entries")
+        if found is not None:
+            place = f"{self.at}{found.decode('utf-8', 'replace')}"
+            raise ValueError(f"{self.path}: {place}: a link to another file, which is not followed")
 
 
 def _numbers_into(node: Any) -> NDArray[Any] | None:

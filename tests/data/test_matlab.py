@@ -48,9 +48,7 @@ def test_a_file_cut_short_is_an_error_of_one_line(write, content, tmp_path):
     whole = path.read_bytes()
     for length in (0, 100, len(whole) // 2):
         path.write_bytes(whole[:length])
-        with pytest.raises(
-            ValueError, match=r"x\.mat: cannot be read as a MATLAB file .*again"
-        ) as e:
+        with pytest.raises(ValueError, match=r"x\.mat: cannot be read.*again") as e:
             read_mat(path, ("numbers", "cell"))
         assert "\n" not in str(e.value)
 

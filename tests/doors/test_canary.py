@@ -238,9 +238,9 @@ def test_hdf5_reads_nothing_outside_of_its_file(tmp_path):
     ):
         with (
             pytest.raises(ValueError, match=rf"{name}\.h5: \S*x: .*{what}"),
-            hdf5_door.opened(tmp_path / f"{name}.h5", "copy it again"),
+            hdf5_door.opened(tmp_path / f"{name}.h5", "copy it again") as file,
         ):
-            pass
+            file.raw("x")
 
 
 def test_a_member_of_an_archive_is_no_path(tmp_path, canary):

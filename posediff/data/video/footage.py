@@ -14,7 +14,7 @@ not labelled stay as neighbours of labelled ones; people in them do not count.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -232,11 +232,11 @@ def _people(
         shift(people, about.origin)
     names, people = without_unknown_joints(about.categories, people, about.skeleton)
     named = [{**c, "keypoints": names} if c.get("keypoints") else c for c in about.categories]
-    extent, images = extent_of(people), list[Document]()
+    extent, images = cache(lambda: extent_of(about.path, people)), list[Document]()
     for image in about.images:
         if image.get("width") is None:
             video = about.frames[image["vid_id"]]
-            width, height = video.size() if video.numbers else extent
+            width, height = video.size() if video.numbers else extent()
             image = {**image, "width": width, "height": height}
         images.append(image)
     document: Document = {"images": images, "annotations": people, "categories": named}
