@@ -72,8 +72,14 @@ def check(cfg: Any, primary: str) -> None:
     from omegaconf import OmegaConf
 
     from posediff.corrections import TYPES, refuse_misfit, refuse_mistyped
+    from posediff.pose.skeleton import SKELETONS
 
     limits.use(OmegaConf.to_container(cfg.limits, resolve=True))  # type: ignore[arg-type]
+    if primary != "predict" and OmegaConf.is_missing(cfg.dataset, "skeleton"):
+        raise ValueError(
+            f"dataset={cfg.dataset.name} needs dataset.skeleton, the layout of its joints: one of "
+            f"{', '.join(SKELETONS)}"
+        )
     refuse_mistyped({key: OmegaConf.select(cfg, key) for key in TYPES})
     choices, head = HydraConfig.get().runtime.choices, cfg.model.get("head") or {}
     refuse_misfit(cfg.task.name, cfg.task.get("reads"), head.get("_target_", ""), choices)

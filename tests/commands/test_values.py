@@ -71,3 +71,9 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch, count, found):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     with pytest.raises(ValueError, match=f"device=cuda:2: torch finds {found} this machine; take"):
         config.device("cuda:2")
+
+
+@pytest.mark.parametrize("data", ["dataset=custom", "dataset=joined"])
+def test_a_data_set_without_a_skeleton_says_which_there_are(capsys, data):
+    line = error_of(capsys, "train", "task=image2d", data, "name=bad")
+    assert f"{data} needs dataset.skeleton, the layout of its joints: one of h36m17, " in line
