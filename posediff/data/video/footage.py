@@ -169,11 +169,10 @@ def _part(
     images, gone = checked_usable(
         list(enumerate(given)), partial(_images, path, folder, origin), "images", both=True
     )
+    frames, damaged = _films(path, images, folder, first, upright)
+    images, gone = [x for x in images if x["vid_id"] in frames], [*gone, *damaged]
     placed = with_pictures(list(enumerate(noted)), given, [x["id"] for x in images], gone)
     videos, numbers = _videos(path, images)
-    frames = {video: frame_files.frames(folder, x, first, upright) for video, x in videos.items()}
-    for film in frames.values():
-        require_frames(film)
     category = categories[0].get("id", 1) if categories else 1
     for n, known in enumerate(categories):
         listing(f"{path}: categories[{n}]: keypoints", known.get("keypoints") or [])
@@ -191,6 +190,27 @@ def _part(
         nframes={image["vid_id"]: image.get("nframes") for image in reversed(images)},
         truth=_by_video(path, document | {"origin": origin}, videos),
     )
+
+
+def _films(
+    path: Path, images: Sequence[dict[str, Any]], folder: Path, first: int, upright: bool
+) -> tuple[dict[str, Stills | VideoFile], list[str]]:
+    """The frames of every video, and why others of the file have none. Sets `vid_id`."""
+    videos, _ = _videos(path, images)
+    frames, damaged = dict[str, Stills | VideoFile](), list[str]()
+    for video, files in videos.items():
+        try:
+            film = frame_files.frames(folder, files, first, upright)
+            require_frames(film)
+        except ValueError as error:
+            if len(videos) == 1:
+                raise
+            damaged.append(str(error))
+            refuse_left_out(damaged, len(videos), "videos")
+        else:
+            frames[video] = film
+    say(damaged, "videos")
+    return frames, damaged
 
 
 class _About(NamedTuple):

@@ -253,6 +253,29 @@ def test_labels_that_contradict_each_other_lose_their_video_alone(videos, what):
     assert len(found.frames) == 23
 
 
+def test_a_damaged_video_of_one_file_is_left_out_with_its_people(videos):
+    parts = several(videos)
+    videos.save()
+    merged = {**parts[0], "images": [], "annotations": []}
+    for n, part in enumerate(parts):
+        for entry in part["images"]:
+            name = entry["file_name"].replace("v07", "film") if n == 7 else entry["file_name"]
+            number = f"{n}{entry['id']}"
+            merged["images"].append({**entry, "file_name": name, "id": int(number)})
+        for entry in part["annotations"]:
+            numbers = {"id": len(merged["annotations"]) + 1, "image_id": f"{n}{entry['image_id']}"}
+            numbers["image_id"] = int(numbers["image_id"])
+            merged["annotations"].append({**entry, **numbers})
+    (videos.root / "images/film.avi").write_bytes(b"RIFF")
+    path = videos.root / "all.json"
+    path.write_text(json.dumps(merged))
+    with pytest.warns(UserWarning, match=r"left out: .*film\.avi"):
+        found = read(path, OWN, videos.root)
+    assert len(found.frames) == 23
+    assert len(found.people.picture) == 69
+    assert len(found.people.unusable) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "left"),
     [
