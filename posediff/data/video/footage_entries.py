@@ -111,15 +111,15 @@ def without_unknown_joints(
 
 
 def extent_of(path: Path, people: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """Width and height that contain all boxes and joints, for an image without a file. Raises
-    ValueError if no image is that large."""
+    """Width and height that contain all boxes and joints, for an image without a file; NaN is left
+    to the check of each person. Raises ValueError if no image is that large."""
     corners = [(1.0, 1.0)]
     for entry in people:
         values, box = entry.get("keypoints") or [0, 0], entry.get("bbox") or [0, 0, 0, 0]
         corners.append(
             (max([*values[::3], box[0] + box[2]]), max([*values[1::3], box[1] + box[3]]))
         )
-    width, height = (np.ceil(np.max(corners, 0)) + 1).tolist()
+    width, height = (np.ceil(np.nanmax(corners, 0)) + 1).tolist()
     what = "the extent of boxes and joints, in megapixels,"
     refuse_above("megapixels", path, width * height / 1e6, what)
     return int(width), int(height)

@@ -1,12 +1,14 @@
 """Labels of video in all forms: people by frame and track."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from posediff.data.video.clip_dataset import ClipDataset
 from posediff.data.video.footage import read
+from posediff.data.video.footage_entries import extent_of
 from posediff.pose.skeleton import skeleton
 
 OWN = skeleton("posetrack15")
@@ -381,3 +383,13 @@ def test_real_labels_are_read(shared):
     for part in ("train", "test"):
         count += len(read(bonn / "annotations" / part, OWN, bonn).people.ids)
     assert count == 14574
+
+
+def test_labels_without_images_have_an_extent_that_an_image_can_have():
+    def extent(x):
+        return extent_of(Path("all.json"), [{"keypoints": [x, 2, 2], "bbox": [0, 0, 5, 9]}])
+
+    assert extent(8.5) == (10, 10)
+    assert extent(float("nan"))[1] == 10  # NaN is named by the check of its person
+    with pytest.raises(ValueError, match=r"all\.json: the extent of boxes and joints"):
+        extent(1e30)
