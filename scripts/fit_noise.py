@@ -5,7 +5,8 @@
     python -m posediff.train task=lift3d dataset=mocap dataset.keypoints=noisy dataset/noise=own
 
 Behind the file stand the arguments of `python -m posediff.eval`: a model, a data set and the split,
-`eval.split=test`, of people that nothing was trained on. A file that is elsewhere is found with
+`eval.split=test`, of people that nothing was trained on; of films (task=video2d) how long errors
+last is measured, too. A file that is elsewhere is found with
 `--config-dir DIR`, in DIR/dataset/noise. posediff/prepare/detector_errors.py has the formulas.
 """
 
@@ -16,11 +17,14 @@ from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from posediff import checkpoint, config, engine
 from posediff.command import command
 from posediff.data.lifting.detector import TYPICAL, DetectorNoise
+from posediff.data.random import name_keys
 from posediff.eval import fits
 from posediff.files import replacing
 from posediff.pose.skeleton import skeleton
@@ -29,7 +33,7 @@ from posediff.prepare.provenance import command_line, known_roots
 from posediff.sample import to
 
 STEPS = 10
-USED = ("swap", "sigma_outlier", "scores", "sigmas", "outliers", "limb", "unit")  # with a table
+USED = ("swap", "sigma_outlier", "scores", "sigmas", "outliers", "limb", "lasting", "unit")
 LABELS = ("keypoints_annotation", "visible_annotation")
 
 
@@ -76,8 +80,20 @@ def answers_of(model: Any, samples: Any, seed: int) -> Answers:
         if not set(LABELS) <= sample.keys():
             raise ValueError("the data set has no labelled people in pictures: set another dataset")
         poses = model.predict(to(sample, device), seed=seed).cpu()
-        found.append(Answers(poses.keypoints, poses.scores, *(sample[key] for key in LABELS)))
+        labels = (sample[key] for key in LABELS)
+        found.append(Answers(poses.keypoints, poses.scores, *labels, *places(sample)))
     return Answers(*(torch.cat(column) for column in zip(*found, strict=True)))
+
+
+def places(sample: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Numbers of the people of films (B,), and of their frames (B,); -1 of photos. A sample of a
+    film is named video/frame/person."""
+    names = [x.rsplit("/", 2) for x in sample["id"]]
+    if "track_id" not in sample:
+        return torch.full((len(names),), -1), torch.full((len(names),), -1)
+    people = name_keys([f"{video}/{person}" for video, _, person in names]) >> np.uint64(1)
+    frames = [int(frame) for _, frame, _ in names]
+    return torch.from_numpy(people.astype(np.int64)), torch.tensor(frames)
 
 
 def text(noise: DetectorNoise, facts: Mapping[str, Any]) -> str:

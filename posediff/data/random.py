@@ -9,6 +9,7 @@ so that any rows can be drawn at once, in any order, without the state of a gene
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,6 +46,39 @@ def normal(keys: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
     angle = 2 * np.pi * u[:, 1::2]
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
     return pairs.reshape(len(keys), -1)[:, :n]
+
+
+def lasting(
+    keys_: NDArray[np.uint64],
+    sequence: NDArray[np.uint64],
+    frame: NDArray[np.int64],
+    shares: Sequence[Sequence[float]],
+    n: int,
+) -> NDArray[np.float64]:
+    """Numbers (B, n) of N(0, 1) that resemble each other in near frames of a sequence.
+
+    Each (D, share) of `shares` is a part of the variance that changes over D frames: normal numbers
+    at every D-th frame of the sequence, by its key (B,), and between them the two neighbours by
+    distance. The rest is drawn anew by the keys (B,) of the frames.
+    """
+    x = math.sqrt(max(0.0, 1 - sum(share for _, share in shares))) * normal(keys_, n)
+    for duration, share in shares:
+        node, past = np.divmod(frame, int(duration))
+        b = past[:, None] / duration
+        before, after = (normal(keys(int(duration), sequence, node + i), n) for i in (0, 1))
+        x += math.sqrt(share) * ((1 - b) * before + b * after) / np.hypot(1 - b, b)
+    return x
+
+
+def correlation_over(lag: int, duration: int) -> float:
+    """The correlation of numbers of `lasting` that change over `duration` frames, `lag` frames
+    apart, in the mean over where they lie between two nodes."""
+    place = np.arange(duration)
+    moved, b = place + lag, place / duration
+    c = moved % duration / duration
+    same = (1 - b) * (1 - c) + b * c
+    shared = np.select([moved // duration == 0, moved // duration == 1], [same, b * (1 - c)], 0.0)
+    return float((shared / np.hypot(1 - b, b) / np.hypot(1 - c, c)).mean())
 
 
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -14,21 +14,30 @@ joints of people that have FEWEST of them:
     occluded   The same mixture in two groups, by the label, if any joint is labelled as occluded.
     limb       sum z_a . z_b / sqrt(sum |z_a|^2 sum |z_b|^2) over the bones of arms and legs, whose
                ends are no outliers, with z = error / sigmas[b].
+    lasting    of answers about films: the same correlation of a joint with itself, r(k) in frames
+               that are k apart, k = 1 .. LAGS, and the shares of the variance that last for each of
+               LASTING frames, none below 0, whose correlations are nearest to r (least squares)
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from scipy.optimize import nnls
 from torch import Tensor
 
 from posediff.data.lifting.detector import TYPICAL, DetectorNoise, extents
+from posediff.data.random import correlation_over
 from posediff.pose.skeleton import Skeleton
 
 FEWEST = 9  # labelled joints of a person that is measured
 APART = 6.0
 ROUNDS = 500  # of EM, at most
 LEAST = 1e-3  # pixels and score: below is 0
+LAGS = 20  # frames: most distance of two whose errors are compared
+LASTING = (4, 32)  # frames that errors last
 OCCLUDED = 1  # label of a joint; 0 is absent, 2 visible
 
 
@@ -39,6 +48,8 @@ class Answers(NamedTuple):
     scores: Tensor  # (N, J)
     truth: Tensor  # (N, J, 2) pixels
     labels: Tensor  # (N, J) 0 absent, 1 occluded, 2 visible
+    track: Tensor  # (N,) number of the person of a film; -1 in photos
+    frame: Tensor  # (N,) number of the frame in the film
 
 
 class Mixed(NamedTuple):
@@ -75,6 +86,7 @@ def measure(
     near = mixed.wide < 0.5
     inliers[known] = torch.where(near, 1.0, torch.nan)[:, None] * errors / mixed.sigmas[step, None]
     limb = along(inliers, skeleton)
+    over = over_frames(inliers, people.track, people.frame)
     noise = DetectorNoise(
         swap=_rounded(swap),
         sigma_outlier=_rounded(mixed.sigma_outlier),
@@ -82,6 +94,7 @@ def measure(
         sigmas=[_rounded(x) for x in mixed.sigmas.tolist()],
         outliers=[_rounded(x) for x in mixed.outliers.tolist()],
         limb=_rounded(limb),
+        lasting=durations(over),
         unit="person",
     )
     about = {
@@ -91,6 +104,7 @@ def measure(
         "pairs_apart": decided,
         "rank_correlation": rank_correlation(scores, errors.norm(dim=-1)),
         "score_along_limbs": along(_standardised(back.scores, known), skeleton),
+        **{f"frames_apart_{lag}": r for lag, r in over.items() if lag in (1, 4, LAGS)},
         **occlusion(errors, back.labels[known]),
     }
     return noise, {key: round(x, 4) for key, x in about.items()}
@@ -109,6 +123,8 @@ def sized(answers: Answers) -> Answers:
         torch.where(finite[used], answers.scores[used], 0.0).double(),
         answers.truth[used].double() * zoom,
         torch.where(finite[used], answers.labels[used], 0),
+        answers.track[used],
+        answers.frame[used],
     )
 
 
@@ -175,14 +191,44 @@ def two_gaussians(errors: Tensor, group: Tensor, groups: int) -> Mixed:
 def along(z: Tensor, skeleton: Skeleton) -> float:
     """The correlation along the bones of arms and legs of numbers (N, J, D) with the mean 0, NaN
     where there is none; 0 if no bone has two."""
-    products, squares = z.new_zeros(()), z.new_zeros(2)
-    for inner, outer in skeleton.limbs:
-        a, b = z[:, inner], z[:, outer]
-        here = (a.isfinite() & b.isfinite()).all(-1)
-        products += (a * b)[here].sum()
-        squares += torch.stack([a[here].square().sum(), b[here].square().sum()])
-    scale = float(squares.prod().sqrt())
-    return float(products) / scale if scale > 0 else 0.0
+    if not skeleton.limbs:
+        return 0.0
+    inner, outer = (list(end) for end in zip(*skeleton.limbs, strict=True))
+    return correlation(z[:, inner], z[:, outer]) or 0.0
+
+
+def correlation(a: Tensor, b: Tensor) -> float | None:
+    """The correlation of numbers (.., D) with the mean 0, NaN where there is none; None without any
+    pair."""
+    here = (a.isfinite() & b.isfinite()).all(-1)
+    a, b = a[here], b[here]
+    scale = float(a.norm() * b.norm())
+    return float((a * b).sum()) / scale if scale > 0 else None
+
+
+def over_frames(z: Tensor, track: Tensor, frame: Tensor) -> dict[int, float]:
+    """The correlations of numbers (N, J, 2) with the mean 0, NaN where there is none, of frames of
+    one person 1 .. LAGS apart, by that distance; empty without films."""
+    row = {place: n for n, place in enumerate(zip(track.tolist(), frame.tolist(), strict=True))}
+    found = {}
+    for lag in range(1, LAGS + 1):
+        pairs = [(n, row.get((t, f + lag))) for (t, f), n in row.items() if t >= 0]
+        both = [(a, b) for a, b in pairs if b is not None]
+        first, second = torch.tensor(both, dtype=torch.long).view(-1, 2).unbind(1)
+        r = correlation(z[first], z[second])
+        if r is not None:
+            found[lag] = r
+    return found
+
+
+def durations(over: Mapping[int, float]) -> list[list[float]]:
+    """The shares of the variance that last, by the frames that they last."""
+    if not over:
+        return []
+    kernels = np.array([[correlation_over(lag, frames) for frames in LASTING] for lag in over])
+    shares = nnls(kernels, np.array(list(over.values())))[0]
+    shares /= max(1.0, shares.sum())
+    return [[n, _rounded(float(x))] for n, x in zip(LASTING, shares, strict=True)]
 
 
 def occlusion(errors: Tensor, labels: Tensor) -> dict[str, float]:

@@ -1,13 +1,14 @@
 """Errors that were drawn from known numbers give these numbers back."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from posediff.data import random
-from posediff.data.lifting.detector import TYPICAL, DetectorNoise
+from posediff.data.lifting.detector import TYPICAL, DetectorNoise, Moment
 from posediff.pose.skeleton import skeleton
 from posediff.prepare.detector_errors import (
     Answers,
@@ -44,8 +45,8 @@ def answers(noise, n=N, zoom=1.0):
     detections, scores = noise.draw(
         truth, torch.full((n,), 1000.0), random.keys(1, np.arange(n)), BODY
     )
-    labels = torch.full((n, J), 2)
-    return Answers(zoom * detections + 5, scores, zoom * truth + 5, labels)
+    labels, none = torch.full((n, J), 2), torch.full((n,), -1)
+    return Answers(zoom * detections + 5, scores, zoom * truth + 5, labels, none, none)
 
 
 def rate(value, n):
@@ -90,6 +91,27 @@ def test_correlation_along_limbs_is_that_of_the_draws():
         assert found == pytest.approx(limb, abs=4 / math.sqrt(2 * N * len(BODY.limbs)))
         z[: N // 2, BODY.joints.index("left_knee")] = torch.nan  # a joint without a label
         assert along(z, BODY) == pytest.approx(limb, abs=4 / math.sqrt(1.5 * N * len(BODY.limbs)))
+
+
+def test_errors_that_last_are_found_in_films_and_not_in_photos():
+    shares, films, length = [[4, 0.3], [32, 0.5]], 100, 60
+    n = films * length
+    frame, film = np.tile(np.arange(length), films), np.arange(films).repeat(length)
+    truth, keys = people(n), random.keys(1, np.arange(n))
+    moment = Moment(random.keys(2, film), frame)
+    noise = replace(TRUE, lasting=shares)
+    drawn = noise.draw(truth, torch.ones(n), keys, BODY, moment)
+    places = torch.from_numpy(film), torch.from_numpy(frame)
+    seen = Answers(*drawn[:1], drawn[1], truth, torch.full((n, J), 2), *places)
+    found, about = measure(seen, BODY, 4)
+    # scores and exchanges last on their own: what is left of the errors within their steps
+    assert [frames for frames, _ in found.lasting] == [4, 32]
+    assert [share for _, share in found.lasting] == pytest.approx([0.3, 0.5], abs=0.06)
+    assert about["frames_apart_1"] == pytest.approx(
+        sum(share * random.correlation_over(1, frames) for frames, share in shares), abs=0.03
+    )
+    none = torch.full((n,), -1)
+    assert measure(seen._replace(track=none), BODY, 4)[0].lasting == []
 
 
 def test_swaps_are_counted_where_a_pair_is_apart_and_only_there():

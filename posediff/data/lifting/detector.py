@@ -32,25 +32,38 @@ the step of each score.
 
 `limb` is the correlation of two joints' errors, in units of their deviations z, along the bones of
 arms and legs: z_outer = limb z_inner + sqrt(1 - limb^2) z. The mixture is that of a joint alone.
+
+`lasting` are pairs (frames, share): on film a detector errs alike in frames that follow each other.
+Shares of the variance of all that is drawn last for about that many frames of a sequence, the rest
+is of each frame (posediff/data/random.py); what is uniform is the distribution function of a normal
+number. A frame alone has the same distribution with and without it.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtr
 from torch import Tensor
 
-from posediff.data.random import normal, uniform
+from posediff.data.random import lasting, normal, uniform
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.prior import component
 from posediff.pose.mixture import COMPONENTS, Mixture
 from posediff.pose.skeleton import Skeleton
 
 TYPICAL = 300.0  # pixels: the median extent of the training people of mocap17 in its four pictures
+
+
+class Moment(NamedTuple):
+    """Where rows lie in sequences."""
+
+    sequence: NDArray[np.uint64]  # (B,) a key of each sequence
+    frame: NDArray[np.int64]  # (B,) number of the frame in it
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,7 @@ class DetectorNoise:
     sigmas: Sequence[float] = ()
     outliers: Sequence[float] = ()
     limb: float = 0.0
+    lasting: Sequence[Sequence[float]] = ()
     unit: Literal["image", "person"] = "image"
 
     def __post_init__(self) -> None:
@@ -83,6 +97,7 @@ class DetectorNoise:
                 raise ValueError(f"noise.{name} must not be negative, got {sigma}")
         if not -1 < self.limb < 1:
             raise ValueError(f"noise.limb must be between -1 and 1, got {self.limb}")
+        self._check_lasting()
         steps = len(self.sigmas)
         if len(self.outliers) != steps or len(self.scores) != (steps + 1 if steps else 0):
             raise ValueError(
@@ -92,14 +107,30 @@ class DetectorNoise:
         if list(self.scores) != sorted(self.scores) or not all(0 < x <= 1 for x in self.scores):
             raise ValueError(f"noise.scores must rise, within 0..1 without 0, got {self.scores}")
 
+    def _check_lasting(self) -> None:
+        if any(len(pair) != 2 or pair[0] < 1 or pair[0] != int(pair[0]) for pair in self.lasting):
+            raise ValueError(
+                "noise.lasting must be pairs [frames, share] of whole frames above 0, got "
+                f"{self.lasting}"
+            )
+        parts = [share for _, share in self.lasting]
+        if any(share < 0 for share in parts) or sum(parts) > 1:
+            raise ValueError(f"shares of noise.lasting must be 0..1, also their sum, got {parts}")
+
     def draw(
-        self, points: Tensor, width: Tensor, keys: NDArray[np.uint64], skeleton: Skeleton
+        self,
+        points: Tensor,
+        width: Tensor,
+        keys: NDArray[np.uint64],
+        skeleton: Skeleton,
+        moment: Moment | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Detections (B, J, 2) px and scores (B, J) of true points (B, J, 2) px, drawn by a key per
-        row (B,); `width` (B,) px of the images."""
+        row (B,); `width` (B,) px of the images. Without a moment no row has to do with another."""
         B, J, _ = points.shape
-        kind, luck, swap = torch.from_numpy(uniform(keys, 3 * J)).to(points).view(B, 3, J).unbind(1)
-        z = torch.from_numpy(normal(keys, 2 * J)).to(points).view(B, J, 2)
+        kinds, errors = self._numbers(keys, J, moment)
+        kind, luck, swap = torch.from_numpy(kinds).to(points).view(B, 3, J).unbind(1)
+        z = torch.from_numpy(errors).to(points).view(B, J, 2)
         if self.limb:
             z = along_limbs(z, self.limb, skeleton)
         error, scores = (self._measured if self.scores else self._chosen)(kind, luck, z)
@@ -111,6 +142,15 @@ class DetectorNoise:
         source = torch.where(swap[:, pair] < self.swap, partner, joints)
         detections = detections.gather(1, source[..., None].expand(B, J, 2))
         return detections, scores.gather(1, source)
+
+    def _numbers(
+        self, keys: NDArray[np.uint64], J: int, moment: Moment | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Uniform (B, 3 J) and standard normal numbers (B, 2 J)."""
+        if moment is None or not self.lasting:
+            return uniform(keys, 3 * J), normal(keys, 2 * J)
+        drawn = lasting(keys, *moment, self.lasting, 5 * J)
+        return ndtr(drawn[:, : 3 * J]), drawn[:, 3 * J :]
 
     def _length(self, points: Tensor, scores: Tensor, width: Tensor) -> Tensor:
         """Pixels (B,) of one unit of length, above 0; joints of score 0 are in no box."""

@@ -7,7 +7,8 @@ The 2D of a sample:
 
     gt        the true projection
     noisy     the true projection through `DetectorNoise`, drawn by (seed, id), in training also by
-              epoch, so that a sample is the same alone, in any batch and in any order
+              epoch, so that a sample is the same alone, in any batch and in any order; errors that
+              last are those of its sequence, too
     detected  the clip's own detections
     mixture   a component of the clip's own mixtures (posediff/data/lifting/mixtures.py)
 
@@ -28,7 +29,7 @@ from torch.utils.data import Dataset
 from posediff.data import random
 from posediff.data.balance import Balance
 from posediff.data.lifting import drawn_views
-from posediff.data.lifting.detector import DetectorNoise, chosen, point_mixture
+from posediff.data.lifting.detector import DetectorNoise, Moment, chosen, point_mixture
 from posediff.data.lifting.views import Clip, Source, View, check, view_of
 from posediff.data.lifting.windows import Windows
 from posediff.diffusion.choices import one_of
@@ -184,7 +185,8 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         frame = self.rows.frame[rows]
         of_frame = frame.flatten().numpy()
         keys = random.keys(self.seed, view_keys.repeat(F), of_frame, epoch.repeat(F))
-        sample = self._frames(rows.flatten(), view.repeat_interleave(F), keys)
+        moment = Moment(random.keys(self.seed, view_keys, epoch).repeat(F), of_frame)
+        sample = self._frames(rows.flatten(), view.repeat_interleave(F), keys, moment)
         if F > 1:
             sample = fold(sample, F)
             valid = (valid | self.count_overlap) & self.rows.counts[rows]
@@ -208,8 +210,10 @@ class LiftingDataset(Dataset[dict[str, Any]]):
             sample = where(mirrored, mirror_sample(sample, self.skeleton), sample)
         return sample
 
-    def _frames(self, rows: Tensor, view: Tensor, keys: NDArray[np.uint64]) -> dict[str, Any]:
-        """The tensors of single frames, by row, view and key (N,)."""
+    def _frames(
+        self, rows: Tensor, view: Tensor, keys: NDArray[np.uint64], moment: Moment
+    ) -> dict[str, Any]:
+        """The tensors of single frames, by row, view, key and moment (N,)."""
         row = View(*(column[rows] for column in self.rows))
         camera = Camera(*(part[view] for part in self.cameras))
         if self.views != "fixed":
@@ -217,18 +221,20 @@ class LiftingDataset(Dataset[dict[str, Any]]):
             row, camera = drawn_views.draw(self.views, row, camera, u, self.skeleton)
         return {
             "keypoints": row.keypoints,
-            **self._evidence(row, camera.size[:, 0], keys),
+            **self._evidence(row, camera.size[:, 0], keys, moment),
             "target_2d": row.target,
             "visible": row.visible.float(),
             "camera": camera.intrinsics,
             "image_size": camera.size,
         }
 
-    def _evidence(self, row: View, width: Tensor, keys: NDArray[np.uint64]) -> dict[str, Any]:
+    def _evidence(
+        self, row: View, width: Tensor, keys: NDArray[np.uint64], moment: Moment
+    ) -> dict[str, Any]:
         """The 2D of single frames, all that encoder, prior and residuals may read."""
         points, scores, visible = row.target, row.visible.float(), row.visible
         if self.source == "noisy":
-            drawn, scores = self.noise.draw(row.target, width, keys, self.skeleton)
+            drawn, scores = self.noise.draw(row.target, width, keys, self.skeleton, moment)
             points, scores = torch.where(visible[..., None], drawn, row.target), scores * visible
             mixture = self.noise.posterior(points, scores, width, self.skeleton)
             if self.exact:
