@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 from torch import Tensor
 
 from posediff.data.lifting.detector import TYPICAL, DetectorNoise, extents
@@ -223,6 +222,8 @@ def over_frames(z: Tensor, track: Tensor, frame: Tensor) -> dict[int, float]:
 
 def durations(over: Mapping[int, float]) -> list[list[float]]:
     """The shares of the variance that last, by the frames that they last."""
+    from scipy.optimize import nnls
+
     if not over:
         return []
     kernels = np.array([[correlation_over(lag, frames) for frames in LASTING] for lag in over])

@@ -47,7 +47,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr
 from torch import Tensor
 
 from posediff.data.random import lasting, normal, uniform
@@ -128,9 +127,9 @@ class DetectorNoise:
         """Detections (B, J, 2) px and scores (B, J) of true points (B, J, 2) px, drawn by a key per
         row (B,); `width` (B,) px of the images. Without a moment no row has to do with another."""
         B, J, _ = points.shape
-        kinds, errors = self._numbers(keys, J, moment)
-        kind, luck, swap = torch.from_numpy(kinds).to(points).view(B, 3, J).unbind(1)
-        z = torch.from_numpy(errors).to(points).view(B, J, 2)
+        kinds, z = (x.to(points) for x in self._numbers(keys, J, moment))
+        kind, luck, swap = kinds.view(B, 3, J).unbind(1)
+        z = z.view(B, J, 2)
         if self.limb:
             z = along_limbs(z, self.limb, skeleton)
         error, scores = (self._measured if self.scores else self._chosen)(kind, luck, z)
@@ -145,12 +144,12 @@ class DetectorNoise:
 
     def _numbers(
         self, keys: NDArray[np.uint64], J: int, moment: Moment | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> tuple[Tensor, Tensor]:
         """Uniform (B, 3 J) and standard normal numbers (B, 2 J)."""
         if moment is None or not self.lasting:
-            return uniform(keys, 3 * J), normal(keys, 2 * J)
-        drawn = lasting(keys, *moment, self.lasting, 5 * J)
-        return ndtr(drawn[:, : 3 * J]), drawn[:, 3 * J :]
+            return torch.from_numpy(uniform(keys, 3 * J)), torch.from_numpy(normal(keys, 2 * J))
+        drawn = torch.from_numpy(lasting(keys, *moment, self.lasting, 5 * J))
+        return torch.special.ndtr(drawn[:, : 3 * J]), drawn[:, 3 * J :]
 
     def _length(self, points: Tensor, scores: Tensor, width: Tensor) -> Tensor:
         """Pixels (B,) of one unit of length, above 0; joints of score 0 are in no box."""

@@ -260,6 +260,10 @@ def test_impossible_noise_is_refused_by_name():
         DetectorNoise(scores=[0.1, 0.2, 0.3], sigmas=[1, 1], outliers=[0])
     with pytest.raises(ValueError, match=r"noise.scores must rise"):
         DetectorNoise(scores=[0.3, 0.2], sigmas=[1], outliers=[0])
+    with pytest.raises(ValueError, match=r"shares of noise.lasting must be 0..1, also their sum"):
+        DetectorNoise(lasting=[(4, 0.6), (32, 0.5)])
+    with pytest.raises(ValueError, match=r"noise.lasting must be pairs \[frames, share\]"):
+        DetectorNoise(lasting=[(0.5, 0.6)])
     with pytest.raises(ValueError, match=r"noise.limb must be between -1 and 1, got 1"):
         DetectorNoise(limb=1)
 

@@ -167,6 +167,24 @@ def test_a_share_of_training_samples_is_exact_with_all_their_frames(window):
         assert torch.equal(x, samples()[path]), path
 
 
+def test_errors_that_last_are_alike_in_near_frames_and_the_same_in_windows_and_alone():
+    noise = DetectorNoise(swap=0, occluded=0, outlier=0, lasting=[(4, 0.3), (32, 0.6)])
+    clips = [clip(f"walk{seed}", 90, seed) for seed in range(4)]
+
+    def error(window):
+        data = dataset(clips=clips, noise=noise, window=window)
+        sample = data.__getitems__(list(range(len(data))))
+        shape = (-1, 90, J, 2)  # clips and cameras, frames
+        return (sample["keypoints_2d"] - sample["target_2d"]).view(shape)
+
+    alone = error(1)
+    torch.testing.assert_close(alone, error(9), atol=1e-3, rtol=0)
+    assert alone.std().item() == pytest.approx(4, rel=0.1)
+    for lag, expected in ((1, 0.87), (60, 0.0)):
+        near = (alone[:, lag:] * alone[:, :-lag]).mean() / alone.square().mean()
+        assert near.item() == pytest.approx(expected, abs=0.08)
+
+
 def test_the_mixture_is_a_function_of_the_detections_alone():
     data = dataset()
     batch = data.__getitems__(list(range(len(data))))
