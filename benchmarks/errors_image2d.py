@@ -59,9 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"| {part} | {found['joints']} | {' | '.join(f'{x:.1f}' for x in shares)} |")
     joints = sum(found["joints"] for found in counts.values())
     gained = 100 * people["gained"] / joints
-    print(
-        f"\nSides exchanged: {people['exchanged']} of {people['people']} people, {gained:.1f} points"
-    )
+    print(f"\nSides exchanged: {people['exchanged']} of {people['people']} people,", end=" ")
+    print(f"{gained:.1f} points")
 
 
 def peaks(head: torch.nn.Module, sample: dict) -> Tensor:
