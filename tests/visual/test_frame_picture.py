@@ -25,7 +25,7 @@ def test_in_a_film_everybody_keeps_a_cell_and_newcomers_take_those_of_people_who
     assert owners(start, {3: 1}, start) == ["1", "2", "3"]
     assert owners(start, {3: 1, 7: 8, 5: 8}) == ["5", "7", "3"]
     assert owners(start, {**start, 4: 99}) == ["1", "2", "3", "4"]
-    few, many = {n: 1 for n in range(PEOPLE)}, {n: n for n in range(PEOPLE + 1)}
+    few, many = dict.fromkeys(range(PEOPLE), 1), {n: n for n in range(PEOPLE + 1)}
     assert owners(few, many) == owners(few)
 
 
