@@ -45,7 +45,7 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
         composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
 
         def run() -> None:
-            if {"-h", "--help"} & {*sys.argv[1:]}:
+            if {"-h", "--help", "help"} & {*sys.argv[1:]}:
                 print(usage.help_of(primary), end="")
                 return
             words = sys.argv[1:] = quoted(sys.argv[1:])

@@ -109,3 +109,4 @@ FORMATS: dict[str, Writing] = {
     "trc": _by_track(_trc, "markers{}.trc"),
 }
 SOLID = ("angles", "curves", "bvh", "trc")  # formats of people in 3D
+MOVING = ("video", "gif", "bvh", "trc")  # formats of videos of two frames or more
