@@ -61,8 +61,9 @@ docs: install  ## guides and reference as pages in build/docs; a warning is an e
 	$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
 	@echo build/docs/index.html
 
-gallery: install  ## the pictures of the documents, made by the models that ship
+gallery: install  ## all pictures of the documents, by the models that ship; the sheet needs data/
 	$(PY) scripts/document_pictures.py docs/pictures
+	$(PY) scripts/gallery.py docs/gallery/sheet.jpg
 
 clean:  ## remove the environment and caches; runs/ and data/ stay
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -15,6 +15,8 @@ COMMANDS = {
 
 def main() -> None:
     first, *rest = sys.argv[1:] or ["--help"]
+    if first == "help" and rest and rest[0] in COMMANDS:
+        first, rest = rest[0], ["--help"]
     if first in ("-h", "--help", "help"):
         print(usage.GENERAL, end="")
     elif first == "--version":

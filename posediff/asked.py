@@ -11,17 +11,18 @@ from posediff.diffusion.choices import one_of
 from posediff.inference.keypoint_files import KINDS
 from posediff.inference.photo_input import KINDS as PHOTOS
 from posediff.inference.photo_input import photo_files
-from posediff.outputs.save import FORMATS, SOLID
+from posediff.outputs.save import FORMATS, MOVING, SOLID
 
 LAYOUT = "coco17"
 NAMES = 1000  # of files that a wrong one is compared with
 
 
 def beside(path: Path) -> list[str]:
-    """The files in the folder of a path, as the user would name them, at most NAMES."""
+    """The files that are in the folder of a path, as the user would name them, at most NAMES."""
     if not path.parent.is_dir():
         return []
-    return [str(path.with_name(file.name)) for file in islice(path.parent.iterdir(), NAMES)]
+    names = (file.name for file in islice(path.parent.iterdir(), NAMES) if file.exists())
+    return [str(path.with_name(name)) for name in names]
 
 
 def refuse_unused(asked: argparse.Namespace, kinds: Mapping[Path, str]) -> None:
@@ -31,25 +32,30 @@ def refuse_unused(asked: argparse.Namespace, kinds: Mapping[Path, str]) -> None:
     Raises FileNotFoundError for a folder with nothing in it that is read, ValueError for a file of
     no kind that is read.
     """
-    formats = asked.formats.split(",") if asked.formats else []
+    formats = asked.formats or []
     for name in formats:
         one_of("--formats", name, FORMATS)
-    if asked.flat and (solid := [name for name in formats if name in SOLID]):
+    solid, films = (",".join(x for x in formats if x in some) for some in (SOLID, MOVING))
+    if asked.flat and (solid or asked.denoising):
         raise ValueError(
-            f"--formats {','.join(solid)}: of people in 3D, which --2d leaves out; leave out one "
-            "of the two"
+            f"{f'--formats {solid}' if solid else '--denoising'}: of people in 3D, which --2d "
+            "leaves out; leave out one of the two"
         )
     for path, kind in kinds.items():
         require_read(path, kind)
-    lifted = {kind in KINDS for kind in kinds.values()}
-    unused, what = {"--layout": asked.layout != LAYOUT}, "files of keypoints"
-    unused |= {"--units": asked.units, "--image-size": asked.image_size}
-    if lifted == {True}:
-        unused = {"--2d": asked.flat, "--boxes": asked.boxes, "--formats": asked.formats}
-        unused, what = unused | {"--gif": asked.gif}, "photos and videos"
-    found = [option for option, given in unused.items() if given]
-    if found and len(lifted) == 1:
-        raise ValueError(f"{', '.join(found)}: only for {what}, and none is given; leave it out")
+    keypoints = {"--layout": asked.layout != LAYOUT, "--units": asked.units}
+    pictures = {"--2d": asked.flat, "--boxes": asked.boxes, "--formats": formats}
+    of = {kind if kind in (*KINDS, *FILMS) else "photo" for kind in kinds.values()}
+    for options, what, some in (
+        (keypoints | {"--image-size": asked.image_size}, "files of keypoints", KINDS),
+        (pictures, "photos and videos", ("photo", *FILMS)),
+        ({"--gif": asked.gif, f"--formats {films}": films}, "videos", FILMS),
+    ):
+        found = [option for option, given in options.items() if given]
+        if found and not of & {*some}:
+            raise ValueError(
+                f"{', '.join(found)}: only for {what}, and none is given; leave it out"
+            )
 
 
 def require_read(path: Path, kind: str) -> None:

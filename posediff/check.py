@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from posediff import announce, checkpoint, config, run_folder, shipped, usage
 from posediff.command import expected_errors, one_line, one_line_errors
+from posediff.corrections import explained
 from posediff.inference.keypoint_files import KINDS as KEYPOINTS
 from posediff.inference.keypoints import rows_of
 from posediff.inference.photo_input import KINDS as PHOTOS
@@ -157,7 +158,8 @@ def _guarded(name: str, found: Callable[[], Iterator[Finding]]) -> Iterator[Find
     try:
         yield from found()
     except expected_errors() as error:
-        line = one_line(error)
+        said = explained(str(error), "check", sys.argv[1:])
+        line = one_line(error) if said == str(error) else " ".join(said.split())
         yield Finding(line if name in line else f"{name}: {line}", wrong=True)
 
 

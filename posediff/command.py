@@ -19,6 +19,8 @@ _here = Path(__file__).parent.resolve()
 # inside the installed package, or beside it in a checkout and an editable install
 CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf")
 
+# errors that the wrong kind of value causes
+OF_TYPES = (TypeError, KeyError, AttributeError, IndexError, ArithmeticError)
 FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 
 
@@ -38,14 +40,15 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
                 check(cfg, primary)
                 try:
                     task(cfg)
-                except (TypeError, KeyError, AttributeError, IndexError, ArithmeticError) as error:
-                    refuse_other_types(primary)  # perhaps one is the cause
+                except (*OF_TYPES, ValueError) as error:
+                    if isinstance(error, OF_TYPES) or isinstance(error.__cause__, OF_TYPES):
+                        refuse_other_types(primary)  # perhaps one is the cause
                     raise error
 
         composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
 
         def run() -> None:
-            if {"-h", "--help"} & {*sys.argv[1:]}:
+            if {"-h", "--help", "help"} & {*sys.argv[1:]}:
                 print(usage.help_of(primary), end="")
                 return
             words = sys.argv[1:] = quoted(sys.argv[1:])
@@ -58,8 +61,10 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
                 try:
                     composed()
                 except HydraException as error:
+                    override = getattr(error, "override", None)  # that cannot be parsed
+                    text = f"Error parsing override '{override}'\n" if override else str(error)
                     words = sys.argv[1:]
-                    raise ValueError(corrections.explained(str(error), primary, words)) from error
+                    raise ValueError(corrections.explained(text, primary, words)) from error
 
         return run
 

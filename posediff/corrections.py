@@ -36,6 +36,7 @@ TYPES = {
     "layout": "a text",
     "image_size": "a list or null",
     "camera": "a list or null",
+    "formats": "a list",
     "eval.monitor": "a text",
     "eval.aggregates": "a list",
 }
@@ -49,7 +50,7 @@ def explained(message: str, primary: str, words: Sequence[str]) -> str:
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", message):
         names = [x.strip() for x in re.findall(r"^\t(.+)$", message, re.MULTILINE) if "=" not in x]
         return wrong_choice(found[1], found[2], names)
-    if found := re.search(r"You must specify '(\w+)'.*?Available options:\n(.*)", message, re.S):
+    if found := re.search(r"You must specify '(\w+)'.*?Available options:\s(.*)", message, re.S):
         every = ", ".join(found[2].split())
         return f"{found[1]}= is missing: choose one of {every}; posediff {primary} --help says more"
     if found := re.search(r"Error parsing override '(.*?)'\n", message, re.S):

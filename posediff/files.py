@@ -97,8 +97,8 @@ def kept_beside(folder: Path) -> Path:
 def visible(folder: Path, suffixes: Sequence[str] = ()) -> list[Path]:
     """The files of a folder with one of these suffixes, whatever their case, in the natural order
     of their names (2 before 10). Hidden files are skipped, as those of operating systems
-    (._000012.jpg, .DS_Store)."""
-    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    (._000012.jpg, .DS_Store), and so are links that lead nowhere."""
+    found = (x for x in folder.iterdir() if not x.name.startswith(".") and x.exists())
     some = (path for path in found if not suffixes or path.suffix.lower() in suffixes)
     return sorted(some, key=lambda path: natural(path.name))
 

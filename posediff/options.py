@@ -1,8 +1,10 @@
 """Options of the commands that are not composed by Hydra."""
 
 import argparse
+import sys
 from difflib import get_close_matches
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -15,6 +17,16 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         return self.text
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As its own, but a word that names a file and no option is the file, with leading dashes,
+        too."""
+        known = {name for action in self._actions for name in action.option_strings}
+        words = sys.argv[1:] if args is None else args
+        files = {word for word in words if word[:1] == "-" and Path(word).exists()} - known
+        return super().parse_known_args(
+            [f"./{word}" if word in files else word for word in words], namespace
+        )
 
     def error(self, message: str) -> NoReturn:
         known = [name for action in self._actions for name in action.option_strings]

@@ -60,6 +60,8 @@ class Recipe:
         for name, value in (*counts.items(), ("micro_batch", self.micro_batch)):
             if value is not None and value < 1:
                 raise ValueError(f"trainer.{name} must be 1 or more, got {value}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"trainer.recipe.ema must be at least 0 and below 1, got {self.ema}")
 
     def steps(self, data: Samples) -> int:
         """Optimiser steps in an epoch; all batches are full."""

@@ -25,6 +25,7 @@ from posediff.inference.photo_input import photo_files
 from posediff.inference.video_input import open_video
 from posediff.options import Parser
 from posediff.outputs.frame_json import read
+from posediff.outputs.save import MOVING
 from posediff.people.budget import costs, expected, within
 from posediff.people.denoising import Joints2D, film_denoising
 from posediff.people.frame import Frame
@@ -45,9 +46,15 @@ def main(words: Sequence[str], commands: Sequence[str]) -> None:
     """Answer a command line of files and options. `commands` are what else a first word may be."""
     with one_line_errors(), processes.together():
         asked = parser().parse_args(words)
+        if not asked.files:
+            raise ValueError("no file is named; posediff --help says what can be")
         for path in asked.files:
+            if path.is_symlink() and not path.exists():
+                raise FileNotFoundError(f"{path}: a link to {path.readlink()}, which is not there")
             if not path.exists():
-                near = get_close_matches(str(path), [*commands, *beside(path)], 1)
+                option, _, value = str(path).partition("=")
+                near = [f"--{option} {value}"] if option in vars(asked) else []
+                near += get_close_matches(str(path), [*commands, *beside(path)], 1)
                 hint = f"did you mean {near[0]}?" if near else f"those are {', '.join(commands)};"
                 raise FileNotFoundError(
                     f"{path}: no such file and no command; {hint} See posediff --help"
@@ -140,7 +147,7 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
         if not processes.first():
             return
         list(tally.over(seen[tally.frames :]))  # those of other processes
-    written = posediff.save(seen, folder, formats(asked, film))
+    written = posediff.save(seen, folder, formats(asked, film, count > 1))
     shown: Iterable[Frame] = seen
     if film:  # frames are read again, so that few are in memory
         video = open_video(paths[0])
@@ -203,10 +210,12 @@ def used_models(asked: argparse.Namespace) -> list[str]:
     return given
 
 
-def formats(asked: argparse.Namespace, film: bool) -> list[str]:
-    """frames.json and the formats that are asked for, or those of the kind of input."""
+def formats(asked: argparse.Namespace, film: bool, several: bool) -> list[str]:
+    """frames.json and the formats that are asked for, of which photos leave out those of videos; or
+    those of the kind of input. A film of one picture is none."""
     if asked.formats:
-        return ["json", *asked.formats.split(",")]
+        return ["json", *(x for x in asked.formats if film or x not in MOVING)]
+    film = film and several
     angles = [] if asked.flat else ["angles"]
     drawn = ["video", *(["gif"] if asked.gif else [])] if film else ["pictures"]
     return ["json", "csv", "npz", *angles, *drawn]
@@ -266,14 +275,21 @@ def lifter_of(asked: argparse.Namespace, model: str | None) -> Model:
     return checkpoint.load(model).to(config.device(asked.device))
 
 
+def path_named(word: str) -> Path:
+    """The path of a word. Raises ArgumentTypeError for an empty one, as of a variable not set."""
+    if not word:
+        raise argparse.ArgumentTypeError("the name is empty: name a file, and behind --to a folder")
+    return Path(word)
+
+
 def parser() -> Parser:
     made = Parser("posediff", usage.GENERAL)
-    made.add_argument("files", nargs="+", type=Path)
-    made.add_argument("--to", type=Path, default=Path("predictions"))
+    made.add_argument("files", nargs="*", type=path_named)
+    made.add_argument("--to", type=path_named, default=Path("predictions"))
     made.add_argument("--model", action="append")
     made.add_argument("--boxes")
     made.add_argument("--2d", dest="flat", action="store_true")
-    made.add_argument("--formats")
+    made.add_argument("--formats", type=lambda names: [x.strip() for x in names.split(",")])
     made.add_argument("--layout", default=LAYOUT)
     made.add_argument("--units", choices=get_args(Units))
     made.add_argument("--image-size")

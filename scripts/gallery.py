@@ -1,15 +1,17 @@
 """A contact sheet: people found in photos, their 2D poses, and one 3D pose for each photo.
 
-    python scripts/gallery.py PHOTOS docs/gallery/sheet.jpg --image2d image2d --lift3d lift3d \\
+    python scripts/gallery.py docs/gallery/sheet.jpg [PHOTOS] --image2d image2d --lift3d lift3d \\
         [--count 24] [--columns 2]
 
-PHOTOS is a photo or a folder; of a folder, `count` photos evenly spaced over its sorted names. A
-cell has the photo with all people, and the 3D pose of the largest of them from the front and from
-the side, with its hypotheses and their spread. Models are names of shipped ones or folders. A
-photo in which nobody is found is shown as it is.
+PHOTOS is a photo or a folder; of a folder, `count` photos evenly spaced over its sorted names.
+Without it they are those of docs/gallery, from data/ or POSEDIFF_DATA. A cell has the photo with
+all people, and beside it their poses in 3D from the front and from the side, with hypotheses and
+spread. Models are names of shipped ones or folders. A photo in which nobody is found is shown as it
+is.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -22,12 +24,13 @@ from posediff.visual.pose3d import write_picture
 
 WIDTH, HEIGHT = 946, 320  # pixels of a cell
 GAP = 6
+COCO = (790, 129648, 174375, 234748, 256353, 433998, 442450)  # of coco_mini, that may be shown
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("photos")
     parser.add_argument("out", type=Path)
+    parser.add_argument("photos", nargs="?")
     parser.add_argument("--image2d", default="image2d")
     parser.add_argument("--lift3d", default="lift3d")
     parser.add_argument("--people", default="people")
@@ -36,7 +39,8 @@ def main() -> None:
     args = parser.parse_args()
     try:
         models = {"image2d": args.image2d, "lift3d": args.lift3d}
-        every = photo_files(args.photos)
+        data = Path(os.environ.get("POSEDIFF_DATA", "data"))
+        every = photo_files(args.photos) if args.photos else documented(data)
         some = np.linspace(0, len(every) - 1, min(args.count, len(every))).round().astype(int)
         photos = [every[i] for i in some]
         cells = [cell(x) for x in posediff.estimate(photos, models=models, detect=args.people)]
@@ -45,6 +49,17 @@ def main() -> None:
         sys.exit(f"error: {' '.join(str(error).split())}")
     for n, i in enumerate(some, 1):
         print(f"{n} {every[i].name}")
+
+
+def documented(data: Path) -> list[Path]:
+    """The photos of docs/gallery: of COCO, and the middle frame of every second test clip of
+    JHMDB."""
+    clips = data / "jhmdb_video/images/test"
+    if not clips.is_dir():
+        raise FileNotFoundError(f"{clips}: no such folder; name PHOTOS, or set POSEDIFF_DATA")
+    frames = [photo_files(clip) for clip in sorted(clips.iterdir())[::2]]
+    photos = [data / f"coco_mini/images/{number:012d}.jpg" for number in COCO]
+    return photos + [some[len(some) // 2] for some in frames]
 
 
 def cell(frame: posediff.Frame) -> Picture:

@@ -46,3 +46,21 @@ def test_a_folder_of_keypoints_is_lifted_and_one_of_photos_is_not(tmp_path):
     (tmp_path / "0.jpg").touch()
     assert use.kind_of(tmp_path) == ""
     assert use.kind_of(tmp_path / "a.MP4") == ".mp4"
+
+
+def test_a_file_may_begin_with_a_dash_and_an_option_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("-dash.jpg", "--to", "--2d.jpg"):
+        Path(name).touch()
+    asked = use.parser().parse_args(["-dash.jpg", "--2d.jpg", "--to", "out"])
+    assert asked.files == [Path("-dash.jpg"), Path("--2d.jpg")]
+    assert (asked.to, asked.flat) == (Path("out"), False)
+
+
+def test_photos_and_films_of_one_picture_are_no_film():
+    asked = use.parser().parse_args(["a.jpg", "--2d"])
+    assert "video" in use.formats(asked, film=True, several=True)
+    assert use.formats(asked, film=True, several=False) == use.formats(asked, False, True)
+    asked = use.parser().parse_args(["a.jpg", "a.mp4", "--formats", "csv, video"])
+    assert use.formats(asked, film=True, several=True) == ["json", "csv", "video"]
+    assert use.formats(asked, film=False, several=True) == ["json", "csv"]

@@ -1,6 +1,7 @@
 """The check of a choice that is made by name, for the whole library."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 def one_of(key: str, value: object, allowed: Iterable[str]) -> None:
@@ -10,4 +11,6 @@ def one_of(key: str, value: object, allowed: Iterable[str]) -> None:
     """
     names = list(allowed)
     if value not in names:
-        raise ValueError(f"{key} must be one of {', '.join(names)}, got {value!r}")
+        near = get_close_matches(str(value).strip().lower(), names, 2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"{key} must be one of {', '.join(names)}, got {value!r}{hint}")

@@ -2,8 +2,8 @@
 
 Coordinates are pixels; (0, 0) is the centre of the top-left pixel. A joint is x, y or x, y, score.
 A score of 0 or below (SimCC, COCO's -1) marks a missing joint, whose coordinates may have any
-value, also NaN; a score above 1 (COCO's visibility 2, some detectors) counts as 1; without scores
-every joint counts as 1.
+value, and so does NaN for both of them; a score above 1 (COCO's visibility 2, some detectors)
+counts as 1; without scores every joint counts as 1.
 
     .npy   an array (J, 2), (J, 3), (F, J, 2) or (F, J, 3)
     .npz   such an array, alone or as `keypoints`, with an optional `scores` (J,) or (F, J)
@@ -180,13 +180,13 @@ def _checked(path: Path, values: Values, names: Sequence[str]) -> tuple[Tensor, 
             f"{path}: the third numbers, {scores.min():g} to {scores.max():g}, are no scores, 0 "
             "(missing) to 1; 3D poses are no input"
         )
-    missing = scores <= 0
+    missing = (scores <= 0) | np.isnan(points).all(-1)
     for n, j in np.argwhere(~np.isfinite(points).all(-1) & ~missing)[:1]:
         raise ValueError(
             f"{path}: frame {n} ({names[n]}), joint {j}: the point is {points[n, j].tolist()}; "
             "give a missing joint the score 0 in a third column"
         )
-    points = np.where(missing[..., None], 0, points)
+    points, scores = np.where(missing[..., None], 0, points), np.where(missing, 0, scores)
     return torch.from_numpy(points).float(), torch.from_numpy(scores.clip(0, 1)).float()
 
 

@@ -7,7 +7,7 @@
     metres     of a plane before the camera (MediaPipe's world landmarks): 1000 pixels each
 
 People of several joints within SMALL pixels, no coordinate of which reaches FAR, are none in
-pixels, so without a unit they are refused.
+pixels, so without a unit they are refused. Joints at (0, 0) are missing.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def in_pixels(
 
 
 def _require_pixels(points: Tensor, scores: Tensor, name: str) -> None:
-    known = ((scores > 0) & points.isfinite().all(-1))[..., None]
+    known = ((scores > 0) & points.isfinite().all(-1) & (points != 0).any(-1))[..., None]
     low = torch.where(known, points, torch.inf).amin(1)
     high = torch.where(known, points, -torch.inf).amax(1)
     several = known.sum(1)[:, 0] >= SEVERAL

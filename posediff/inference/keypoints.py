@@ -128,5 +128,8 @@ def image_size(given: Any) -> tuple[float, float]:
     except (TypeError, ValueError):
         width = height = 0.0
     if not (width > 0 and height > 0):
-        raise ValueError(f"image_size must be [width,height] in pixels, got {given}")
+        raise ValueError(
+            f"image_size must be [width,height] in pixels, got {given}; "
+            "posediff FILE: --image-size 640,480"
+        )
     return width, height

@@ -16,6 +16,7 @@ joints: the pose of such a row is NaN with score 0.
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +75,8 @@ def lift(
 
     Raises ValueError if no row can be lifted, or if the joints are not those of `layout`.
     """
+    if isinstance(model, str | Path):
+        raise ValueError(f"model: give the loaded one, posediff.load({str(model)!r})")
     points = torch.as_tensor(points, dtype=torch.float32)
     if points.ndim != 3 or points.shape[-1] != 2 or not len(points):
         raise ValueError(

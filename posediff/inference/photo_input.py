@@ -16,6 +16,7 @@ from torch import Tensor
 from posediff.data.pictures import picture_files
 from posediff.data.pictures.crops import boxed, cut, normalised
 from posediff.data.pictures.picture_files import RGB
+from posediff.data.video.frames import FILMS
 from posediff.doors.checks import SINGLE, as_array, reading, shown
 from posediff.doors.json_door import read_json
 from posediff.files import visible
@@ -35,7 +36,9 @@ def photo_files(source: str | Path) -> list[Path]:
         raise FileNotFoundError(f"{source}: no such photo or folder")
     found = visible(source, KINDS)
     if not found:
-        raise FileNotFoundError(f"{source}: no photo in this folder ({', '.join(KINDS)})")
+        videos = visible(source, FILMS)
+        hint = f"; name its videos, as {videos[0]}" if videos else ""
+        raise FileNotFoundError(f"{source}: no photo in this folder ({', '.join(KINDS)}){hint}")
     return found
 
 
@@ -103,16 +106,22 @@ def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tenso
     """The box (4,), xywh, that a user gave for an image of that size: four numbers, or an entry of
     a file of boxes.
 
-    Raises ValueError if it is not four finite numbers or has no extent inside the image.
+    Raises ValueError if it is not four finite numbers, is smaller than a pixel or has no extent
+    inside the image.
     """
     if isinstance(values, Mapping) and "fraction" in values:
         sides = (width, height) * 2
         values = [x * side for x, side in zip(values["fraction"], sides, strict=True)]
     elif isinstance(values, Mapping):
-        values = values.get("box")
+        values = values.get("box", values)
     found = as_array(values)
     if found is None or found.shape != (4,) or not (np.abs(found) <= SINGLE).all():
         raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {shown(values)}")
+    if (found[2:] > 0).all() and (found[2:] <= 1).all():
+        raise ValueError(
+            f"{path}: {name}, {found.tolist()}, is smaller than a pixel; a box is x, y, width, "
+            f"height in pixels, of a picture of {width} x {height}"
+        )
     box = torch.from_numpy(found).float()
     inside, _ = clean_box(box, torch.tensor([width, height]), "mmpose")
     if not (torch.cat([box[2:], inside[2:]]) > 0).all():

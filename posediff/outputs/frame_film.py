@@ -12,7 +12,7 @@ from posediff.outputs.frame_json import Add
 from posediff.people.frame import Frame
 from posediff.visual.canvas import Picture
 from posediff.visual.film import film_note, filming
-from posediff.visual.frame_picture import draw_frame, is_lifted
+from posediff.visual.frame_picture import Cells, draw_frame, is_lifted
 
 FIRST = 9  # frames that tell the rate of a film
 
@@ -30,7 +30,7 @@ def writing_film(path: Path) -> Iterator[Add]:
         warnings.warn(note, stacklevel=2)
     waiting: list[Frame] = []
     show: list[Callable[[Picture], None]] = []
-    beside = False
+    beside, cells = False, Cells()
     with ExitStack() as stack:
 
         def add(frame: Frame) -> None:
@@ -44,7 +44,7 @@ def writing_film(path: Path) -> Iterator[Add]:
                 beside = any(map(is_lifted, waiting[:2]))
                 show.append(stack.enter_context(filming(path, _rate(path, waiting))))
             for ready in waiting:
-                show[0](draw_frame(ready, beside))
+                show[0](draw_frame(ready, beside, cells))
             waiting.clear()
 
         yield add

@@ -39,9 +39,12 @@ Writing = Callable[[Path], AbstractContextManager[Add]]
 
 
 def save(
-    frames: Iterable[Frame], folder: str | Path, formats: Sequence[str] = ("json", "csv", "npz")
+    frames: Iterable[Frame] | Frame,
+    folder: str | Path,
+    formats: Sequence[str] = ("json", "csv", "npz"),
 ) -> list[Path]:
-    """Write frames, which may be a stream, in each of the formats. Returns the paths, sorted.
+    """Write a frame, or several, which may be a stream, in each of the formats. Returns the sorted
+    paths.
 
     All files appear at the end, together, and none if something raises; other files of the folder
     stay. Raises ValueError if a format is unknown, or says why the frames do not fit it.
@@ -52,7 +55,7 @@ def save(
     with adding_files(Path(folder)) as beside:
         with ExitStack() as stack:
             adds = [stack.enter_context(FORMATS[name](beside)) for name in dict.fromkeys(formats)]
-            for frame in frames:
+            for frame in (frames,) if isinstance(frames, Frame) else frames:
                 for add in adds:
                     add(frame)
         written = sorted(path.name for path in beside.iterdir())
@@ -109,3 +112,4 @@ FORMATS: dict[str, Writing] = {
     "trc": _by_track(_trc, "markers{}.trc"),
 }
 SOLID = ("angles", "curves", "bvh", "trc")  # formats of people in 3D
+MOVING = ("video", "gif", "bvh", "trc")  # formats of videos of two frames or more

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from posediff.checkpoint import load
 from posediff.data.pictures.picture_files import RGB
+from posediff.diffusion import Model
 from posediff.doors.checks import integer
 from posediff.inference import person_boxes
 from posediff.inference.photo_input import box_in, read_boxes
@@ -83,7 +84,11 @@ def _whole(name: str, image: RGB) -> FoundBoxes:
 
 
 def _detector(name: str, device: str) -> Finder:
+    if not isinstance(name, str | Path):
+        raise ValueError(f"detect: must be the name of a detector, or whole, not {name!r}")
     network: Any = load(name).to(device)
+    if isinstance(network, Model):
+        raise ValueError(f"detect={name}: a model of poses, no detector; people is one that ships")
 
     def maps(picture: Tensor) -> dict[str, Tensor]:
         return {key: x.cpu() for key, x in network.answers(picture.to(device)).items()}
@@ -100,6 +105,8 @@ def _detector(name: str, device: str) -> Finder:
 def _given(name: str, entries: Any, image: RGB) -> FoundBoxes:
     """Raises ValueError if an entry is no box inside the picture, or if only some have tracks."""
     height, width = image.shape[:2]
+    if not isinstance(entries, Sequence | np.ndarray | Tensor):
+        raise ValueError(f"{name}: boxes must be a list of x, y, width, height, not {entries!r}")
     boxes, tracks = list[Tensor](), list[int]()
     for n, entry in enumerate(np.asarray(entries) if isinstance(entries, Tensor) else entries):
         boxes.append(box_in(Path(name), f"box {n}", entry, width, height))

@@ -41,8 +41,8 @@ class Draws(NamedTuple):
         """The same with as many draws from a heatmap as the lifter has hypotheses, if it reads
         them. Raises ValueError if hypotheses or steps are no whole number above 0."""
         for name, value in (("hypotheses", self.hypotheses), ("steps", self.steps)):
-            if value is not None and (value < 1 or value != int(value)):
-                raise ValueError(f"{name} must be a whole number above 0, not {value}")
+            if value is not None and not (isinstance(value, int) and value > 0):
+                raise ValueError(f"{name} must be a whole number above 0, not {value!r}")
         if lifter is None or self.carry == "point":
             return self
         return self._replace(drawn=self.of(lifter).hypotheses or lifter.hypotheses)

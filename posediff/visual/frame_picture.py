@@ -3,11 +3,11 @@
 The part in 3D is as high as the photo and WIDE times as wide as it is high, whoever is in the
 picture, so that the frames of a film have one size. Every person has a cell with two views, from
 the front and from the side, called by the number in the box of the photo, in the order of these
-numbers; of many people the PEOPLE largest. A low photo is enlarged, so that the cells are large
-enough to be read.
+numbers; of many people the PEOPLE largest. In a film everybody keeps a cell (`Cells`). A low photo
+is enlarged, so that the cells are large enough to be read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -32,9 +32,26 @@ def is_lifted(frame: Frame) -> bool:
     return "3d" in frame.seconds or any(p.keypoints_3d is not None for p in frame.people)
 
 
-def draw_frame(frame: Frame, beside: bool) -> Picture:
+class Cells:
+    """Whose each cell is. Who has one keeps it, also while out of sight. A newcomer takes the first
+    whose owner is out of sight, so that the cells of a film move only when it has more people than
+    ever before."""
+
+    def __init__(self) -> None:
+        self.owners: list[str] = []
+
+    def take(self, sizes: Mapping[str, float]) -> None:
+        """Give a cell to everybody in a frame, at most to the PEOPLE first or, at once, largest."""
+        new = sorted(sizes.keys() - self.owners, key=lambda name: -sizes[name])
+        free = [n for n, owner in enumerate(self.owners) if owner not in sizes]
+        free += range(len(self.owners), PEOPLE)
+        for n, name in zip(free, sorted(new[: len(free)], key=int), strict=False):
+            self.owners[n : n + 1] = [name]
+
+
+def draw_frame(frame: Frame, beside: bool, cells: Cells | None = None) -> Picture:
     """The photo with boxes, 2D poses and their spread; and `beside` it the people in 3D. A frame
-    without its image is drawn on white."""
+    without its image is drawn on white. cells: of the frames of the film before this one."""
     import cv2
 
     width, height = frame.size
@@ -57,7 +74,9 @@ def draw_frame(frame: Frame, beside: bool) -> Picture:
         )
     if picture is None:
         picture = draw_pose2d(image, _nobody(), skeleton("coco17"))
-    return np.hstack([picture, _space(frame, names, len(picture))]) if beside else picture
+    if beside:
+        picture = np.hstack([picture, _space(frame, names, len(picture), cells or Cells())])
+    return picture
 
 
 def _names(people: Sequence[Person]) -> list[str]:
@@ -83,26 +102,25 @@ def _flat(people: Sequence[Person], layout: str, factor: float) -> Poses:
     )
 
 
-def _space(frame: Frame, names: Sequence[str], height: int) -> Picture:
+def _space(frame: Frame, names: Sequence[str], height: int, cells: Cells) -> Picture:
     """The people in 3D on white, as high as the photo."""
-    known = [i for i, p in enumerate(frame.people) if _solid(p) is not None]
-    sizes = [float(np.prod(frame.people[i].box[2:] - frame.people[i].box[:2])) for i in known]
-    largest = [known[i] for i in np.argsort(sizes)[::-1][:PEOPLE]]
-    largest.sort(key=lambda i: int(names[i]))
-    side, left_out = round(WIDE * height), len(frame.people) - len(largest)
+    people = dict(zip(names, frame.people, strict=True))
+    poses = {name: pose for name in names if (pose := _solid(people[name])) is not None}
+    corners = {name: people[name].box for name in poses}
+    cells.take({name: float(np.prod(box[2:] - box[:2])) for name, box in corners.items()})
+    shown = [name for name in cells.owners if name in poses]
+    side, left_out = round(WIDE * height), len(frame.people) - len(shown)
     canvas = Canvas(side, height)
     words = "3D from the front and from the side (camera on the right)"
     if left_out:
-        words += f"; {left_out} not shown" if largest else "; nobody with enough joints"
+        words += f"; {left_out} not shown" if shown else "; nobody with enough joints"
     canvas.text((10, 18), words if frame.people else "nobody found", INK, 11)
     picture = canvas.finish()
-    if not largest:
+    if not shown:
         return picture
-    columns, width = _grid(len(largest), side, height)
-    for n, i in enumerate(largest):
-        pose = _solid(frame.people[i])
-        assert pose is not None
-        tile = _cell(pose, names[i], width)
+    columns, width = _grid(len(cells.owners), side, height)
+    for name in shown:
+        tile, n = _cell(poses[name], name, width), cells.owners.index(name)
         y, x = LINE + n // columns * len(tile), n % columns * tile.shape[1]
         picture[y : y + len(tile), x : x + tile.shape[1]] = tile
     return picture

@@ -9,7 +9,7 @@ from the front (the side of the camera) and from the side, which shows depth. Wi
 
 The spread r of a joint is a ball, hence a circle of radius r in every view. The grid is at the
 height of the lowest joint, perpendicular to the camera's y axis: a hint, not the floor of the
-scene. Scale and grid depend on the aggregated pose alone, so that wide hypotheses look wide.
+scene. The scale is the largest at which the pose with its circles, of up to REACH, fits.
 """
 
 from pathlib import Path
@@ -25,10 +25,12 @@ from posediff.visual.canvas import Canvas, Picture, Points, to_array
 from posediff.visual.palette import FAINT, GRID, INK, LEFT, RIGHT, WHITE, bone_colour, joint_colours
 
 WIDTH, HEIGHT, CAPTION = 400, 400, 44  # pixels, of a panel and of the line below all three
-TOP, BOTTOM, SIDES = 52, 78, 36  # pixels, margins of a panel around a pose
+TOP, BOTTOM, SIDES = MARGINS = 52, 78, 36  # pixels of a panel around a pose, with words
+BARE = 12, 40, 12  # the same without words
 BONE, HYPOTHESIS = 4.0, 1.5  # pixels, widths of lines
 FRONT, SIDE, PITCH = 0.0, np.pi / 2, np.radians(12)
 PAPER = (250, 248, 247)
+REACH = 1.0  # metres, the widest circle that makes the pose smaller so that it is seen whole
 BARS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # metres
 
 
@@ -51,12 +53,18 @@ def turned(points: Points, yaw: float) -> Points:
     return np.stack([u, y * np.cos(PITCH) - d * np.sin(PITCH), d], axis=-1)
 
 
-def views(pose: Points) -> tuple[Projection, Projection]:
-    """Front and side view at one scale, the largest at which the pose (J, 3) fits both panels."""
-    room = np.array([WIDTH - 2 * SIDES, HEIGHT - TOP - BOTTOM])
-    front, side = turned(pose, FRONT)[:, :2], turned(pose, SIDE)[:, :2]
+def views(
+    pose: Points, radii: Points | float = 0.0, margins: tuple[int, int, int] = MARGINS
+) -> tuple[Projection, Projection]:
+    """Front and side view at one scale, the largest at which the pose (J, 3), with circles of these
+    radii (J,) in metres, fits both panels within margins above, below and at the sides."""
+    top, bottom, sides = margins
+    room = np.array([WIDTH - 2 * sides, HEIGHT - top - bottom])
+    around = np.broadcast_to(np.minimum(radii, REACH), len(pose))[:, None]
+    flats = [turned(pose, yaw)[:, :2] for yaw in (FRONT, SIDE)]
+    front, side = (np.concatenate([flat - around, flat + around]) for flat in flats)
     scale = min(float((room / np.ptp(flat, 0).clip(min=0.1)).min()) for flat in (front, side))
-    middle = np.array([SIDES, TOP]) + room / 2
+    middle = np.array([sides, top]) + room / 2
     shift = [middle - scale * (flat.min(0) + flat.max(0)) / 2 for flat in (front, side)]
     return Projection(FRONT, scale, shift[0]), Projection(SIDE, scale, shift[1])
 
@@ -80,8 +88,11 @@ def draw_views(
     titles and the length of the scale bar; False for views that become too small for them."""
     joints, hypotheses = to_array(pose.keypoints), to_array(pose.hypotheses)
     radii, panels = to_array(pose.spread), []
-    standing = joints if within is None else to_array(within)
-    for view, title in zip(views(standing), ("3D, front", "3D, side"), strict=True):
+    standing, around = (joints, radii) if within is None else (to_array(within), 0.0)
+    margins = MARGINS if words else BARE
+    for view, title in zip(
+        views(standing, around, margins), ("3D, front", "3D, side"), strict=True
+    ):
         canvas = Canvas(WIDTH, HEIGHT)
         _grid(canvas, view, standing)
         _spread(canvas, view, joints, radii, skeleton)

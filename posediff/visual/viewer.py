@@ -44,15 +44,17 @@ UNITS = (
 
 
 def view(
-    frames: Iterable[Frame], path: str | Path, truth: Iterable[Floats | None] | None = None
+    frames: Iterable[Frame] | Frame, path: str | Path, truth: Iterable[Floats | None] | None = None
 ) -> Path:
-    """Write frames as one HTML file that any browser with WebGL shows. Returns its path.
+    """Write a frame, or several, as one HTML file that any browser with WebGL shows. Returns its
+    path.
 
     truth: for each frame the true poses (P, J3, 3) of its people in their order, in metres relative
     to the root, NaN where unknown; or None. Raises ValueError if its length or a shape does not
     fit.
     """
-    kept, stride = _thinned(_described(frames, truth))
+    every = (frames,) if isinstance(frames, Frame) else frames
+    kept, stride = _thinned(_described(every, truth))
     stand(kept)
     target = Path(path)
     content = _page(_data(kept, stride), target.stem)

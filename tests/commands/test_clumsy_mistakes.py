@@ -38,12 +38,17 @@ def make(folder):
     cv2.imwrite(str(folder / "photo.jpg"), picture)
     np.save(folder / "points.npy", points)
     np.save(folder / "five.npy", points[:, :5])
+    np.save(folder / "missing.npy", np.full((3, 17, 2), np.nan))
     (folder / "empty").mkdir()
+    (folder / "gone.jpg").symlink_to("moved.jpg")
+    (folder / "films").mkdir()
+    (folder / "films/clip.mp4").touch()
     for name in ("text.jpg", "letter.docx", "text.mp4", "broken.json", "notes.txt"):
         (folder / name).write_text("[my notes\n")
     (folder / "empty.mp4").touch()
     cv2.VideoWriter(str(folder / "still.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 48))
     (folder / "other.json").write_text('{"holiday.jpg": [[10, 10, 40, 90]]}')
+    (folder / "parts.json").write_text('{"photo.jpg": [[0.1, 0.1, 0.5, 0.9]]}')
     (folder / "outside.json").write_text('{"photo.jpg": [[1000, 10, 40, 90]]}')
     for name, joints in (("nobody", ["nose", "left_eye"]), ("strange", ["snout", "tail"])):
         (folder / name / "images").mkdir(parents=True)

@@ -104,9 +104,16 @@ class Browser:
         self._ask("/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": steps}]})
 
     def picture(self, selector=None):
-        """The page or an element as pixels (h, w, 3)."""
+        """The page or an element as pixels (h, w, 3), at the third try at the latest: chromedriver
+        gives each 10 seconds, which are few on a machine with much else to do."""
         place = "" if selector is None else self._find(selector)
-        png = base64.b64decode(self._ask(f"{place}/screenshot"))
+        for last in (False, False, True):
+            try:
+                png = base64.b64decode(self._ask(f"{place}/screenshot"))
+                break
+            except RuntimeError as error:
+                if last or "imed out" not in str(error):
+                    raise
         return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
 
     def console(self):

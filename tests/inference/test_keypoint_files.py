@@ -73,6 +73,13 @@ def test_a_missing_joint_may_be_nan(tmp_path):
         assert np.array_equal(read_keypoints(tmp_path / name, J).points, KEPT.astype(np.float32))
 
 
+def test_a_point_of_nan_needs_no_score_to_be_missing(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[[1, 2], [np.nan, np.nan]]]))
+    points, scores, *_ = read_keypoints(tmp_path / "a.npy", 2)
+    assert points.tolist() == [[[1, 2], [0, 0]]]
+    assert scores.tolist() == [[1, 0]]
+
+
 def test_null_and_empty_cells_are_nan(tmp_path):
     save_json(tmp_path / "a.json", [[[None, None, 0], [1, 2, 1]]])
     (tmp_path / "a.csv").write_text(",,0,1,2,1\n\n")

@@ -1,6 +1,7 @@
 """Frames as users hold them: iterated, drawn and written."""
 
 import json
+import re
 from dataclasses import replace
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from helpers.people import person, video
 
+import posediff
 from posediff.outputs.frame_json import from_dict
 
 
@@ -57,3 +59,29 @@ def test_the_size_of_a_drawing_does_not_depend_on_the_people(people):
     assert frame(people).draw(space=False).shape == frame().draw(space=False).shape
     if people:
         assert frame(people).draw().shape == frame().draw().shape
+
+
+def test_one_frame_is_saved_and_viewed_as_a_list_of_it(tmp_path):
+    made = frame()
+    (path,) = posediff.save(made, tmp_path, "json")
+    assert json.loads(path.read_text()) == json.loads(
+        posediff.save([made], tmp_path / "list", "json")[0].read_text()
+    )
+    one, several = (posediff.view(x, tmp_path / "a.html").read_text() for x in (made, [made]))
+    assert one == several
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"boxes": lambda image: None}, "boxes must be a list of x, y, width, height, not None"),
+        ({"boxes": [[0.1, 0.1, 0.5, 0.5]]}, "is smaller than a pixel"),
+        ({"detect": "image2d"}, "detect=image2d: a model of poses, no detector"),
+        ({"detect": None}, "detect: must be the name of a detector, or whole, not None"),
+        ({"hypotheses": "3"}, "hypotheses must be a whole number above 0, not '3'"),
+    ],
+)
+def test_arguments_of_another_kind_are_said(options, words):
+    picture = np.zeros((64, 48, 3), np.uint8)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        list(posediff.estimate(picture, to="2d", **options))

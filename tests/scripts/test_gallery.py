@@ -23,7 +23,7 @@ def folders(tmp_path_factory):
 
 def gallery(folders, photos, out, *more):
     models = ("--image2d", folders / "coarse", "--lift3d", folders / "posterior")
-    return run(script("gallery").main, photos, out, *models, *more)
+    return run(script("gallery").main, out, photos, *models, *more)
 
 
 def test_a_cell_has_the_people_of_a_photo_and_one_3d_pose(folders, shared, tmp_path, capsys):
@@ -50,6 +50,12 @@ def test_a_missing_model_is_one_line(folders, tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "grey.png"), np.zeros((90, 120, 3), np.uint8))
     with pytest.raises(SystemExit) as caught:
         run(
-            script("gallery").main, tmp_path / "grey.png", tmp_path / "x.png", "--image2d", "./none"
+            script("gallery").main, tmp_path / "x.png", tmp_path / "grey.png", "--image2d", "./none"
         )
     assert str(caught.value).startswith("error: none/config.json: no such file")
+
+
+def test_the_photos_of_the_documents_are_twenty_four_that_are_there(shared):
+    photos = script("gallery").documented(shared / "data")
+    assert len(photos) == 24
+    assert all(path.is_file() for path in photos)

@@ -65,7 +65,7 @@ def test_the_picture_is_three_panels_and_a_caption():
 
 
 def test_joints_are_drawn_in_their_colour_at_their_front_projection():
-    picture, front = draw()[:, FRONT_PANEL], views(pose().double().numpy())[0]
+    picture, front = draw()[:, FRONT_PANEL], views(pose().double().numpy(), 0.03)[0]
     for joint, at in zip(H36M.joints, front.project(pose().double().numpy()), strict=True):
         side = {"left": LEFT, "right": RIGHT}.get(joint.split("_")[0], MIDDLE)
         assert near(picture, at, side), joint
@@ -73,7 +73,7 @@ def test_joints_are_drawn_in_their_colour_at_their_front_projection():
 
 def test_the_nearest_joint_of_the_side_view_is_drawn_where_it_projects():
     keypoints = pose()
-    at = views(keypoints.double().numpy())[1].project(keypoints.double().numpy())
+    at = views(keypoints.double().numpy(), 0.03)[1].project(keypoints.double().numpy())
     assert near(draw()[:, SIDE_PANEL], at[6], LEFT)  # left ankle, left hand: largest x = nearest
     assert near(draw()[:, SIDE_PANEL], at[13], LEFT)
 
@@ -106,6 +106,15 @@ def test_any_pose_fits_into_its_panels():
         draw(torch.from_numpy(keypoints))
 
 
+@pytest.mark.parametrize("spread", [0.1, 0.4, 1.0])
+def test_no_circle_is_cut_at_the_border_of_its_panel(spread):
+    picture = draw(spread=spread)[52 : HEIGHT - 78]
+    for panel in (FRONT_PANEL, SIDE_PANEL):
+        seen = vivid(picture[:, panel]).any(0) | (np.ptp(picture[:, panel], axis=-1) > 5).any(0)
+        assert not seen[:30].any()
+        assert not seen[-30:].any()
+
+
 def test_a_bone_hides_bones_behind_it():
     near_left = torch.tensor([[-0.5, -0.5, 1.0], [0.5, 0.5, 1], [-0.5, 0.5, 2], [0.5, -0.5, 2]])
     near_right = near_left * torch.tensor([1, 1, -1.0])
@@ -126,7 +135,7 @@ def test_more_spread_is_more_ink_in_both_views_and_none_in_the_input():
 
 
 def test_the_circle_of_a_joint_has_the_spread_as_its_radius():
-    front = views(pose().double().numpy())[0]
+    front = views(pose().double().numpy(), 0.15)[0]
     x, y = front.project(pose()[13].double().numpy())
     row = draw(spread=0.15)[round(y), FRONT_PANEL]
     inside, outside = (row[round(x + r * 0.15 * front.scale)] for r in (0.85, 1.1))
