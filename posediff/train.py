@@ -30,7 +30,7 @@ from posediff import (
 )
 from posediff.command import command
 from posediff.diffusion import Model
-from posediff.interruption import Stopped
+from posediff.interruption import Stop, Stopped
 from posediff.nn import weights
 from posediff.training_state import TrainingState
 from posediff.visual import held_out as held_out_sheet
@@ -46,6 +46,8 @@ RECIPE = {"epochs", "rate", "max_norm", "ema", "precision", "self_aligned", "mic
     *("channels_last", "fused")
 }
 
+CHOSEN_BY = ("monitor", "better")  # of eval: how the best epoch is chosen
+
 
 @command("train")
 def main(cfg: Any) -> None:
@@ -59,11 +61,12 @@ def main(cfg: Any) -> None:
         if not processes.first() and not begins:
             state = training_state.newest(folder)
         try:
-            train(cfg, folder, state)
+            with Stop() as stop, stop.anywhere():
+                train(cfg, folder, state)
         except Stopped as stopped:
-            print(
-                f"stopped by {stopped.name}, the state is saved; this goes on: {resuming(folder)}"
-            )
+            saved = (folder / training_state.LAST).is_dir()
+            how = "the state is saved" if saved else "before its first state"
+            print(f"stopped by {stopped.name}, {how}; this goes on: {resuming(folder)}")
             sys.exit(stopped.code)
 
 
@@ -132,7 +135,7 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
         print("\n".join(profiling.profile(model, data, optimizer, recipe, cfg.trainer.profile)))
         return
     print(expectation.training(model, data, held_out, recipe, size), flush=True)
-    copies = config.loggers(cfg, folder) if processes.first() else []
+    copies = config.loggers(cfg, folder) if processes.first() else {}
     with loggers.following(folder, cfg.eval.monitor, copies) as follower:
         best = engine.fit(
             model,
@@ -158,18 +161,20 @@ def some(data: engine.Samples, count: int | None) -> engine.Samples:
 
 def say_left_out(data: engine.Samples, held_out: engine.Samples) -> None:
     for part, samples in (("training", data), ("held out", held_out)):
-        if words := loading.in_short(loading.left_out(samples), f"{len(samples):,} samples"):
-            print(f"{part}: {words}")
+        lost = loading.left_out_by_all(samples)
+        if lost:
+            print(f"{part}: {loading.in_short(lost, f'{len(samples):,} samples')}")
 
 
 def draw(cfg: Any, folder: Path, model: Model, held_out: engine.Samples) -> None:
     """Draw the predictions of a few held-out samples, always the same ones, into the run folder."""
     if cfg.task.draws is None or not cfg.trainer.drawn:
         return
-    draws, settings = tree.imported(cfg.task.draws), config.plain(cfg.dataset)
-    seen = held_out_sheet.sheet(model, held_out, cfg.trainer.drawn, draws, settings)
-    if seen is not None:
-        write_picture(folder / held_out_sheet.SHEET, seen)
+    with loggers.spared(held_out_sheet.SHEET):
+        draws, settings = tree.imported(cfg.task.draws), config.plain(cfg.dataset)
+        seen = held_out_sheet.sheet(model, held_out, cfg.trainer.drawn, draws, settings)
+        if seen is not None:
+            write_picture(folder / held_out_sheet.SHEET, seen)
 
 
 def recipe_of(cfg: Any) -> engine.Recipe:
@@ -193,13 +198,18 @@ def settings_of(cfg: Any, model_tree: dict[str, Any], samples: int) -> dict[str,
         "training samples": samples,
         "model": model_tree,
         "trainer": config.plain(cfg.trainer),
+        "backbone": {"frozen": cfg.backbone.frozen},
+        "eval": {key: cfg.eval[key] for key in CHOSEN_BY},
     }
 
 
 def compare(state: TrainingState, settings: dict[str, Any], folder: Path) -> None:
     """Say in what settings a training goes on otherwise than it began. Raises ValueError for those
-    that would make it another training: its seed, data, batches, model and optimiser."""
-    before = state.trainer.get("settings", {})  # none in states of older versions
+    that would make it another training: its seed, data, batches, model, optimiser, and the figure
+    that its best epoch was chosen by."""
+    before = dict(state.trainer.get("settings", {}))  # none in states of older versions
+    if not state.trainer["best"]:
+        before.pop("eval", None)  # nothing was chosen by it yet
     changed = tree.differences(settings, before, "", FREE)
     words = {at.lstrip("."): f"{at.lstrip('.')}={now} (it was {was})" for at, now, was in changed}
     other = [text for key, text in words.items() if not RECIPE & {*key.split(".")}]
