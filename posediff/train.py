@@ -33,6 +33,7 @@ from posediff.diffusion import Model
 from posediff.interruption import Stop, Stopped
 from posediff.nn import weights
 from posediff.training_state import TrainingState
+from posediff.truth import Truth
 from posediff.visual import held_out as held_out_sheet
 from posediff.visual.pose3d import write_picture
 
@@ -89,7 +90,6 @@ def resuming(folder: Path) -> str:
 
 
 def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
-    recipe = recipe_of(cfg)
     torch.manual_seed(cfg.seed)
     data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
     truth = held_out.truth(whole=False)
@@ -98,42 +98,18 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     model_tree = config.model_tree(cfg)
     encoders, device = checkpoint.encoders(model_tree), config.device(cfg.device)
     model = config.build_model(model_tree, config.classes(cfg)).to(device)
-    size = engine.samples_of(cfg.eval.batch_size, model)
-    about = config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)}
-    settings = settings_of(cfg, model_tree, len(data))
-    if state is None:
-        initialise(cfg, model)
-    else:
-        compare(state, settings, folder)
-        about = state.config
-        checkpoint.load_weights(model, state.weights, folder)
-    if processes.first():
-        run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
-    if cfg.backbone.frozen:
-        freeze(cfg, model)
-    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    print(
-        f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
-        f"{len(held_out):,} held out, {count:,} weights to learn\n{announce.encoders(encoders)}"
-        f"{announce.device(device)}\n{speed.use(cfg.trainer, model, device)}{folder}"
-    )
-    if cfg.trainer.cache.views is not None:
-        if processes.first():  # the others then read what it wrote
-            cached(cfg, model, data, held_out)
-        processes.from_first(None)
-        data, held_out = cached(cfg, model, data, held_out)
-
-    def score(candidate: Model) -> engine.Figures:
-        metric = tree.build(config.plain(cfg.eval.metric), truth=truth)
-        rules = {cfg.task.aggregate: candidate.aggregate}
-        if processes.first():
-            draw(cfg, folder, candidate, held_out)
-        return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
-
+    how = f"{announce.encoders(encoders)}{announce.device(device)}"
+    used = speed.use(cfg.trainer, model, device)  # may set parts of the recipe
+    recipe, settings = recipe_of(cfg), settings_of(cfg, model_tree, len(data))
+    begin(cfg, folder, model, state, settings)
+    introduce(cfg, model, len(data), len(held_out), f"{how}\n{used}{folder}")
+    data, held_out = kept_maps(cfg, model, data, held_out)
     optimizer = tree.build(config.plain(cfg.trainer.optimizer))(groups(cfg, model))
     if cfg.trainer.profile is not None:
         print("\n".join(profiling.profile(model, data, optimizer, recipe, cfg.trainer.profile)))
         return
+    about = config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)}
+    size = engine.samples_of(cfg.eval.batch_size, model)
     print(expectation.training(model, data, held_out, recipe, size), flush=True)
     copies = config.loggers(cfg, folder) if processes.first() else {}
     with loggers.following(folder, cfg.eval.monitor, copies) as follower:
@@ -142,8 +118,8 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
             data,
             optimizer,
             recipe,
-            engine.Selection(score, cfg.eval.monitor, cfg.eval.better),
-            engine.Outputs(folder, about, settings, follower),
+            selection_of(cfg, folder, held_out, truth, size),
+            engine.Outputs(folder, state.config if state else about, settings, follower),
             state,
         )
     if processes.first():
@@ -152,6 +128,48 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     say_left_out(data, held_out)
     monitor = cfg.eval.monitor
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
+
+
+def begin(
+    cfg: Any, folder: Path, model: Model, state: TrainingState | None, settings: dict[str, Any]
+) -> None:
+    """Give a model the weights that it begins or goes on with, and keep the options of the command.
+
+    Raises ValueError if they are of another training than the state.
+    """
+    if state is None:
+        initialise(cfg, model)
+    else:
+        compare(state, settings, folder)
+        checkpoint.load_weights(model, state.weights, folder)
+    if processes.first():
+        run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
+    if cfg.backbone.frozen:
+        freeze(cfg, model)
+
+
+def introduce(cfg: Any, model: Model, samples: int, held_out: int, how: str) -> None:
+    """Say what is trained on what, and how."""
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(
+        f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {samples:,} training samples, "
+        f"{held_out:,} held out, {count:,} weights to learn\n{how}"
+    )
+
+
+def selection_of(
+    cfg: Any, folder: Path, held_out: engine.Samples, truth: Truth, size: int
+) -> engine.Selection:
+    """The choice of the best epoch: a model is drawn and scored on held-out samples."""
+
+    def score(candidate: Model) -> engine.Figures:
+        metric = tree.build(config.plain(cfg.eval.metric), truth=truth)
+        rules = {cfg.task.aggregate: candidate.aggregate}
+        if processes.first():
+            draw(cfg, folder, candidate, held_out)
+        return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
+
+    return engine.Selection(score, cfg.eval.monitor, cfg.eval.better)
 
 
 def some(data: engine.Samples, count: int | None) -> engine.Samples:
@@ -253,6 +271,18 @@ def freeze(cfg: Any, model: Model) -> None:
             "backbone.frozen=true would keep random weights: set backbone.weights or task.begin"
         )
     backbone.freeze()
+
+
+def kept_maps(
+    cfg: Any, model: Model, data: engine.Samples, held_out: engine.Samples
+) -> tuple[engine.Samples, engine.Samples]:
+    """Both parts of the data, with kept maps in place of their images if `trainer.cache` asks."""
+    if cfg.trainer.cache.views is None:
+        return data, held_out
+    if processes.first():  # the others then read what it wrote
+        cached(cfg, model, data, held_out)
+    processes.from_first(None)
+    return cached(cfg, model, data, held_out)
 
 
 def cached(
