@@ -4,8 +4,8 @@
     <run>/checkpoints/last/    the same, and more, see training_state.py
 
 A folder is written beside and renamed, so it is complete or absent. Nothing is unpickled, and a
-config.json may only name classes of posediff (`tree.build_known`). Weights may be stored as
-float16; a model has them in its own type, float32.
+config.json may only name classes of posediff (`tree.build_known`), and has the SHA-256 of the
+weights. They may be stored as float16; a model has them in its own type, float32.
 
 Entries that model.safetensors lacks may be in a file of a folder beside it, which several models
 share. config.json then says so:
@@ -40,7 +40,7 @@ from posediff.files import kept_beside, replacing_folder, write_json
 from posediff.tree import build_known, imported, require_known
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-PARTS = "parts"
+PARTS, DIGEST = "parts", "sha256"  # of config.json
 RECALIBRATION = "recalibration"
 FORMAT = {"format": "posediff-model", "version": 2}
 
@@ -57,7 +57,8 @@ def fill(folder: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -
         save_file({k: x.detach().cpu().contiguous() for k, x in state.items()}, folder / WEIGHTS)
     except SafetensorError as error:
         raise OSError(f"{folder / WEIGHTS}: cannot be written ({error})") from None
-    (folder / "config.json").write_text(json.dumps(FORMAT | dict(config), indent=1) + "\n")
+    about = FORMAT | dict(config) | {DIGEST: digest(folder / WEIGHTS)}
+    (folder / CONFIG).write_text(json.dumps(about, indent=1) + "\n")
 
 
 def existing(folder: Path | str) -> Path:
@@ -96,7 +97,7 @@ def about(folder: Path | str) -> dict[str, Any]:
     config = read_config(folder, "dataset")
     written = (existing(folder) / CONFIG).stat().st_mtime
     day = datetime.fromtimestamp(written).date().isoformat()
-    entries = {key: x for key, x in config.items() if key != "model"}
+    entries = {key: x for key, x in config.items() if key not in ("model", DIGEST)}
     return entries | {"folder": str(folder), "date": str(config.get("date") or day)}
 
 
@@ -106,10 +107,13 @@ def write_config(folder: Path | str, config: Mapping[str, Any]) -> None:
 
 
 def read_weights(folder: Path | str) -> dict[str, Tensor]:
-    """The entries of the folder's own file."""
+    """The entries of the folder's own file. Raises ValueError if its digest is not the one that
+    config.json has of it."""
     path = existing(folder) / WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; a model folder holds it and config.json")
+    if read_config(folder).get(DIGEST) not in (None, digest(path)):
+        raise ValueError(f"{path}: damaged, its SHA-256 is not that of {CONFIG}")
     return read_tensors(path)
 
 

@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from functools import wraps
+from functools import update_wrapper
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,7 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
 
         from posediff import corrections
 
-        @wraps(task)
-        def guarded(cfg: Any) -> None:  # inside, so that Hydra does not announce the error first
-            with one_line_errors():
-                check(cfg, primary)
-                try:
-                    task(cfg)
-                except (*OF_TYPES, ValueError) as error:
-                    if isinstance(error, OF_TYPES) or isinstance(error.__cause__, OF_TYPES):
-                        refuse_other_types(primary)  # perhaps one is the cause
-                    raise error
-
+        guarded = Guarded(task, primary)
         composed = hydra.main(version_base="1.3", config_path=CONF, config_name=primary)(guarded)
 
         def run() -> None:
@@ -66,9 +57,56 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
                     words = sys.argv[1:]
                     raise ValueError(corrections.explained(text, primary, words)) from error
 
+        run.guarded = guarded  # type: ignore[attr-defined]
         return run
 
     return made
+
+
+class Guarded:
+    """The function of a command, called by Hydra. Its errors end in one line here, so that Hydra
+    does not announce them first; in a sweep the other runs go on, and the first error ends it.
+
+    It is pickled by the name of its module: launchers such as submitit send it to other machines.
+    """
+
+    def __init__(self, task: Callable[[Any], None], primary: str) -> None:
+        self.task, self.primary = task, primary
+        update_wrapper(self, task)
+
+    def __call__(self, cfg: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            try:
+                self._checked(cfg)
+            except expected_errors() as error:
+                words = " ".join(HydraConfig.get().overrides.task)
+                print(f"failed: {words}: {one_line(error)}", file=sys.stderr, flush=True)
+                raise
+        else:
+            with one_line_errors():
+                self._checked(cfg)
+
+    def _checked(self, cfg: Any) -> None:
+        check(cfg, self.primary)
+        try:
+            self.task(cfg)
+        except (*OF_TYPES, ValueError) as error:
+            if isinstance(error, OF_TYPES) or isinstance(error.__cause__, OF_TYPES):
+                refuse_other_types(self.primary)  # perhaps one is the cause
+            raise error
+
+    def __reduce__(self) -> tuple[Callable[[str], "Guarded"], tuple[str]]:
+        spec = self.task.__globals__["__spec__"]  # of a module that runs as __main__, too
+        return guarded_of, (spec.name if spec else self.task.__module__,)
+
+
+def guarded_of(module: str) -> Guarded:
+    """The function of the command that a module has as `main`."""
+    found: Guarded = import_module(module).main.guarded
+    return found
 
 
 def check(cfg: Any, primary: str) -> None:

@@ -302,12 +302,12 @@ def rules(cfg: Any, model: Model) -> dict[str, Rule]:
     return found
 
 
-def loggers(cfg: Any, folder: Path) -> list[Any]:
-    """The loggers of a training, by the names in `trainer.loggers`."""
+def loggers(cfg: Any, folder: Path) -> dict[str, Any]:
+    """The loggers of a training, by the names in `trainer.loggers`: functions that begin them."""
     known = plain(cfg.trainer.logger)
     for name in cfg.trainer.loggers:
         one_of("trainer.loggers", name, known)
-    return [tree.build(known[name], folder=folder) for name in cfg.trainer.loggers]
+    return {name: partial(tree.build, known[name], folder=folder) for name in cfg.trainer.loggers}
 
 
 def refuse_truth(cfg: Any) -> None:

@@ -68,9 +68,9 @@ def fit(
     with Stop() as stop:
         loading = batches_from(training, data)
         while training.epoch < recipe.epochs:
-            leave_if(processes.any_of(bool(stop.asked)), stop)
             train_one_epoch(training, data, loading, outputs, stop)
             end_epoch(training, data, selection, outputs, stop)
+            leave_if(processes.any_of(bool(stop.asked)), stop)
     return training.best
 
 
@@ -161,6 +161,9 @@ def end_epoch(
     steps, monitor = recipe.steps(data), selection.monitor
     plain = {name: float(x) for name, x in scored.items()}  # states have no numbers of NumPy
     figures = {"loss": training.total / steps, **plain}
+    if monitor not in figures:
+        training.save(outputs)
+        raise ValueError(f"eval.monitor={monitor}: no such figure, only {', '.join(plain)}")
     line = {"epoch": training.epoch + 1, **figures}
     outputs.log({**line, "seconds": training.seconds})
     improved = selection.improved(figures, training.best)

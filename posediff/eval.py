@@ -47,7 +47,7 @@ def main(cfg: Any) -> None:
     clock = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
     seconds = time.perf_counter() - clock
-    lost = processes.gathered(loading.left_out(data))
+    lost = loading.left_out_by_all(data)
     if not processes.first():  # all have the same figures
         return
     report.show(figures, cfg.eval.monitor)

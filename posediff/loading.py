@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from posediff import processes
 from posediff.doors.limits import refuse_left_out
 from posediff.interruption import leave_to_parent
 from posediff.progress import progress
@@ -135,6 +136,12 @@ def readable(data: Samples, rows: list[int]) -> Any:
 def left_out(data: Samples) -> list[str]:
     """Reasons why samples of a data set could not be read so far, in the order of their rows."""
     return [line for _, line in sorted(_LOST.get(data, {}).items())]
+
+
+def left_out_by_all(data: Samples) -> list[str]:
+    """The same of all processes, which call this together; a sample counts once."""
+    lost = dict(processes.joined([*_LOST.get(data, {}).items()]))
+    return [line for _, line in sorted(lost.items())]
 
 
 def in_short(lines: Sequence[str], what: str) -> str:

@@ -2,7 +2,8 @@
 
 log.jsonl is the log of a training. After every epoch its new lines are passed on, each once and in
 order, and curves.png is drawn again. A training that is resumed passes on all lines from the
-beginning: what a logger had of it is replaced, so it too has every line once.
+beginning: what a logger had of it is replaced, so it too has every line once. A logger or a picture
+that fails is left out with a warning, and ends no training.
 
     {"step": 7, "loss": ...}       train/loss at step 7
     {"epoch": 1, "mpjpe": ...}     epoch/mpjpe at epoch 1
@@ -10,7 +11,8 @@ beginning: what a logger had of it is replaced, so it too has every line once.
 
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,46 +116,79 @@ def needs(package: str) -> None:
         )
 
 
-class Follower:
-    """Passes on what is new in the log of a run, by a call after every epoch."""
+@contextmanager
+def spared(what: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """A block that a training can do without: an error in it, of any kind `but` these, is said and
+    ends nothing."""
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        warnings.warn(f"{what} is left out, the training goes on ({why})", stacklevel=3)
 
-    def __init__(self, folder: Path, monitor: str, loggers: Sequence[Logger]) -> None:
-        self.folder, self.monitor, self.loggers = folder, monitor, loggers
+
+class Follower:
+    """Passes on what is new in the log of a run, by a call after every epoch. A logger that fails
+    gets nothing more."""
+
+    def __init__(self, folder: Path, monitor: str, loggers: Mapping[str, Logger]) -> None:
+        self.folder, self.monitor, self.loggers = folder, monitor, dict(loggers)
         self.passed = self.step = 0
 
     def __call__(self) -> None:
-        lines = run_folder.log(self.folder)
-        ended = 0
-        for line in lines[self.passed :]:
-            ended = self._pass_on(line) or ended
-        self.passed = len(lines)
-        if ended:
-            pixels = curves(lines, self.monitor)
-            write_picture(self.folder / CURVES, pixels)
-            for logger in self.loggers:
-                logger.picture(ended, "curves", pixels[..., ::-1].copy())
+        with spared(CURVES):
+            lines = run_folder.log(self.folder)
+            ended = 0
+            for line in lines[self.passed :]:
+                ended = self._pass_on(line) or ended
+            self.passed = len(lines)
+            if ended:
+                pixels = curves(lines, self.monitor)
+                rgb = pixels[..., ::-1].copy()
+                self._each(lambda logger: logger.picture(ended, "curves", rgb))
+                write_picture(self.folder / CURVES, pixels)
+
+    def close(self) -> None:
+        self._each(lambda logger: logger.close())
+
+    def _each(self, tell: Callable[[Logger], None]) -> None:
+        """Do this with every logger, and leave out the ones that fail."""
+        for name in [*self.loggers]:
+            logger = self.loggers.pop(name)
+            with spared(f"the logger {name}"):
+                tell(logger)
+                self.loggers[name] = logger
 
     def _pass_on(self, line: Mapping[str, Any]) -> int:
         """The epoch that a line ends, 0 for the line of a step."""
         figures = {k: x for k, x in line.items() if k not in ("step", "epoch")}
         numbers = {k: float(x) for k, x in figures.items() if isinstance(x, int | float)}
-        for logger in self.loggers:
-            if "step" in line:
-                logger.step(line["step"], numbers)
-            else:
-                logger.epoch(line["epoch"], self.step, numbers)
-        self.step = line.get("step", self.step)
-        return 0 if "step" in line else int(line["epoch"])
+        if "step" in line:
+            self.step = line["step"]
+            self._each(lambda logger: logger.step(self.step, numbers))
+            return 0
+        self._each(lambda logger: logger.epoch(line["epoch"], self.step, numbers))
+        return int(line["epoch"])
 
 
 @contextmanager
-def following(folder: Path, monitor: str, loggers: Sequence[Logger]) -> Iterator[Follower]:
-    """A follower whose loggers are closed at the end, however it comes."""
+def following(
+    folder: Path, monitor: str, loggers: Mapping[str, Callable[[], Logger]]
+) -> Iterator[Follower]:
+    """A follower whose loggers begin here and are closed at the end, however it comes.
+
+    Raises ValueError for a logger that is not installed, or a wrong setting of it.
+    """
+    follower = Follower(folder, monitor, {})
+    for name, begin in loggers.items():
+        with spared(f"the logger {name}", but=(ValueError,)):
+            follower.loggers[name] = begin()
     try:
-        yield Follower(folder, monitor, loggers)
+        yield follower
     finally:
-        for logger in loggers:
-            logger.close()
+        follower.close()
 
 
 def curves(lines: Sequence[Mapping[str, Any]], monitor: str) -> Any:

@@ -126,15 +126,6 @@ def from_first(content: Any) -> Any:
     return box[0]
 
 
-def gathered(own: list[str]) -> list[str]:
-    """The lines of all processes."""
-    if count() == 1:
-        return own
-    each: list[list[str]] = [[] for _ in range(count())]
-    distributed.all_gather_object(each, own)
-    return [line for lines in each for line in lines]
-
-
 def turns() -> slice:
     """The batches of a pass that are this process's, every n-th of them."""
     return slice(number(), None, count())

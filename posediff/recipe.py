@@ -80,7 +80,7 @@ class Selection:
         one_of("eval.better", self.better, ("lower", "higher"))
 
     def improved(self, figures: Figures, best: Figures) -> bool:
-        if not best:
+        if not best or math.isnan(best[self.monitor]):
             return True
         gain = figures[self.monitor] - best[self.monitor]
         return gain > 0 if self.better == "higher" else gain < 0

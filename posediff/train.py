@@ -30,9 +30,10 @@ from posediff import (
 )
 from posediff.command import command
 from posediff.diffusion import Model
-from posediff.interruption import Stopped
+from posediff.interruption import Stop, Stopped
 from posediff.nn import weights
 from posediff.training_state import TrainingState
+from posediff.truth import Truth
 from posediff.visual import held_out as held_out_sheet
 from posediff.visual.pose3d import write_picture
 
@@ -45,6 +46,8 @@ FREE = {"root", "workers", "cache", "save_every", "validation_samples", "shard"}
 RECIPE = {"epochs", "rate", "max_norm", "ema", "precision", "self_aligned", "micro_batch"} | {
     *("channels_last", "fused")
 }
+
+CHOSEN_BY = ("monitor", "better")  # of eval: how the best epoch is chosen
 
 
 @command("train")
@@ -59,11 +62,12 @@ def main(cfg: Any) -> None:
         if not processes.first() and not begins:
             state = training_state.newest(folder)
         try:
-            train(cfg, folder, state)
+            with Stop() as stop, stop.anywhere():
+                train(cfg, folder, state)
         except Stopped as stopped:
-            print(
-                f"stopped by {stopped.name}, the state is saved; this goes on: {resuming(folder)}"
-            )
+            saved = (folder / training_state.LAST).is_dir()
+            how = "the state is saved" if saved else "before its first state"
+            print(f"stopped by {stopped.name}, {how}; this goes on: {resuming(folder)}")
             sys.exit(stopped.code)
 
 
@@ -86,7 +90,6 @@ def resuming(folder: Path) -> str:
 
 
 def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
-    recipe = recipe_of(cfg)
     torch.manual_seed(cfg.seed)
     data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
     truth = held_out.truth(whole=False)
@@ -95,52 +98,28 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     model_tree = config.model_tree(cfg)
     encoders, device = checkpoint.encoders(model_tree), config.device(cfg.device)
     model = config.build_model(model_tree, config.classes(cfg)).to(device)
-    size = engine.samples_of(cfg.eval.batch_size, model)
-    about = config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)}
-    settings = settings_of(cfg, model_tree, len(data))
-    if state is None:
-        initialise(cfg, model)
-    else:
-        compare(state, settings, folder)
-        about = state.config
-        checkpoint.load_weights(model, state.weights, folder)
-    if processes.first():
-        run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
-    if cfg.backbone.frozen:
-        freeze(cfg, model)
-    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    print(
-        f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {len(data):,} training samples, "
-        f"{len(held_out):,} held out, {count:,} weights to learn\n{announce.encoders(encoders)}"
-        f"{announce.device(device)}\n{speed.use(cfg.trainer, model, device)}{folder}"
-    )
-    if cfg.trainer.cache.views is not None:
-        if processes.first():  # the others then read what it wrote
-            cached(cfg, model, data, held_out)
-        processes.from_first(None)
-        data, held_out = cached(cfg, model, data, held_out)
-
-    def score(candidate: Model) -> engine.Figures:
-        metric = tree.build(config.plain(cfg.eval.metric), truth=truth)
-        rules = {cfg.task.aggregate: candidate.aggregate}
-        if processes.first():
-            draw(cfg, folder, candidate, held_out)
-        return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
-
+    how = f"{announce.encoders(encoders)}{announce.device(device)}"
+    used = speed.use(cfg.trainer, model, device)  # may set parts of the recipe
+    recipe, settings = recipe_of(cfg), settings_of(cfg, model_tree, len(data))
+    begin(cfg, folder, model, state, settings)
+    introduce(cfg, model, len(data), len(held_out), f"{how}\n{used}{folder}")
+    data, held_out = kept_maps(cfg, model, data, held_out)
     optimizer = tree.build(config.plain(cfg.trainer.optimizer))(groups(cfg, model))
     if cfg.trainer.profile is not None:
         print("\n".join(profiling.profile(model, data, optimizer, recipe, cfg.trainer.profile)))
         return
+    about = config.model_config(cfg, model_tree) | {"encoders": announce.names(encoders)}
+    size = engine.samples_of(cfg.eval.batch_size, model)
     print(expectation.training(model, data, held_out, recipe, size), flush=True)
-    copies = config.loggers(cfg, folder) if processes.first() else []
+    copies = config.loggers(cfg, folder) if processes.first() else {}
     with loggers.following(folder, cfg.eval.monitor, copies) as follower:
         best = engine.fit(
             model,
             data,
             optimizer,
             recipe,
-            engine.Selection(score, cfg.eval.monitor, cfg.eval.better),
-            engine.Outputs(folder, about, settings, follower),
+            selection_of(cfg, folder, held_out, truth, size),
+            engine.Outputs(folder, state.config if state else about, settings, follower),
             state,
         )
     if processes.first():
@@ -151,6 +130,48 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     print(f"best epoch {best['epoch']}: {monitor} {best[monitor]:.4g} on held-out data\n{folder}")
 
 
+def begin(
+    cfg: Any, folder: Path, model: Model, state: TrainingState | None, settings: dict[str, Any]
+) -> None:
+    """Give a model the weights that it begins or goes on with, and keep the options of the command.
+
+    Raises ValueError if they are of another training than the state.
+    """
+    if state is None:
+        initialise(cfg, model)
+    else:
+        compare(state, settings, folder)
+        checkpoint.load_weights(model, state.weights, folder)
+    if processes.first():
+        run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
+    if cfg.backbone.frozen:
+        freeze(cfg, model)
+
+
+def introduce(cfg: Any, model: Model, samples: int, held_out: int, how: str) -> None:
+    """Say what is trained on what, and how."""
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    print(
+        f"{cfg.task.name} {cfg.task.method} on {cfg.dataset.name}: {samples:,} training samples, "
+        f"{held_out:,} held out, {count:,} weights to learn\n{how}"
+    )
+
+
+def selection_of(
+    cfg: Any, folder: Path, held_out: engine.Samples, truth: Truth, size: int
+) -> engine.Selection:
+    """The choice of the best epoch: a model is drawn and scored on held-out samples."""
+
+    def score(candidate: Model) -> engine.Figures:
+        metric = tree.build(config.plain(cfg.eval.metric), truth=truth)
+        rules = {cfg.task.aggregate: candidate.aggregate}
+        if processes.first():
+            draw(cfg, folder, candidate, held_out)
+        return engine.evaluate(candidate, held_out, metric, rules, size, label="validation")
+
+    return engine.Selection(score, cfg.eval.monitor, cfg.eval.better)
+
+
 def some(data: engine.Samples, count: int | None) -> engine.Samples:
     """`count` samples, evenly spaced; all for None."""
     return data if count is None else engine.Subset(data, count)
@@ -158,18 +179,20 @@ def some(data: engine.Samples, count: int | None) -> engine.Samples:
 
 def say_left_out(data: engine.Samples, held_out: engine.Samples) -> None:
     for part, samples in (("training", data), ("held out", held_out)):
-        if words := loading.in_short(loading.left_out(samples), f"{len(samples):,} samples"):
-            print(f"{part}: {words}")
+        lost = loading.left_out_by_all(samples)
+        if lost:
+            print(f"{part}: {loading.in_short(lost, f'{len(samples):,} samples')}")
 
 
 def draw(cfg: Any, folder: Path, model: Model, held_out: engine.Samples) -> None:
     """Draw the predictions of a few held-out samples, always the same ones, into the run folder."""
     if cfg.task.draws is None or not cfg.trainer.drawn:
         return
-    draws, settings = tree.imported(cfg.task.draws), config.plain(cfg.dataset)
-    seen = held_out_sheet.sheet(model, held_out, cfg.trainer.drawn, draws, settings)
-    if seen is not None:
-        write_picture(folder / held_out_sheet.SHEET, seen)
+    with loggers.spared(held_out_sheet.SHEET):
+        draws, settings = tree.imported(cfg.task.draws), config.plain(cfg.dataset)
+        seen = held_out_sheet.sheet(model, held_out, cfg.trainer.drawn, draws, settings)
+        if seen is not None:
+            write_picture(folder / held_out_sheet.SHEET, seen)
 
 
 def recipe_of(cfg: Any) -> engine.Recipe:
@@ -193,13 +216,18 @@ def settings_of(cfg: Any, model_tree: dict[str, Any], samples: int) -> dict[str,
         "training samples": samples,
         "model": model_tree,
         "trainer": config.plain(cfg.trainer),
+        "backbone": {"frozen": cfg.backbone.frozen},
+        "eval": {key: cfg.eval[key] for key in CHOSEN_BY},
     }
 
 
 def compare(state: TrainingState, settings: dict[str, Any], folder: Path) -> None:
     """Say in what settings a training goes on otherwise than it began. Raises ValueError for those
-    that would make it another training: its seed, data, batches, model and optimiser."""
-    before = state.trainer.get("settings", {})  # none in states of older versions
+    that would make it another training: its seed, data, batches, model, optimiser, and the figure
+    that its best epoch was chosen by."""
+    before = dict(state.trainer.get("settings", {}))  # none in states of older versions
+    if not state.trainer["best"]:
+        before.pop("eval", None)  # nothing was chosen by it yet
     changed = tree.differences(settings, before, "", FREE)
     words = {at.lstrip("."): f"{at.lstrip('.')}={now} (it was {was})" for at, now, was in changed}
     other = [text for key, text in words.items() if not RECIPE & {*key.split(".")}]
@@ -243,6 +271,18 @@ def freeze(cfg: Any, model: Model) -> None:
             "backbone.frozen=true would keep random weights: set backbone.weights or task.begin"
         )
     backbone.freeze()
+
+
+def kept_maps(
+    cfg: Any, model: Model, data: engine.Samples, held_out: engine.Samples
+) -> tuple[engine.Samples, engine.Samples]:
+    """Both parts of the data, with kept maps in place of their images if `trainer.cache` asks."""
+    if cfg.trainer.cache.views is None:
+        return data, held_out
+    if processes.first():  # the others then read what it wrote
+        cached(cfg, model, data, held_out)
+    processes.from_first(None)
+    return cached(cfg, model, data, held_out)
 
 
 def cached(

@@ -49,7 +49,9 @@ def save(
             torch.save(dict(trainer), beside / TRAINER)
         except RuntimeError as error:  # torch's word for a full disk
             why = str(error).partition("\n")[0]
-            raise OSError(f"{last / TRAINER}: cannot be written ({why})") from None
+            raise OSError(
+                f"{last / TRAINER}: cannot be written, is the disk full? ({why})"
+            ) from None
         read_trainer(beside, mmap=True)
         sums = {path.name: checkpoint.digest(path) for path in sorted(beside.iterdir())}
         (beside / SUMS).write_text(json.dumps(sums, indent=1) + "\n")

@@ -41,7 +41,7 @@ def test_lines_are_passed_on_once_in_order_and_again_by_a_training_that_goes_on(
     for _ in range(2):
         kept = Kept()
         (tmp_path / run_folder.LOG).unlink(missing_ok=True)
-        with loggers.following(tmp_path, "mpjpe", [kept]) as follower:
+        with loggers.following(tmp_path, "mpjpe", {"kept": lambda kept=kept: kept}) as follower:
             for part in (LINES[:3], LINES[3:]):
                 write(tmp_path, part)
                 follower()
@@ -50,13 +50,13 @@ def test_lines_are_passed_on_once_in_order_and_again_by_a_training_that_goes_on(
         assert kept.pictures == [(1, "curves", 3), (2, "curves", 3)]
         assert kept.closed
     again = Kept()
-    loggers.Follower(tmp_path, "mpjpe", [again])()
+    loggers.Follower(tmp_path, "mpjpe", {"again": again})()
     assert again.steps == STEPS
 
 
 def test_the_curves_of_the_run_are_a_picture_of_finite_values(tmp_path):
     write(tmp_path, [*LINES, {"epoch": 3, "loss": 0.2, "mpjpe": float("nan"), "seconds": 1.0}])
-    loggers.Follower(tmp_path, "mpjpe", [])()
+    loggers.Follower(tmp_path, "mpjpe", {})()
     picture = cv2.imread(str(tmp_path / loggers.CURVES))
     assert picture.shape[1] > 2 * 400  # two panels
     assert picture.min() < 128
@@ -64,9 +64,57 @@ def test_the_curves_of_the_run_are_a_picture_of_finite_values(tmp_path):
 
 def test_loggers_are_closed_when_a_training_fails(tmp_path):
     kept = Kept()
-    with pytest.raises(ZeroDivisionError), loggers.following(tmp_path, "mpjpe", [kept]):
+    begin = {"kept": lambda: kept}
+    with pytest.raises(ZeroDivisionError), loggers.following(tmp_path, "mpjpe", begin):
         raise ZeroDivisionError
     assert kept.closed
+
+
+class Failing(Kept):
+    """A logger whose method of a certain name fails, as without a network or on a full disk."""
+
+    def __init__(self, name):
+        super().__init__()
+        setattr(self, name, self.fail)
+
+    def fail(self, *arguments):
+        raise RuntimeError("no network")
+
+
+def never():
+    raise OSError("full")
+
+
+@pytest.mark.parametrize("name", ["step", "epoch", "picture", "close"])
+def test_a_logger_that_fails_is_left_out_and_the_others_go_on(tmp_path, name):
+    failing, kept = Failing(name), Kept()
+    begin = {"other": never, "failing": lambda: failing, "kept": lambda: kept}
+
+    def whole():
+        with loggers.following(tmp_path, "mpjpe", begin) as follower:
+            for part in (LINES[:3], LINES[3:]):
+                write(tmp_path, part)
+                follower()
+
+    with pytest.warns(UserWarning, match="is left out, the training goes on") as said:
+        whole()
+    first, second = (str(warning.message) for warning in said)
+    assert first == "the logger other is left out, the training goes on (OSError: full)"
+    assert "the logger failing" in second
+    assert kept.steps == STEPS
+    assert [epoch for epoch, *_ in kept.pictures] == [1, 2]
+    assert kept.closed
+    assert len(failing.steps) == {"step": 0, "epoch": 2, "picture": 2, "close": 4}[name]
+
+
+def test_pictures_that_cannot_be_written_end_no_training(tmp_path, monkeypatch):
+    write(tmp_path, LINES)
+    monkeypatch.setattr(loggers, "write_picture", lambda path, pixels: never())
+    kept = Kept()
+    with pytest.warns(UserWarning, match=r"curves\.png is left out.*full"):
+        loggers.Follower(tmp_path, "mpjpe", {"kept": kept})()
+    assert kept.steps == STEPS
+    assert len(kept.pictures) == 1
 
 
 def scalars(folder):
@@ -104,11 +152,11 @@ def test_tensorboard_has_the_numbers_of_the_log_and_a_resumed_run_has_them_once(
 @pytest.mark.slow
 def test_weights_and_biases_keeps_a_run_without_a_network(tmp_path):
     pytest.importorskip("wandb", reason="needs the extra `wandb`")
-    logger = loggers.WeightsAndBiases(tmp_path, "posediff")
     write(tmp_path, LINES)
-    with loggers.following(tmp_path, "mpjpe", [logger]) as follower:
+    begin = {"wandb": lambda: loggers.WeightsAndBiases(tmp_path, "posediff")}
+    with loggers.following(tmp_path, "mpjpe", begin) as follower:
         follower()
-        assert logger.run.summary["epoch/mpjpe"] == 30.0
+        assert follower.loggers["wandb"].run.summary["epoch/mpjpe"] == 30.0
     assert [*tmp_path.glob("wandb/offline-run-*/*.wandb")]
 
 

@@ -69,6 +69,25 @@ def test_every_batch_is_scored_once_and_in_order(tmp_path):
     two(tmp_path, work)
 
 
+def test_what_cannot_be_read_is_one_list_of_all_processes(tmp_path):
+    class Damaged:
+        def __len__(self):
+            return 60
+
+        def __getitems__(self, rows):
+            if {3, 8, 9} & {*rows}:
+                raise ValueError(f"{rows[0]}.png: damaged")
+            return {"id": rows}
+
+    def work():
+        data, own = Damaged(), [[9, 4], [8, 7]] if processes.first() else [[3, 5, 9]]
+        with pytest.warns(UserWarning, match="left out"):
+            assert [*loading.loader(data, own, 0, replaced=False)]
+        assert loading.left_out_by_all(data) == [f"{n}.png: damaged" for n in (3, 8, 9)]
+
+    two(tmp_path, work)
+
+
 def answers(reader, name, source, to):
     """What is left of a prediction, and the error that it ends with in the first process."""
     made = model(name)

@@ -110,7 +110,7 @@ def test_eval_predict_and_training_take_a_name(shelf, capsys, monkeypatch, tmp_p
 def test_weights_of_half_precision_are_loaded_as_float32(shelf):
     path = shelf / "frame/model.safetensors"
     stored = {name: x.half() if x.is_floating_point() else x for name, x in load_file(path).items()}
-    save_file(stored, path)
+    checkpoint.save(path.parent, stored, checkpoint.read_config(path.parent))
     loaded = weights_of(posediff.load("frame"))
     for name, x in loaded.items():
         assert x.dtype == (

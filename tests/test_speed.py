@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers.commands import command
+from helpers.commands import command, error_of
 from helpers.heads import case, model
 from helpers.lifters import ENCODER
 from torch import nn
 
-from posediff import config, speed, tree
+from posediff import config, engine, speed, tree
 from posediff.data.pictures.picture_memory import PictureMemory
 
 CPU = torch.device("cpu")
@@ -47,6 +47,16 @@ def test_auto_says_what_it_picked_and_sets_it(monkeypatch):
     lifter = speed.suited(CPU, model("encoder"))
     assert (lifter.precision, lifter.channels_last) == ("float32", False)
     assert speed.suited(torch.device("cuda"), model("encoder")).precision == "bfloat16"
+
+
+def test_a_training_has_the_recipe_that_auto_picked(tmp_path, monkeypatch, capsys):
+    def fit(made, data, optimizer, recipe, *rest):
+        raise ValueError(f"{recipe.precision} {recipe.workers}")
+
+    monkeypatch.setattr(speed, "suited", lambda *_: speed.Settings(1, 3, "bfloat16", False))
+    monkeypatch.setattr(engine, "fit", fit)
+    options = (*ENCODER, f"paths.runs={tmp_path}", "trainer.machine=auto")
+    assert error_of(capsys, "train", *options) == "error: bfloat16 3"
 
 
 @pytest.mark.parametrize(("workers", "each"), [(0, 8e6), (1, 8e6), (4, 2e6)])

@@ -140,6 +140,23 @@ def test_a_signal_saves_the_step_and_leaves(tmp_path, whole, step, number):
     assert left(tmp_path / "run") == whole
 
 
+def test_a_signal_during_the_last_save_leaves_when_it_is_done(tmp_path, whole, monkeypatch):
+    real, steps = training_state.save, []
+
+    def save(run, weights, config, trainer):
+        steps.append(trainer["epoch"])
+        if trainer["epoch"] == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        real(run, weights, config, trainer)
+
+    monkeypatch.setattr(training_state, "save", save)
+    with pytest.raises(Stopped):
+        train(tmp_path / "run")
+    train(tmp_path / "run")  # nothing is left to do
+    assert steps[-1] == 2
+    assert left(tmp_path / "run") == whole
+
+
 def test_a_signal_ends_scoring_at_once_and_its_steps_are_kept(tmp_path, whole):
     def slow(model):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -152,6 +169,21 @@ def test_a_signal_ends_scoring_at_once_and_its_steps_are_kept(tmp_path, whole):
     train(tmp_path / "run", again)
     assert again.read == 3
     assert left(tmp_path / "run") == whole
+
+
+def test_a_figure_that_does_not_exist_is_named_and_its_epoch_is_not_lost(tmp_path, whole):
+    with pytest.raises(ValueError, match=r"eval\.monitor=error: no such figure, only mistake"):
+        train(tmp_path / "run", score=lambda model: {"mistake": 1.0})
+    again = Points()
+    train(tmp_path / "run", again)
+    assert again.read == 3
+    assert left(tmp_path / "run") == whole
+
+
+def test_an_epoch_without_a_figure_is_not_the_best(tmp_path):
+    figures = iter([np.nan, 5.0, 7.0])
+    best = train(tmp_path / "run", score=lambda model: {"error": next(figures)}, epochs=3)
+    assert best["epoch"] == 2
 
 
 def bit(path):
@@ -184,6 +216,16 @@ def test_a_damaged_state_is_named_and_the_one_before_it_used(tmp_path, whole, ca
     DAMAGE[damage](tmp_path / "checkpoints/previous" / name)
     with pytest.raises(ValueError, match="no state is whole; delete"):
         training_state.newest(tmp_path)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_weights_of_the_best_model_are_named(tmp_path, damage):
+    train(tmp_path)
+    best = tmp_path / run_folder.BEST
+    assert checkpoint.read_weights(best)
+    DAMAGE[damage](best / "model.safetensors")
+    with pytest.raises((ValueError, FileNotFoundError), match=r"best/model\.safetensors: "):
+        checkpoint.read_weights(best)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "trainer.pt"])

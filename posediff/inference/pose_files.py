@@ -48,6 +48,34 @@ def write_poses(
     finite; nothing is written then.
     """
     arrays = _arrays(poses, frames, skeleton)
+    text = _text(arrays, frames, skeleton, meta, tracks, numbers)
+    npz, readable = Path(folder) / "poses.npz", Path(folder) / "poses.json"
+    with replacing(npz) as part, replacing(readable) as text_part:
+        np.savez_compressed(
+            part,
+            **arrays,
+            track=tracks,
+            number=numbers,
+            frames=np.array(frames, dtype=np.str_),
+            joints=np.array(skeleton.joints),
+            edges=np.array(skeleton.edges),
+            skeleton=np.array(skeleton.name),
+            unit=np.array("metre"),
+            meta=np.array(json.dumps(meta)),
+        )
+        text_part.write_text(text, encoding="utf-8")
+    return npz, readable
+
+
+def _text(
+    arrays: Mapping[str, Any],
+    frames: Sequence[str],
+    skeleton: Skeleton,
+    meta: Mapping[str, Any],
+    tracks: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+) -> str:
+    """The content of poses.json, to 0.00001."""
     rounded = {name: np.round(array.astype(np.float64), 5) for name, array in arrays.items()}
     content = {
         "format": "posediff-poses",
@@ -74,23 +102,7 @@ def write_poses(
         ],
     }
     text = json.dumps(content, indent=2, allow_nan=False)
-    text = re.sub(r"\[(\n[^\[\]{}]+)\]", _on_one_line, text) + "\n"
-    npz, readable = Path(folder) / "poses.npz", Path(folder) / "poses.json"
-    with replacing(npz) as part, replacing(readable) as text_part:
-        np.savez_compressed(
-            part,
-            **arrays,
-            track=tracks,
-            number=numbers,
-            frames=np.array(frames, dtype=np.str_),
-            joints=np.array(skeleton.joints),
-            edges=np.array(skeleton.edges),
-            skeleton=np.array(skeleton.name),
-            unit=np.array("metre"),
-            meta=np.array(json.dumps(meta)),
-        )
-        text_part.write_text(text, encoding="utf-8")
-    return npz, readable
+    return re.sub(r"\[(\n[^\[\]{}]+)\]", _on_one_line, text) + "\n"
 
 
 def _arrays(poses: Poses, frames: Sequence[str], skeleton: Skeleton) -> dict[str, Any]:

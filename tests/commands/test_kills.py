@@ -1,4 +1,5 @@
-"""Real trainings of every task as processes that are killed at random, and go on."""
+"""Real trainings of every task as processes that are killed at random, and go on; signals before
+and after the steps of one."""
 
 import json
 import os
@@ -9,11 +10,13 @@ import sys
 import time
 
 import pytest
-from helpers.commands import LIMIT
+from helpers.commands import LIMIT, command
 from helpers.heads import SGDD
-from helpers.lifters import LIFT
+from helpers.lifters import ENCODER, LIFT
 from helpers.video2d import OVERRIDES
 from safetensors.torch import load_file
+
+from posediff import train
 
 LONG = ("trainer.recipe.epochs=12", "trainer.save_every.steps=2", "device=cpu")  # 12 x 16 steps
 CROPS = ("trainer=people_minutes", *LIMIT, *LONG, "trainer.recipe.batch_size=4")
@@ -77,3 +80,26 @@ def test_random_kills_change_nothing(task, tmp_path):
     assert again == log
     assert found.keys() == weights.keys()
     assert all(x.equal(found[name]) for name, x in weights.items())
+
+
+@pytest.mark.parametrize(
+    ("place", "state"),
+    [("recipe_of", "before its first state"), ("calibrate", "the state is saved")],
+)
+def test_a_signal_before_and_after_the_steps_says_how_to_go_on(
+    tmp_path, monkeypatch, capsys, place, state
+):
+    def stop(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        raise AssertionError("the signal was not heeded")
+
+    options = (*ENCODER, f"paths.runs={tmp_path}", "name=run")
+    with monkeypatch.context() as patch:
+        patch.setattr(train, place, stop)
+        with pytest.raises(SystemExit) as stopped:
+            command("train", *options)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert f"stopped by SIGTERM, {state}; this goes on: posediff train" in capsys.readouterr().out
+    command("train", *options, "resume=true")
+    assert lines(tmp_path) == 8

@@ -89,6 +89,8 @@ def test_what_a_resumed_training_must_have_in_common_with_its_beginning(lifters,
     assert "trainer.recipe.batch_size=16 (it was 32)" in line
     assert "depth=2 (it was 1)" in refused("name=paper", "task.head.depth=2")
     assert "dataset.clips=3 (it was 2)" in refused("name=paper", "dataset.clips=3")
+    assert "eval.better=higher (it was lower)" in refused("name=paper", "eval.better=higher")
+    assert "eval.monitor=loss (it was mpjpe/mean)" in refused("name=paper", "eval.monitor=loss")
     assert (lifters / "paper/.hydra/overrides.yaml").read_bytes() == kept
     before = {*lifters.iterdir()}
     assert "resume=true needs name=" in refused()

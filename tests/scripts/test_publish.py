@@ -9,7 +9,7 @@ from helpers.commands import command, run, script
 from helpers.lifters import LIFT
 from helpers.shipping import faults
 from omegaconf import OmegaConf
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 import posediff
 from posediff import checkpoint, shipped, training_state
@@ -134,11 +134,11 @@ def test_a_part_that_two_models_have_in_common_is_stored_once(runs, tmp_path):
 
 def test_entries_of_a_shared_part_that_were_trained_on_stay_with_the_model(runs, tmp_path):
     publish(runs / "encoder/checkpoints/best", "encoder")
-    path = runs / "paper/checkpoints/best/model.safetensors"
-    state = load_file(path)
+    best = runs / "paper/checkpoints/best"
+    state = checkpoint.read_weights(best)
     name = next(k for k in state if k.startswith(PART))
-    save_file(state | {name: state[name] + 1}, path)
-    publish(runs / "paper/checkpoints/best", "frame", "--share", f"{PART}=encoder:head.network")
+    checkpoint.save(best, state | {name: state[name] + 1}, checkpoint.read_config(best))
+    publish(best, "frame", "--share", f"{PART}=encoder:head.network")
     own = load_file(tmp_path / "shelf/frame/model.safetensors")
     assert [k for k in own if k.startswith(PART)] == [name]
     loaded = posediff.load("frame").state_dict()[name]
@@ -146,11 +146,11 @@ def test_entries_of_a_shared_part_that_were_trained_on_stay_with_the_model(runs,
 
 
 def test_values_that_float16_does_not_have_stay_float32(runs, tmp_path):
-    path = runs / "paper/checkpoints/best/model.safetensors"
-    state = load_file(path)
+    best = runs / "paper/checkpoints/best"
+    state = checkpoint.read_weights(best)
     name = next(iter(state))
-    save_file(state | {name: state[name] + 1e6}, path)
-    publish(runs / "paper/checkpoints/best", "frame")
+    checkpoint.save(best, state | {name: state[name] + 1e6}, checkpoint.read_config(best))
+    publish(best, "frame")
     assert f"{name} is torch.float32" in faults(tmp_path / "shelf/frame")
     assert torch.equal(posediff.load("frame").state_dict()[name], state[name] + 1e6)
 

@@ -114,12 +114,7 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         one_of("dataset.component", component, ("heaviest", "sample"))
         one_of("dataset.keypoints", keypoints, get_args(Source))
         one_of("dataset.answers", answers, ("all", "centre"))
-        one_of("dataset.views", views, drawn_views.VIEWS)
-        if views != "fixed" and keypoints not in ("gt", "noisy"):
-            raise ValueError(
-                f"dataset.views={views} has no 2D of {label or keypoints}: set dataset.keypoints "
-                "to gt or noisy"
-            )
+        refuse_views(views, keypoints, label or keypoints)
         if not 0 <= exact <= 1:
             raise ValueError(f"dataset.exact must be in 0..1, got {exact}")
         self.name = name
@@ -136,20 +131,28 @@ class LiftingDataset(Dataset[dict[str, Any]]):
         for clip in clips:
             check(clip, len(self.skeleton.joints), keypoints)
         pairs = [(clip, c) for clip in clips for c in range(len(clip.cameras))]
-        least = minimum_visible if self.views == "fixed" else 0
-        seen = [view_of(clip, c, keypoints, least) for clip, c in pairs]
+        self._take_rows(pairs, window, answers == "centre")
+        sources = [pairs[view][0].source for view in self.windows.sequence.tolist()]
+        self.balance = Balance(balance, sources) if balance and training else None
+        self._take_names(pairs)
+
+    def _take_rows(self, pairs: Sequence[tuple[Clip, int]], window: int, centre: bool) -> None:
+        """Keep what the cameras see, and its windows, of pairs of a clip and a camera of it."""
+        least = self.minimum_visible if self.views == "fixed" else 0
+        seen = [view_of(clip, c, self.source, least) for clip, c in pairs]
         if window == 1:
             seen = [View(*(column[view.counts] for column in view)) for view in seen]
         self.rows = View(*(torch.cat(column) for column in zip(*seen, strict=True)))
-        windows = Windows.over([len(v.frame) for v in seen], window, answers == "centre")
+        windows = Windows.over([len(v.frame) for v in seen], window, centre)
         self.windows = windows.with_any(self.rows.counts)
         valid = [
             len(clip.world) if clip.valid is None else int(clip.valid.sum()) for clip, _ in pairs
         ]
-        sources = [pairs[view][0].source for view in self.windows.sequence.tolist()]
-        self.balance = Balance(balance, sources) if balance and training else None
         self.left_out = sum(valid) - int(self.rows.counts.sum())
 
+    def _take_names(self, pairs: Sequence[tuple[Clip, int]]) -> None:
+        """Keep the cameras, actions and names of pairs of a clip and a camera of it, and the keys
+        of their random numbers. Raises ValueError if two have one name."""
         cameras = zip(*(clip.cameras[c] for clip, c in pairs), strict=True)
         self.cameras = Camera(*(torch.stack(part).float() for part in cameras))
         self.actions = [clip.actions() for clip, _ in pairs]
@@ -286,3 +289,12 @@ class LiftingDataset(Dataset[dict[str, Any]]):
 def _uniform(what: int, keys: NDArray[np.uint64], n: int = 1) -> Tensor:
     """Numbers (B, n) in [0, 1) of sample keys (B,), independent for every `what`."""
     return torch.from_numpy(random.uniform(random.keys(what, keys), n))
+
+
+def refuse_views(views: str, source: Source, label: str) -> None:
+    """Raise ValueError for unknown views, and for drawn ones of 2D that is given."""
+    one_of("dataset.views", views, drawn_views.VIEWS)
+    if views != "fixed" and source not in ("gt", "noisy"):
+        raise ValueError(
+            f"dataset.views={views} has no 2D of {label}: set dataset.keypoints to gt or noisy"
+        )
