@@ -1,11 +1,13 @@
 """Costs of image2d: parameters, multiply-adds and milliseconds of backbone, encode and a step.
 
     python benchmarks/cost_image2d.py [--rounds 5] [--batch 1 32] [--device cpu] [--threads 1]
+                                      [--compile]
 
 Weights are random, pictures are noise; K = 1, no flip test. `encode` is everything that is done
 once a picture, the backbone included. A time is the least of all calls: of the process's CPU time
 on one thread, so that a busy machine disturbs little, else by the clock. `ratio` is
-(encode + 4 steps) / backbone, of the times and of the multiply-adds.
+(encode + 4 steps) / backbone, of the times and of the multiply-adds. With --compile, encode and
+step are those of a model with compile=true, and the backbone stays as it is.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import posediff
+from posediff import speed
 from posediff.diffusion import DiffusionModel
 
 LARGE, SMALL = "dataset.size=[192,256]", "dataset.size=[96,128]"
@@ -52,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--only", default="", help="rows whose name has this in it")
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
@@ -59,12 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, overrides in ROWS:
         if args.only in name:
             given = ["dataset=coco", *overrides]
-            model = posediff.build("image2d", overrides=given).to(args.device).eval()
             for batch in args.batch:
-                print(row(name, model, batch, args.rounds, args.threads == 1), flush=True)
+                model = posediff.build("image2d", overrides=given).to(args.device).eval()
+                alone = args.threads == 1
+                print(row(name, model, batch, args.rounds, alone, args.compile), flush=True)
 
 
-def row(name: str, model: DiffusionModel, batch: int, rounds: int, alone: bool) -> str:
+def row(
+    name: str, model: DiffusionModel, batch: int, rounds: int, alone: bool, compiled: bool
+) -> str:
     head, device = model.head, next(model.parameters()).device
     W, H = head.coarse.codec.size
     sample = {"image": torch.randn(batch, 3, H, W, device=device)}
@@ -76,6 +83,8 @@ def row(name: str, model: DiffusionModel, batch: int, rounds: int, alone: bool) 
         lambda: head.denoise(x, t, context),
     )
     macs = [multiply_adds(call) / batch / 1e9 for call in calls]
+    if compiled:
+        print(speed.compiled_answers([model]), flush=True)
     times = [ms / batch for ms in milliseconds(calls, rounds, device, alone)]
     ratios = [(encode + 4 * step) / backbone for backbone, encode, step in (times, macs)]
     backbone = sum(p.numel() for p in head.coarse.backbone.parameters()) / 1e6

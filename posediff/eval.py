@@ -21,6 +21,7 @@ from posediff import (
     processes,
     recalibration,
     report,
+    speed,
     start,
     tree,
 )
@@ -43,6 +44,8 @@ def main(cfg: Any) -> None:
     scaling = recalibrated(cfg, model, folder)
     metric = metric_of(cfg, data.truth(whole=cfg.eval.split != "validation"), scaling)
     size = engine.samples_of(cfg.eval.batch_size, model)
+    if cfg.compile:
+        print(speed.compiled_answers([model]), flush=True)
     print(expectation.evaluation(model, data, size), flush=True)
     clock = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)

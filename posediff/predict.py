@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from posediff import announce, config, tree
+from posediff import announce, config, speed, tree
 from posediff.command import command
 from posediff.files import require_writable
 from posediff.inference.request import Request
@@ -17,6 +17,8 @@ def main(cfg: Any) -> None:
     reader = tree.imported(cfg.task.input)(request)
     cfg, model, folder = config.trained(cfg, "predict")
     print(f"{announce.used(folder)}\n{announce.device(config.device(cfg.device))}", flush=True)
+    if cfg.compile:
+        print(speed.compiled_answers([model]), flush=True)
     for line in reader.predict(model, {"checkpoint": str(folder), "method": cfg.task.method}):
         print(line, flush=True)
 

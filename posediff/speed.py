@@ -1,15 +1,17 @@
-"""Use of a machine by a training: threads, workers, precision, memory format, compilation.
+"""Use of a machine: by a training its threads, workers, precision, memory format and compilation,
+and compilation of the answers of a trained model.
 
 trainer.machine=auto asks `suited` and prints what it picked; each of these keys may also be set.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from posediff.data.pictures.picture_memory import MEMORY
 from posediff.diffusion import Model
@@ -94,19 +96,55 @@ def compiled(model: nn.Module, device: torch.device, backend: str = "inductor") 
     why = compiler_error(device, backend)
     if why:
         return f"trainer.compile: no compiler works here ({why}), so nothing is compiled"
-    torch._dynamo.config.suppress_errors = True  # parts that fail run as they are
     model.compile(backend=backend)
     return "trainer.compile: the first steps compile the model"
 
 
+def compiled_answers(models: Iterable[Model], backend: str = "inductor") -> str:
+    """Let models compile what they compute for an answer, at the first one: the encoding of a
+    sample and a step. Returns a line that says whether they do, as `compiled`.
+
+    Each is compiled once for single rows and once for all other numbers of rows. What a flip test
+    counts stays outside.
+    """
+    for model in models:
+        device = next(model.parameters()).device
+        if why := compiler_error(device, backend):
+            return f"compile  no compiler works here ({why}), so nothing is compiled"
+        head = getattr(model.head, "head", model.head)
+        for name in ("forward",) if model.sampler is None else ("encode", "denoise"):
+            setattr(head, name, for_all_sizes(getattr(head, name), device, backend))
+    return "compile  the models are compiled before the first answer, which may take minutes"
+
+
+def for_all_sizes(
+    function: Callable[..., Any], device: torch.device, backend: str
+) -> Callable[..., Any]:
+    """A function of tensors (B, ...) and mappings of these, compiled for B = 1 and for all other B;
+    on a GPU it is a CUDA graph for each B, which writes into the same memory again, hence the
+    copies."""
+    gpu = device.type == "cuda"
+    quick: Callable[..., Any] = torch.compile(
+        function, backend=backend, mode="reduce-overhead" if gpu else None
+    )
+
+    def run(*inputs: Any) -> Any:
+        tree_map_only(Tensor, lambda x: torch._dynamo.maybe_mark_dynamic(x, 0), inputs)
+        answer = quick(*inputs)
+        return tree_map_only(Tensor, Tensor.clone, answer) if gpu else answer
+
+    return run
+
+
 def compiler_error(device: torch.device, backend: str) -> str:
-    """Reason why a small function cannot be compiled, or an empty string."""
+    """Reason why a small function cannot be compiled, or an empty string; then parts of others that
+    cannot be compiled run as they are."""
     double: Callable[[torch.Tensor], torch.Tensor] = torch.compile(lambda x: 2 * x, backend=backend)
-    before, torch._dynamo.config.suppress_errors = torch._dynamo.config.suppress_errors, False
+    torch._dynamo.config.suppress_errors = False
     try:
         double(torch.ones(3, device=device))
     except Exception as error:  # of any kind: a missing compiler, header or driver
         return str(error).strip().partition("\n")[0] or type(error).__name__
     finally:
-        torch._dynamo.config.suppress_errors = before
+        torch._dynamo.config.suppress_errors = True
     return ""

@@ -190,6 +190,8 @@ Options of FILE...
                       person, besides the detector (default: as many as the model has)
   --carry WHAT        posterior: the uncertainty of the 2D goes into the 3D; point: the 2D pose
                       alone (default: posterior)
+  --compile           compile the models first, which takes a minute or more: for long videos and
+                      folders of many photos
   --gif               also write a video's poses as poses.gif
   --denoising         also write denoising.gif: a person in 3D, step by step
   --seed N            of all that is drawn (default: 0)

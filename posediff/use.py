@@ -11,7 +11,7 @@ from typing import get_args
 
 import numpy as np
 
-from posediff import announce, checkpoint, config, processes, shipped, usage
+from posediff import announce, checkpoint, config, processes, shipped, speed, usage
 from posediff.asked import LAYOUT, beside, refuse_unused
 from posediff.command import one_line_errors
 from posediff.data.video.frames import FILMS
@@ -130,6 +130,8 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     models = models_of(asked.model, not asked.flat, film, str(device))
     draws = Draws(asked.hypotheses, asked.steps, asked.seed, asked.carry)
     draws = draws.into(models.get("lift3d"))
+    if asked.compile:
+        print(speed.compiled_answers(models.values()), flush=True)
     if asked.budget_ms is not None:
         draws = within(asked.budget_ms, draws, models, costs(models, draws, film))
         draws = draws if film else processes.from_first(draws)
@@ -252,6 +254,7 @@ def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
         "sampler.steps": asked.steps,
         "seed": asked.seed,
         "device": asked.device,
+        "compile": asked.compile or None,
     }
     lifter = lifter_of(asked, model) if asked.denoising or asked.budget_ms is not None else None
     if lifter is not None and asked.budget_ms is not None:
@@ -297,6 +300,7 @@ def parser() -> Parser:
     made.add_argument("--steps", type=int)
     made.add_argument("--budget-ms", type=float)
     made.add_argument("--carry", default="posterior", choices=get_args(Carry))
+    made.add_argument("--compile", action="store_true")
     made.add_argument("--gif", action="store_true")
     made.add_argument("--denoising", action="store_true")
     made.add_argument("--seed", type=int, default=0)

@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers.commands import command, error_of
-from helpers.heads import case, model
+from helpers.heads import HEADS, case, model
 from helpers.lifters import ENCODER
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from posediff import config, engine, speed, tree
+from posediff import sample as samples
 from posediff.data.pictures.picture_memory import PictureMemory
 
 CPU = torch.device("cpu")
@@ -85,6 +87,53 @@ def test_a_compiled_model_has_the_loss_and_the_entries_of_the_plain_one():
     assert [*made.state_dict()] == names
 
 
+QUICK = ("encoder", "posterior", "coarse")
+COLUMNS = ("keypoints", "scores", "hypotheses", "spread")
+
+
+def off(found, wanted):
+    """The largest difference of two answers, as a part of the largest number of one or of 1."""
+    pairs = [(getattr(found, name), getattr(wanted, name)) for name in COLUMNS]
+    return max(float((a - b).abs().max() / max(1, b.abs().max())) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=() if x in QUICK else pytest.mark.slow) for x in HEADS]
+)
+def test_compiled_answers_are_those_of_the_model_for_batches_of_any_size(name):
+    torch._dynamo.reset()
+    made, whole = model(name), case(name).sample
+    batches = [samples.take(whole, rows) for rows in (slice(3), slice(1, 3), [2, 0, 1, 1, 0])]
+    wanted = [made.predict(batch, seed=3) for batch in batches]
+    graphs = CompileCounterWithBackend("eager")
+    assert "compiled before the first answer" in speed.compiled_answers([made], graphs)
+    before, counts = graphs.frame_count, []  # one has shown that the compiler works
+    for batch, answer in zip(batches, wanted, strict=True):
+        assert off(made.predict(batch, seed=3), answer) <= 1e-5
+        counts.append(graphs.frame_count - before)
+    assert counts[0] > 0
+    assert counts == [counts[0]] * 3
+    alone = samples.take(whole, slice(1))
+    assert off(made.predict(alone, seed=3), model(name).predict(alone, seed=3)) <= 1e-5
+
+
+@pytest.mark.slow
+def test_answers_that_inductor_compiled_are_those_of_the_model():
+    torch._dynamo.reset()
+    made, batch = model("posterior"), case("posterior").sample
+    wanted = made.predict(batch, seed=3)
+    speed.compiled_answers([made])
+    assert off(made.predict(batch, seed=3), wanted) <= 1e-5
+
+
+def test_a_compiled_flip_test_still_counts_how_often_its_views_disagree():
+    made, batch = model("sgdd"), case("sgdd").sample
+    made.head = made.head.mirrored()
+    speed.compiled_answers([made], "eager")
+    made.predict(batch)
+    assert made.head.watch.seen > 0
+
+
 def test_a_fused_optimiser_moves_weights_as_the_plain_one():
     gradients, moved = torch.randn(3, 50, generator=torch.Generator().manual_seed(0)), []
     for fused in ("null", "true"):
@@ -103,10 +152,11 @@ def test_without_a_compiler_a_line_says_so_and_the_model_stays_as_it_is():
         raise RuntimeError("no C++ compiler\nand more")
 
     made = model("encoder")
-    line = speed.compiled(made, CPU, broken)
-    assert "nothing is compiled" in line
-    assert "\n" not in line
+    for line in (speed.compiled(made, CPU, broken), speed.compiled_answers([made], broken)):
+        assert "nothing is compiled" in line
+        assert "\n" not in line
     assert made._compiled_call_impl is None
+    assert "forward" not in vars(made.head)
 
 
 def test_auto_keeps_the_recipe_of_the_task():

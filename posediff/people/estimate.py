@@ -17,11 +17,11 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from posediff import announce, config
+from posediff import announce, config, speed
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.inference.video_input import Video, open_video
-from posediff.people.budget import costs, within
+from posediff.people.budget import costs, trials, within
 from posediff.people.found_boxes import Finder, described, finder
 from posediff.people.frame import Frame
 from posediff.people.lifting import Carry, Draws, Rows, poses_3d
@@ -44,6 +44,7 @@ def estimate(
     device: str = "cpu",
     carry: Carry = "posterior",
     budget_ms: float | None = None,
+    compile: bool = False,
 ) -> Iterator[Frame]:
     """The people of every picture, one `Frame` after another.
 
@@ -63,6 +64,8 @@ def estimate(
     hypothesis k of the 2D; "point" lifts the 2D pose (posediff/people/lifting.py).
     budget_ms: the most milliseconds for a person, besides the detector: as many hypotheses and
     steps as this machine computes in that time, which is measured at the call.
+    compile: compile the models at the call (torch.compile), which takes a minute or more and pays
+    for thousands of people; the answers are the same but for rounding.
     device: cpu, cuda, cuda:1 ..; auto is the GPU where there is one.
     The answers depend on the seed, the names of the pictures and the indices of the boxes. What was
     used is `made_by` of every frame, and the same lines go to the log "posediff" at level INFO.
@@ -80,6 +83,10 @@ def estimate(
     find = finder(boxes, detect, device, film, names)
     used = models_of(models, to == "3d", film, device)
     draws = Draws(hypotheses, steps, seed, carry).into(used.get("lift3d"))
+    if compile:
+        logging.getLogger("posediff").info(speed.compiled_answers(used.values()))
+        for trial in trials(used, draws, film):
+            trial.run(*trial.asked(draws))
     if budget_ms is not None:
         draws = within(budget_ms, draws, used, costs(used, draws, film)).into(used.get("lift3d"))
     drawn = draws.described([*used.values()][-1]) + f", carry {carry}" * (to == "3d")

@@ -1,12 +1,14 @@
 """Which model a command takes, and what it says of it before it begins."""
 
 from datetime import date
+from functools import partial
 
+import numpy as np
 import pytest
-from helpers.commands import command, error_of
+from helpers.commands import command, error_of, run
 from helpers.lifters import ENCODER, LIFT, TINY
 
-from posediff import run_folder, shipped
+from posediff import __main__, run_folder, shipped, speed
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +27,20 @@ def test_evaluation_says_its_model_encoder_and_device_first(capsys):
     )
     assert second == "encoder  lift3d/synthetic/encoder, inside the model"
     assert third.startswith("device   cpu, ")
+
+
+def test_models_are_compiled_before_the_expected_time_is_measured(capsys, monkeypatch, tmp_path):
+    eager = partial(speed.compiled_answers, backend="eager")
+    monkeypatch.setattr(speed, "compiled_answers", eager)
+    folder = "runs/lift3d/synthetic/paper"
+    command("eval", *TINY, "task=lift3d", f"checkpoint={folder}", "compile=true")
+    points = np.random.default_rng(0).uniform(100, 400, (3, 17, 2))
+    np.save(tmp_path / "a.npy", points)
+    words = (tmp_path / "a.npy", "--to", tmp_path / "out", "--layout", "h36m17", "--compile")
+    run(__main__.main, *words, "--model", folder, "--device", "cpu")
+    starts = [line[:9] for line in capsys.readouterr().out.splitlines()]
+    said = [start for start in starts if start in ("compile  ", "expects  ")]
+    assert said == ["compile  ", "expects  "] * 2
 
 
 def test_training_says_which_encoder_it_starts_with(capsys):

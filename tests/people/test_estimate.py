@@ -1,5 +1,7 @@
 """posediff.estimate on drawn photos, with models that are hardly trained."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import torch
 from helpers.heads import case, model
 
 import posediff
-from posediff import checkpoint, config
+from posediff import checkpoint, config, speed
 
 SIZE = 160, 120  # width and height
 TWO = [[10, 10, 40, 90], [90, 20, 45, 80]]
@@ -32,6 +34,18 @@ def used(models):
 
 def photo(seed=0):
     return np.random.default_rng(seed).integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+
+
+def test_compiled_models_see_the_same_people(models, monkeypatch):
+    monkeypatch.setattr(speed, "compiled_answers", partial(speed.compiled_answers, backend="eager"))
+    used = [models / "coarse", models / "posterior"]
+    plain, quick = (
+        list(posediff.estimate(photo(), models=used, boxes=TWO, hypotheses=3, compile=compile))
+        for compile in (False, True)
+    )
+    for a, b in zip(plain[0], quick[0], strict=True):
+        for name in ("keypoints_2d", "keypoints_3d", "spread_3d", "hypotheses_3d"):
+            assert np.allclose(vars(a)[name], vars(b)[name], rtol=1e-5, atol=1e-5), name
 
 
 def written(folder, *names):
