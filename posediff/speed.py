@@ -5,7 +5,7 @@ trainer.machine=auto asks `suited` and prints what it picked; each of these keys
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,8 +104,8 @@ def compiled_answers(models: Iterable[Model], backend: str = "inductor") -> str:
     """Let models compile what they compute for an answer, at the first one: the encoding of a
     sample and a step. Returns a line that says whether they do, as `compiled`.
 
-    Each is compiled once for single rows and once for all other numbers of rows. What a flip test
-    counts stays outside.
+    Each is compiled once for single rows and once, or once for few and once for many, for all other
+    numbers of rows. What a flip test counts stays outside.
     """
     for model in models:
         device = next(model.parameters()).device
@@ -129,11 +129,17 @@ def for_all_sizes(
     )
 
     def run(*inputs: Any) -> Any:
-        tree_map_only(Tensor, lambda x: torch._dynamo.maybe_mark_dynamic(x, 0), inputs)
-        answer = quick(*inputs)
+        seen = [computed(x) if isinstance(x, Mapping) else x for x in inputs]
+        tree_map_only(Tensor, lambda x: torch._dynamo.maybe_mark_dynamic(x, 0), seen)
+        answer = quick(*seen)
         return tree_map_only(Tensor, Tensor.clone, answer) if gpu else answer
 
     return run
+
+
+def computed(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample or context without its names, whose lists would be compiled for one length alone."""
+    return {key: x for key, x in sample.items() if key not in ("id", "meta")}
 
 
 def compiler_error(device: torch.device, backend: str) -> str:

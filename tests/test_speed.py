@@ -103,18 +103,21 @@ def off(found, wanted):
 def test_compiled_answers_are_those_of_the_model_for_batches_of_any_size(name):
     torch._dynamo.reset()
     made, whole = model(name), case(name).sample
-    batches = [samples.take(whole, rows) for rows in (slice(3), slice(1, 3), [2, 0, 1, 1, 0])]
+    batches = [
+        samples.take(whole, rows) for rows in (slice(3), slice(1, 3), [2, 0, 1, 1, 0], [1, 0, 2, 2])
+    ]
     wanted = [made.predict(batch, seed=3) for batch in batches]
     graphs = CompileCounterWithBackend("eager")
     assert "compiled before the first answer" in speed.compiled_answers([made], graphs)
     before, counts = graphs.frame_count, []  # one has shown that the compiler works
     for batch, answer in zip(batches, wanted, strict=True):
-        assert off(made.predict(batch, seed=3), answer) <= 1e-5
+        assert off(made.predict(batch, seed=3), answer) <= 1e-4
         counts.append(graphs.frame_count - before)
     assert counts[0] > 0
-    assert counts == [counts[0]] * 3
+    assert counts[1] == counts[0]
+    assert counts[3] == counts[2] <= counts[0] + 1  # torch has convolutions for small batches
     alone = samples.take(whole, slice(1))
-    assert off(made.predict(alone, seed=3), model(name).predict(alone, seed=3)) <= 1e-5
+    assert off(made.predict(alone, seed=3), model(name).predict(alone, seed=3)) <= 1e-4
 
 
 @pytest.mark.slow
@@ -123,7 +126,7 @@ def test_answers_that_inductor_compiled_are_those_of_the_model():
     made, batch = model("posterior"), case("posterior").sample
     wanted = made.predict(batch, seed=3)
     speed.compiled_answers([made])
-    assert off(made.predict(batch, seed=3), wanted) <= 1e-5
+    assert off(made.predict(batch, seed=3), wanted) <= 1e-4
 
 
 def test_a_compiled_flip_test_still_counts_how_often_its_views_disagree():
