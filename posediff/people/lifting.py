@@ -9,6 +9,7 @@ as the lifter, drawn from it as a density. benchmarks/carry.py compares the two.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -41,7 +42,7 @@ class Draws(NamedTuple):
         """The same with as many draws from a heatmap as the lifter has hypotheses, if it reads
         them. Raises ValueError if hypotheses or steps are no whole number above 0."""
         for name, value in (("hypotheses", self.hypotheses), ("steps", self.steps)):
-            if value is not None and not (isinstance(value, int) and value > 0):
+            if value is not None and not (isinstance(value, Integral) and value > 0):
                 raise ValueError(f"{name} must be a whole number above 0, not {value!r}")
         if lifter is None or self.carry == "point":
             return self
