@@ -11,7 +11,7 @@ ceiling    GFLOP/s of a large product of matrices: the most that this machine ha
 core       microseconds of a step of the process beside a head that computes nothing
 heads      milliseconds of encode, of a step of one hypothesis, and of a whole inference as the
            task's defaults have it; GFLOP/s of encode and step, and their part of the ceiling
-graphs     milliseconds of a whole inference for given noise, as it is and as a CUDA graph
+graphs     milliseconds of a whole inference for given noise, as it is and as a CUDA graph (on a GPU)
 data       samples a second: training, with and without loading, loading alone, evaluation
 """
 
@@ -135,14 +135,15 @@ def tables(args: argparse.Namespace) -> Iterator[Iterator[str]]:
             for b in args.batch
         ),
     )
-    yield rows(
-        GRAPH_ROW,
-        (
-            lambda n=n, b=b: graph_row(timed, n, models[n], b, device)
-            for n in names
-            for b in args.batch
-        ),
-    )
+    if device.type == "cuda" or args.tiny:  # a CPU has no graphs
+        yield rows(
+            GRAPH_ROW,
+            (
+                lambda n=n, b=b: graph_row(timed, n, models[n], b, device)
+                for n in names
+                for b in args.batch
+            ),
+        )
     yield rows(
         DATA_ROW,
         (

@@ -32,6 +32,7 @@ from posediff.pose.layout import convert
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.sample import parts, take, to
 
+TASK = "lift3d"
 SIDE, SHARE = 1000.0, 0.35  # pixels; the share of standing people in the images of the data sets
 TALL = 0.9  # quantile of a track's boxes that is its size: people crouch, detectors fail
 FEWEST = 9  # joints of a person; no lifter was trained on fewer
@@ -77,6 +78,8 @@ def lift(
     """
     if isinstance(model, str | Path):
         raise ValueError(f"model: give the loaded one, posediff.load({str(model)!r})")
+    if (task := model.about.get("task", TASK)) != TASK:
+        raise ValueError(f"model: one of {task}, which does not read keypoints; lift3d does")
     points = torch.as_tensor(points, dtype=torch.float32)
     if points.ndim != 3 or points.shape[-1] != 2 or not len(points):
         raise ValueError(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from posediff import processes
+from posediff.data.video.frames import FILMS
 from posediff.diffusion import Model, Poses
 from posediff.files import write_json
 from posediff.inference.photo_input import photo_files, photo_sample, read_boxes
@@ -42,6 +43,11 @@ class Photos:
     """
 
     def __init__(self, request: Request) -> None:
+        if Path(request.input).is_file() and Path(request.input).suffix.lower() in FILMS:
+            raise ValueError(
+                f"{request.input}: a video, and this model reads photos; posediff FILE and "
+                "task=video2d read videos"
+            )
         self.request, self.paths, boxes = request, photo_files(request.input), request.boxes
         self.boxes = read_boxes(boxes) if isinstance(boxes, str) else boxes
         if isinstance(self.boxes, Mapping) and not any(map(self._boxes_in, self.paths)):

@@ -385,6 +385,9 @@ def test_boxes_come_by_photo_and_bad_ones_are_named(runs, folder, capsys):
     boxes.write_text("[1, 2]")
     assert "boxes.json" in error_of(capsys, "predict", "task=image2d", checkpoint_of, *where)
     assert "nowhere" in error_of(capsys, "predict", "task=image2d", "input=nowhere.jpg")
+    (folder / "clip.mp4").write_bytes(b"")
+    line = error_of(capsys, "predict", "task=image2d", f"input={folder}/clip.mp4")
+    assert "clip.mp4: a video, and this model reads photos" in line
 
 
 def test_a_photo_s_answer_does_not_depend_on_the_others(runs, folder):

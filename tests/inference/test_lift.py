@@ -72,6 +72,11 @@ def test_every_row_has_its_pose_in_the_order_of_the_rows(video, window):
     assert poses.skeleton == "h36m17"
 
 
+def test_a_model_of_another_task_is_refused_in_one_line(video):
+    with pytest.raises(ValueError, match=r"model: one of image2d, which does not read keypoints"):
+        posediff.lift(posediff.load("image2d"), video, layout="h36m17")
+
+
 @pytest.mark.parametrize("window", [1, 9])
 def test_a_frame_without_people_gets_no_pose_and_moves_none(video, window):
     there = torch.ones(30, dtype=torch.bool)
