@@ -11,7 +11,7 @@ ceiling    GFLOP/s of a large product of matrices: the most that this machine ha
 core       microseconds of a step of the process beside a head that computes nothing
 heads      milliseconds of encode, of a step of one hypothesis, and of a whole inference as the
            task's defaults have it; GFLOP/s of encode and step, and their part of the ceiling
-graphs     milliseconds of a whole inference for given noise, as it is and as a CUDA graph (on a GPU)
+graphs     milliseconds of a whole inference for given noise, as it is and as a CUDA graph; on a GPU
 data       samples a second: training, with and without loading, loading alone, evaluation
 """
 
