@@ -90,6 +90,7 @@ def resuming(folder: Path) -> str:
 
 
 def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
+    recipe_of(cfg)  # wrong values are said before data and models are made
     torch.manual_seed(cfg.seed)
     data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
     truth = held_out.truth(whole=False)

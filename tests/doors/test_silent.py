@@ -196,13 +196,14 @@ def test_a_number_of_text_is_finite_or_named_with_its_line_and_column(tmp_path, 
         read_boxes(tmp_path / "mot.txt")
 
 
-def test_an_empty_joint_of_a_table_is_missing_and_a_written_nan_needs_the_score_0(tmp_path):
-    for text in ("1,2,1,,,\n", "1,2,,\n", "1,2,1,nan,nan,0\n", "1,2,1,,,0\n"):
+def test_a_joint_of_a_table_that_is_empty_or_nan_is_missing_and_half_of_one_is_an_error(tmp_path):
+    missing = ("1,2,1,,,\n", "1,2,,\n", "1,2,1,nan,nan,0\n", "1,2,1,,,0\n")
+    for text in (*missing, "1,2,1,nan,nan,1\n", "1,2,nan,nan\n", "1,2,1,,,1\n"):
         (tmp_path / "a.csv").write_text(text)
         points, scores, *_ = read_keypoints(tmp_path / "a.csv", 2)
         assert points.tolist() == [[[1, 2], [0, 0]]]
         assert scores.tolist() == [[1, 0]]
-    for text in ("1,2,1,nan,nan,1\n", "1,2,nan,nan\n", "1,2,,3\n", "1,2,1,,,1\n"):
+    for text in ("1,2,,3\n", "1,2,1,nan,3,1\n", "1,2,nan,3\n"):
         (tmp_path / "a.csv").write_text(text)
         with pytest.raises(ValueError, match=r"a\.csv: frame 0 .*, joint 1: the point is \["):
             read_keypoints(tmp_path / "a.csv", 2)
