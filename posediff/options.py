@@ -19,8 +19,8 @@ class Parser(argparse.ArgumentParser):
         return self.text
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As its own, but a word that names a file and no option is the file, with leading dashes,
-        too."""
+        """The options and the words that are left. A word that names a file and no option is the
+        file, with leading dashes, too."""
         known = {name for action in self._actions for name in action.option_strings}
         words = sys.argv[1:] if args is None else args
         files = {word for word in words if word[:1] == "-" and Path(word).exists()} - known

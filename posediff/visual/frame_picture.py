@@ -33,9 +33,9 @@ def is_lifted(frame: Frame) -> bool:
 
 
 class Cells:
-    """Whose each cell is. Who has one keeps it, also while out of sight. A newcomer takes the first
-    whose owner is out of sight, so that the cells of a film move only when it has more people than
-    ever before."""
+    """Owners of the cells, by place. Who has one keeps it, also while out of sight. A newcomer takes
+    the first whose owner is out of sight, so that the cells of a film move only when it has more
+    people than ever before."""
 
     def __init__(self) -> None:
         self.owners: list[str] = []

@@ -59,7 +59,7 @@ TYPICAL = 300.0  # pixels: the median extent of the training people of mocap17 i
 
 
 class Moment(NamedTuple):
-    """Where rows lie in sequences."""
+    """Places of rows in sequences."""
 
     sequence: NDArray[np.uint64]  # (B,) a key of each sequence
     frame: NDArray[np.int64]  # (B,) number of the frame in it
@@ -107,7 +107,8 @@ class DetectorNoise:
             raise ValueError(f"noise.scores must rise, within 0..1 without 0, got {self.scores}")
 
     def _check_lasting(self) -> None:
-        if any(len(pair) != 2 or pair[0] < 1 or pair[0] != int(pair[0]) for pair in self.lasting):
+        pairs = all(isinstance(pair, Sequence) and len(pair) == 2 for pair in self.lasting)
+        if not pairs or any(frames < 1 or frames != int(frames) for frames, _ in self.lasting):
             raise ValueError(
                 "noise.lasting must be pairs [frames, share] of whole frames above 0, got "
                 f"{self.lasting}"

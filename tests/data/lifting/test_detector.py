@@ -264,6 +264,8 @@ def test_impossible_noise_is_refused_by_name():
         DetectorNoise(lasting=[(4, 0.6), (32, 0.5)])
     with pytest.raises(ValueError, match=r"noise.lasting must be pairs \[frames, share\]"):
         DetectorNoise(lasting=[(0.5, 0.6)])
+    with pytest.raises(ValueError, match=r"noise.lasting must be pairs .* got \[4, 0.3\]"):
+        DetectorNoise(lasting=[4, 0.3])
     with pytest.raises(ValueError, match=r"noise.limb must be between -1 and 1, got 1"):
         DetectorNoise(limb=1)
 
