@@ -33,8 +33,8 @@ def is_lifted(frame: Frame) -> bool:
 
 
 class Cells:
-    """Owners of the cells, by place. Who has one keeps it, also while out of sight. A newcomer takes
-    the first whose owner is out of sight, so that the cells of a film move only when it has more
+    """Owners of the cells, by place. Who has one keeps it, also out of sight. A newcomer takes the
+    first whose owner is out of sight, so that the cells of a film move only when it has more
     people than ever before."""
 
     def __init__(self) -> None:
