@@ -38,15 +38,13 @@ def suited(device: torch.device, model: nn.Module) -> Settings:
     """The settings for a device of this machine and a model.
 
     On a CPU all cores compute: a process that loads data would take one of them. Channels-last is
-    used where the model has convolutions, and bfloat16 where the hardware multiplies it; on a CPU
-    not without convolutions, as the small products of the lifters are slower in it
+    used where the model has convolutions, and bfloat16 where the hardware multiplies it
     (benchmarks/README.md).
     """
     cores, gpu = usable_cores(), device.type == "cuda"
     workers = max(0, min(MOST_WORKERS, cores - 1)) if gpu else 0
     convolves = any(isinstance(part, nn.Conv2d) for part in model.modules())
-    half = has_bfloat16(device) and (gpu or convolves)
-    precision: Literal["float32", "bfloat16"] = "bfloat16" if half else "float32"
+    precision: Literal["float32", "bfloat16"] = "bfloat16" if has_bfloat16(device) else "float32"
     return Settings(cores - workers if gpu else cores, workers, precision, convolves)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EPS = 1e-6  # of the layer norm of GraFormer
+FEW_TOKENS = 64  # up to which attention is written out; its weights take tokens^2 numbers
 
 
 def parameters(layer: nn.Module) -> dict[str, Any]:
@@ -74,10 +75,10 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -> Tensor:
-    """`plain_attention`, written out if a gradient is needed: on a CPU the gradient of the fused
-    kernel takes longer than all of this.
+    """`plain_attention`, written out if a gradient is needed and there are few tokens: on a CPU the
+    gradient of the fused kernel then takes longer than all of this, in bfloat16 ten times.
     """
-    if not on_cpu(q) or not torch.is_grad_enabled():
+    if not on_cpu(q) or not torch.is_grad_enabled() or q.shape[-2] > FEW_TOKENS:
         return plain_attention(q, k, v, p, training)
     q, k = (q * q.shape[-1] ** -0.5).flatten(0, 1), k.flatten(0, 1)
     weights = dropout(torch.bmm(q, k.transpose(1, 2)).softmax(-1), p, training)

@@ -40,6 +40,18 @@ def test_attention_is_its_plain_form_with_its_gradient():
     torch.testing.assert_close(*both, rtol=0, atol=1e-12)
 
 
+def test_attention_is_written_out_for_gradients_of_few_tokens_alone(monkeypatch):
+    fused = []
+    monkeypatch.setattr(fast, "plain_attention", lambda *given: fused.append(given) or given[2])
+    few, many = torch.zeros(1, 1, fast.FEW_TOKENS, 2), torch.zeros(1, 1, fast.FEW_TOKENS + 1, 2)
+    fast.attention(few, few, few, 0.0, True)
+    assert not fused
+    fast.attention(many, many, many, 0.0, True)
+    with torch.no_grad():
+        fast.attention(few, few, few, 0.0, True)
+    assert [given[0].shape[-2] for given in fused] == [fast.FEW_TOKENS + 1, fast.FEW_TOKENS]
+
+
 def test_equal_timesteps_are_embedded_once_if_nothing_is_trained():
     equal, mixed = torch.tensor([3, 3, 3]), torch.tensor([3, 3, 4])
     assert fast.one_of_equal(equal) is equal
