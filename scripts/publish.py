@@ -8,6 +8,9 @@ writes posediff/weights/lift3d/: model.safetensors in float16, config.json, log.
 epoch) and the card README.md (posediff/prepare/model_card.py). What was written by hand into a card
 that is there already is kept.
 
+--take ENTRY=MODEL_FOLDER takes an entry from another model of the same training, such as the
+head.factors of one that held out a person whom this one was trained on.
+
 --share PART=FOLDER[:AT] takes the entries of a part of the model that are equal in float16 from
 FOLDER/model.safetensors beside it, there at AT, so that models that have them in common store them
 once. Entries that differ stay with the model.
@@ -44,20 +47,23 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=shipped.PACKAGED, help="the folder of all models"
     )
+    parser.add_argument("--take", action="append", default=[], metavar="ENTRY=MODEL_FOLDER")
     parser.add_argument("--share", action="append", default=[], metavar="PART=FOLDER[:AT]")
     args = parser.parse_args()
     try:
-        publish(args.model, args.name, args.out, args.share)
+        publish(args.model, args.name, args.out, args.take, args.share)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
 
 
-def publish(source: Path, name: str, root: Path, shares: list[str]) -> None:
+def publish(source: Path, name: str, root: Path, takes: list[str], shares: list[str]) -> None:
     if not re.fullmatch(r"\w+", name):
         raise ValueError(f"{name}: a name has letters, digits and _ alone")
     run, folder = source.absolute().parents[1], root / name
     roots = known_roots() | {str(run.parents[2]): "runs"}
-    state = {k: half(x) for k, x in checkpoint.read_weights(source).items()}
+    weights = checkpoint.read_weights(source)
+    weights |= dict(taken(take, weights) for take in takes)
+    state = {k: half(x) for k, x in weights.items()}
     about = cleaned(checkpoint.read_config(source), roots)
     about[checkpoint.PARTS], own = shared(state, root, shares)
     before = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else ""
@@ -66,6 +72,8 @@ def publish(source: Path, name: str, root: Path, shares: list[str]) -> None:
     overrides = [portable(x, roots) for x in given if config.key_of(x) != "resume"]
     command = command_line("python -m posediff.train", overrides, roots)
     facts = facts_of(source, run, log, overrides)
+    if takes:
+        facts["taken from other models"] = ", ".join(f"`{portable(x, roots)}`" for x in takes)
     with replacing_folder(folder) as beside:
         checkpoint.save(beside, own, about)
         text = "".join(json.dumps(line) + "\n" for line in log.figures.values())
@@ -84,6 +92,17 @@ def half(x: Tensor) -> Tensor:
     """The entry in float16; as it is if it is no float, or too large for that."""
     small = x.half() if x.is_floating_point() else x
     return small if small.isfinite().all() else x
+
+
+def taken(take: str, weights: Mapping[str, Tensor]) -> tuple[str, Tensor]:
+    """An entry of another model by its name. Raises ValueError if both do not have it alike."""
+    name, _, folder = take.partition("=")
+    if not folder:
+        raise ValueError(f"--take {take}: ENTRY=MODEL_FOLDER")
+    x = checkpoint.read_weights(Path(folder)).get(name)
+    if x is None or name not in weights or x.shape != weights[name].shape:
+        raise ValueError(f"--take {take}: both models must have {name}, of one shape")
+    return name, x
 
 
 def size(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:

@@ -155,6 +155,23 @@ def test_values_that_float16_does_not_have_stay_float32(runs, tmp_path):
     assert torch.equal(posediff.load("frame").state_dict()[name], state[name] + 1e6)
 
 
+def test_an_entry_is_taken_from_another_model(runs, tmp_path, capsys):
+    best, other = runs / "paper/checkpoints/best", runs / "official/checkpoints/best"
+    mine, theirs = checkpoint.read_weights(best), checkpoint.read_weights(other)
+    name = "head.encoder.residual"
+    checkpoint.save(other, theirs | {name: mine[name] + 1}, checkpoint.read_config(other))
+    publish(best, "frame", "--take", f"{name}={other}")
+    found = posediff.load("frame").state_dict()
+    assert torch.equal(found[name], (mine[name] + 1).half().float())
+    others = [x for x in mine if x != name]
+    assert all(torch.equal(found[x], mine[x].half().to(mine[x].dtype)) for x in others)
+    place = "runs/lift3d/synthetic/official/checkpoints/best"
+    text = (tmp_path / "shelf/frame/README.md").read_text()
+    assert f"| taken from other models | `{name}={place}` |" in text
+    assert "ENTRY=MODEL_FOLDER" in refused(capsys, best, "frame", "--take", name)
+    assert "both models must have x" in refused(capsys, best, "frame", "--take", f"x={other}")
+
+
 def test_folders_that_training_started_from_are_facts_and_no_configuration(runs, tmp_path):
     begin = runs / "encoder/checkpoints/best"
     command("train", *LIFT, f"task.head.encoder={begin}", "name=begun")
