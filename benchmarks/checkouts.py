@@ -7,7 +7,7 @@ BEFORE and AFTER are checkouts (`git worktree add ../before COMMIT`). Every job 
 both by the same command, on drawn data or motion capture, and of AFTER once more with
 trainer.machine=auto: an epoch of few samples and one of many, whose difference in time over that in
 samples is the figure, without what an epoch costs by itself. The models of image2d then answer
-photos, and are timed likewise. Runs lie in a temporary folder.
+photos, those of video2d a film, and are timed likewise. Runs lie in a temporary folder.
 """
 
 import argparse
@@ -36,7 +36,12 @@ class Job(NamedTuple):
 LIFT, WINDOW = ("dataset=mocap",), ("dataset.window=27",)
 PICTURES = ("dataset=synthetic_pictures", "dataset.pictures=96", "backbone.weights=null")
 CLIPS = ("dataset=synthetic_video", "dataset.clips=24", "dataset.length=8", "backbone.weights=null")
-FEW, MANY = 4, 68  # photos
+THUNDER = (
+    *("backbone=movenet_thunder", "backbone.frozen=true", "dataset.size=[192,256]"),
+    "backbone.weights=posediff/weights/movenet_thunder/model.safetensors",
+)
+FEW, MANY = 4, 68  # photos, or frames of a film
+ANSWERED = {"image2d": "ms a photo", "video2d": "ms a frame"}
 PART = 4  # the shorter epoch has one of so many parts of the samples
 
 JOBS = {
@@ -63,6 +68,14 @@ JOBS = {
             *("dataset.size=[144,192]", "trainer.recipe.batch_size=32"),
         ),
         256,
+    ),
+    "image2d coarse, frozen Thunder, kept maps": Job(
+        "image2d",
+        (
+            *("experiment=image2d_coarse", *PICTURES, *THUNDER, "trainer.cache.views=1"),
+            "trainer.recipe.batch_size=32",
+        ),
+        1024,
     ),
     "image2d sgdd_light": Job(
         "image2d",
@@ -112,12 +125,12 @@ def rows(name: str, job: Job, args: argparse.Namespace, folder: Path) -> list[st
     ]
     trained = [train(at, form, name, job, args, folder, more) for at, form, more in forms]
     lines = [line(f"training, {name}", "samples/s", [rate for rate, _ in trained])]
-    if job.task == "image2d":
+    if job.task in ANSWERED:
         spent = [
-            predicted(checkout, model, args, folder)
+            predicted(checkout, job.task, model, args, folder)
             for (checkout, *_), (_, model) in zip(forms[:2], trained, strict=False)
         ]
-        lines.append(line(f"predict, {name}", "ms a photo", spent))
+        lines.append(line(f"predict, {name}", ANSWERED[job.task], spent))
     return lines
 
 
@@ -154,13 +167,15 @@ def train(
     return rate, log.parent / "checkpoints/best"
 
 
-def predicted(checkout: Path, model: Path, args: argparse.Namespace, folder: Path) -> float:
-    """Milliseconds a photo of one person."""
+def predicted(
+    checkout: Path, task: str, model: Path, args: argparse.Namespace, folder: Path
+) -> float:
+    """Milliseconds a photo or a frame of one person, which fills it."""
     spent = []
     for count in (FEW, MANY):
         given = photos(folder / f"photos-{count}", count)
-        where = f"paths.runs={folder / f'predict-{count}-{checkout.name}'}"
-        options = ("task=image2d", f"checkpoint={model}", f"input={given}", "name=answers", where)
+        where = f"paths.runs={folder / f'predict-{task}-{count}-{checkout.name}'}"
+        options = (f"task={task}", f"checkpoint={model}", f"input={given}", "name=answers", where)
         started = time.perf_counter()
         call(checkout, args.threads, "posediff.predict", *options)
         spent.append(time.perf_counter() - started)
@@ -168,7 +183,7 @@ def predicted(checkout: Path, model: Path, args: argparse.Namespace, folder: Pat
 
 
 def photos(folder: Path, count: int) -> Path:
-    """A folder of drawn noise as photos."""
+    """A folder of drawn noise as photos, or as the frames of a film."""
     if not folder.is_dir():
         folder.mkdir()
         random = np.random.default_rng(0)

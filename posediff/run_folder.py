@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ LOCK = "train.lock"
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Let one process train in a run folder. The lock ends with the process, however that ends.
+    """Let one process train in a run folder. The lock ends with the process, however that ends, and
+    a folder in which nothing was written is removed.
 
     Raises ValueError if another process has it.
     """
@@ -38,7 +39,13 @@ def locked(run: Path) -> Iterator[None]:
             raise ValueError(
                 f"{run}: another process trains here; wait for it, or name= starts another run"
             ) from None
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                if [*run.iterdir()] == [run / LOCK]:
+                    (run / LOCK).unlink()
+                    run.rmdir()
 
 
 def is_begun(run: Path) -> bool:

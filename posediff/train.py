@@ -113,6 +113,8 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     size = engine.samples_of(cfg.eval.batch_size, model)
     print(expectation.training(model, data, held_out, recipe, size), flush=True)
     copies = config.loggers(cfg, folder) if processes.first() else {}
+    if processes.first():
+        run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
     with loggers.following(folder, cfg.eval.monitor, copies) as follower:
         best = engine.fit(
             model,
@@ -134,7 +136,7 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
 def begin(
     cfg: Any, folder: Path, model: Model, state: TrainingState | None, settings: dict[str, Any]
 ) -> None:
-    """Give a model the weights that it begins or goes on with, and keep the options of the command.
+    """Give a model the weights that it begins or goes on with.
 
     Raises ValueError if they are of another training than the state.
     """
@@ -143,8 +145,6 @@ def begin(
     else:
         compare(state, settings, folder)
         checkpoint.load_weights(model, state.weights, folder)
-    if processes.first():
-        run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
     if cfg.backbone.frozen:
         freeze(cfg, model)
 

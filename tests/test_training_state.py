@@ -299,7 +299,15 @@ def test_a_run_folder_is_of_one_process_and_free_after_its_death(tmp_path):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     with run_folder.locked(tmp_path):
-        pass
+        (tmp_path / run_folder.LOG).touch()
+
+
+def test_a_run_folder_in_which_nothing_was_written_is_removed(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(ValueError, match="wrong"), run_folder.locked(run):
+        raise ValueError("wrong")
+    assert not run.exists()
 
 
 def test_the_best_model_is_found_between_the_two_renames_of_its_exchange(tmp_path):

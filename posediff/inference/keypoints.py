@@ -31,6 +31,8 @@ class KeypointFile:
     """A `Reader` for lift3d. Frames without people, and people with too few joints, are listed at
     the end."""
 
+    reads = ("layout", "image_size", "camera", "units")
+
     def __init__(self, request: Request) -> None:
         self.request, self.layout = request, skeleton(request.layout, "layout")
         self.size = None if request.image_size is None else image_size(request.image_size)

@@ -42,6 +42,8 @@ class Photos:
     whole photo. A bad photo does not stop the others; a ValueError names it at the end.
     """
 
+    reads = ("boxes", "heatmaps")
+
     def __init__(self, request: Request) -> None:
         if Path(request.input).is_file() and Path(request.input).suffix.lower() in FILMS:
             raise ValueError(

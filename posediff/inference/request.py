@@ -6,14 +6,14 @@ model is loaded, and then predicts.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from posediff.diffusion import Model
 from posediff.inference.keypoint_units import Units
 
 
 class Request(NamedTuple):
-    """The keys of conf/predict.yaml. A reader ignores those that its input does not need."""
+    """The keys of conf/predict.yaml: those of every reader, and those that some of them read."""
 
     input: str
     output: str
@@ -26,7 +26,12 @@ class Request(NamedTuple):
     units: Units | None = None
 
 
+OPTIONAL = frozenset(Request._field_defaults) - {"seed"}
+
+
 class Reader(Protocol):
+    reads: ClassVar[tuple[str, ...]]  # of OPTIONAL
+
     def __init__(self, request: Request) -> None:
         """Raises FileNotFoundError or ValueError if the input cannot be used."""
 

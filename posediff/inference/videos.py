@@ -40,6 +40,8 @@ class VideoFrames:
     whole frame.
     """
 
+    reads = ("boxes",)
+
     def __init__(self, request: Request) -> None:
         self.request, self.video = request, open_video(request.input)
         self.people = people_in(self.video, request.boxes)

@@ -77,3 +77,9 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch, count, found):
 def test_a_data_set_without_a_skeleton_says_which_there_are(capsys, data):
     line = error_of(capsys, "train", "task=image2d", data, "name=bad")
     assert f"{data} needs dataset.skeleton, the layout of its joints: one of h36m17, " in line
+
+
+def test_a_value_that_is_wrong_late_leaves_no_run_folder(tmp_path, capsys):
+    given = ("experiment=lift3d_encoder", "dataset=synthetic", "backbone.frozen=true")
+    assert "has no backbone" in error_of(capsys, "train", *given, f"paths.runs={tmp_path}")
+    assert not list(tmp_path.glob("lift3d/synthetic/*"))

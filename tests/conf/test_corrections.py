@@ -51,6 +51,17 @@ def test_an_input_that_is_missing_is_said(capsys):
     assert "input= is missing" in error_of(capsys, "predict", "task=lift3d")
 
 
+@pytest.mark.parametrize(
+    ("task", "option"),
+    [("lift3d", "heatmaps=true"), ("video2d", "units=pixels"), ("image2d", "layout=coco17")],
+)
+def test_options_of_another_input_are_refused(capsys, tmp_path, task, option):
+    given = (f"task={task}", f"input={tmp_path}/x", f"output={tmp_path}", option)
+    key = option.partition("=")[0]
+    line = f"error: {key}= is not read by task={task}: leave it out"
+    assert error_of(capsys, "predict", *given) == line
+
+
 def test_options_of_your_own_configuration_are_known(capsys, monkeypatch):
     monkeypatch.syspath_prepend(TOY)
     words = ("--config-dir", TOY / "conf", "task=toy", "task.head.widht=3")
