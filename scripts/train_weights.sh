@@ -43,7 +43,7 @@ MOCAP="dataset=mocap dataset.views=free dataset.keypoints=noisy dataset/noise=im
     dataset.exact=0.3 dataset.balance={hdm05_11:0.4,cmu_subset:0.6} task.hypotheses=10 trainer=minutes \
     trainer.recipe.precision=bfloat16"
 # errors of a film last: as long as those of video2d, conf/dataset/noise/video2d.yaml
-LASTING="dataset.noise.lasting=[[4,0.3807],[32,0.5374]]"
+LASTING="+dataset.noise.lasting=[[4,0.3807],[32,0.5374]]"
 
 # lifter NAME EPOCHS OVERRIDES: of single frames, on all actors but the one of dataset.validation
 lifter() {
