@@ -1,12 +1,13 @@
 """Speed of lift3d at released size: networks against the plain reference, and whole inferences.
 
-    python benchmarks/speed_lift3d.py [--rounds 10]
+    python benchmarks/speed_lift3d.py [--rounds 10] [--compile]
     python benchmarks/speed_lift3d.py --inference [--device cuda] [--compile] [--rounds 10]
                                       [--only d3dp]
 
 First form: both run in this process by turns, with the same weights and inputs, and must say the
 same. Counted is CPU time of the process, the least over all calls, so that a busy machine disturbs
-little; one CPU thread. Prints one Markdown row per network and batch size.
+little; one CPU thread. Prints one Markdown row per network and batch size. --compile adds our
+networks as `compile=true` has them.
 
 Second form: frames per second of `model.predict` from 2D on the device to poses in the quickest
 round, by the wall clock of a GPU and by the CPU time of one thread; one frame at a time, many, and
@@ -16,13 +17,14 @@ poses must stay the same.
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import reference_lift3d as reference
 import torch
 from torch import Tensor, nn
 
+from posediff import speed
 from posediff.data.lifting.synthetic_people import synthetic
 from posediff.diffusion import DDIMSampler, DiffusionModel, FlipTest, Model, Process
 from posediff.diffusion.schedule import cosine, linear
@@ -33,6 +35,7 @@ from posediff.sample import to
 from posediff.tasks.lift3d import D3DP, Encoder, Lift3D, Official, VideoEncoder
 from posediff.tasks.lift3d.network import ContextDenoiser, GraphLifter, GraphRefiner
 
+CPU = torch.device("cpu")
 CALLS = {1: 40, 1024: 1}  # per round, of each batch size
 MANY = 1024  # single frames at once
 WINDOW = 243
@@ -43,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--inference", action="store_true", help="whole inferences")
     parser.add_argument("--device", default="cpu", help="of --inference: cpu or cuda")
-    parser.add_argument("--compile", action="store_true", help="of --inference")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--only", default="", help="rows of --inference that have this in them")
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -51,24 +54,32 @@ def main() -> None:
     if args.inference:
         inference(torch.device(args.device), args.rounds, args.compile, args.only)
     else:
-        networks(args.rounds)
+        networks(args.rounds, args.compile)
 
 
-def networks(rounds: int) -> None:
+def networks(rounds: int, compile: bool) -> None:
     adjacency = skeleton("h36m17").adjacency()
     pairs = {
         DENOISER: (reference.denoiser(adjacency), GraphRefiner(adjacency)),
         LIFTER: (reference.lifter(adjacency), GraphLifter(adjacency)),
     }
-    print("| network | batch | reference, ms | ours, ms | ratio |\n|---|---|---|---|---|")
+    print("| network | batch | reference, ms | ours, ms | ratio |", end="")
+    print(
+        " compiled, ms | ratio |\n|---|---|---|---|---|---|---|"
+        if compile
+        else "\n|---|---|---|---|---|"
+    )
     for network, (plain, ours) in pairs.items():
         same_weights(plain, ours, network)
         for batch, calls in CALLS.items():
             x, t = torch.randn(batch, 17, 5), torch.full((batch,), 12)
             inputs = (x, t) if network is DENOISER else (x[..., :2].contiguous(),)
-            slow, quick = race(plain, ours, inputs, rounds, calls)
-            ratio = f"{slow:.2f} | {quick:.2f} | {quick / slow:.3f}"
-            print(f"| {network.name} | {batch} | {ratio} |", flush=True)
+            forms = [ours, *([speed.for_all_sizes(ours, CPU, "inductor")] if compile else [])]
+            slow, *quick = race([plain, *forms], inputs, rounds, calls)
+            ratios = [f"{ms:.2f} | {ms / slow:.3f}" for ms in quick]
+            print(
+                f"| {' | '.join([network.name, str(batch), f'{slow:.2f}', *ratios])} |", flush=True
+            )
 
 
 def same_weights(plain: nn.Module, ours: nn.Module, network: Network) -> None:
@@ -84,15 +95,16 @@ def same_weights(plain: nn.Module, ours: nn.Module, network: Network) -> None:
 
 @torch.no_grad()
 def race(
-    plain: nn.Module, ours: nn.Module, inputs: tuple[Tensor, ...], rounds: int, calls: int
+    forms: Sequence[Callable[..., Any]], inputs: tuple[Tensor, ...], rounds: int, calls: int
 ) -> list[float]:
     """Least milliseconds of a call of each, after their outputs were found equal."""
-    said = ours(*inputs)
-    said = said[0] if isinstance(said, tuple) else said
-    torch.testing.assert_close(said, plain(*inputs), rtol=1e-5, atol=1e-5)
-    best = [float("inf"), float("inf")]
+    plain, *ours = [network(*inputs) for network in forms]
+    for said in ours:
+        said = said[0] if isinstance(said, tuple) else said
+        torch.testing.assert_close(said, plain, rtol=1e-5, atol=1e-5)
+    best = [float("inf")] * len(forms)
     for _ in range(rounds):
-        for i, network in enumerate((plain, ours)):
+        for i, network in enumerate(forms):
             for _ in range(calls):
                 start = time.process_time()
                 network(*inputs)
