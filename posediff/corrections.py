@@ -40,6 +40,8 @@ TYPES = {
     "eval.monitor": "a text",
     "eval.aggregates": "a list",
 }
+ANY_TASK = ("task=lift3d",)  # the options of the commands themselves are those of every task
+COMMANDS = ("train", "eval", "predict", "export")
 BASES = ("lifting", "clips", "people")  # of data sets; clips are made of people
 
 
@@ -88,6 +90,10 @@ def wrong_choice(group: str, name: str, names: Sequence[str]) -> str:
 
 
 def wrong_key(key: str, primary: str, words: Sequence[str]) -> str:
+    others = [name for name in COMMANDS if name != primary and key in keys(name, ANY_TASK, "")]
+    if others:
+        begin = "; task.begin= names a model to begin with" if key == "checkpoint" else ""
+        return f"{key}: an option of {', '.join(others)}, not of {primary}{begin}"
     meant = similar(key, keys(primary, words, key))
     hint = f"did you mean {' or '.join(meant)}?" if meant else "none is like it."
     return f"{key}: no such option; {hint} posediff {primary} --help and --cfg job list them"

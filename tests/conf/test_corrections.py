@@ -38,6 +38,8 @@ def empty(tmp_path, monkeypatch):
         ("task=lift3d dataset=coco", "fit: h36m, joined_lifting, mocap, mpi_inf_3dhp, synthetic"),
         ("task=video2d dataset=coco", "posetrack18, posetrack21, synthetic_video"),
         ("task=image2d preset=paper", "preset=paper is of task lift3d, not of image2d; those that"),
+        ("task=lift3d checkpoint=lift3d", "checkpoint: an option of eval, predict, export, not of"),
+        ("task=lift3d input=a.jpg", "error: input: an option of predict, not of train"),
         ("task=lift3d preset=decoder_light", "is of task video2d, not of lift3d"),
         ("task=image2d experiment=lift3d_encoder", "experiment=lift3d_encoder is of task lift3d"),
     ],
