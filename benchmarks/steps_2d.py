@@ -1,8 +1,8 @@
 """Gains by steps in 2D: decoders with and without self-aligned training, at several S and K.
 
     python benchmarks/steps_2d.py COARSE_MODEL_FOLDER [--seeds 0 1 2] [--steps 1 2 4 8]
-        [--hypotheses 1 5] [--share .5] [--begin .8] [--held-out 512] [--table FILE]
-        [--overrides KEY=VALUE ...]
+        [--hypotheses 1 5] [--trainings plain aligned] [--share .5] [--begin .8] [--held-out 512]
+        [--table FILE] [--overrides KEY=VALUE ...]
     python benchmarks/steps_2d.py PLAIN_MODEL_FOLDER --steps 1 4 --hypotheses 1 4
 
 The folder, of experiment=image2d_coarse or video2d_plain, says task, data set, crops and backbone;
@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--hypotheses", type=int, nargs="+", default=[1, 5])
+    parser.add_argument("--trainings", nargs="+", default=TRAININGS, choices=TRAININGS)
     parser.add_argument("--share", type=float, default=0.5, help="trainer.self_aligned.share")
     parser.add_argument("--begin", type=float, default=0.8, help="trainer.self_aligned.from")
     parser.add_argument("--held-out", type=int, default=512, help="samples that choose the start")
@@ -72,11 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--overrides", nargs="*", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(arguments)
     begin = Begin(args.folder)
-    done: dict[str, list[Cells]] = {training: [] for training in TRAININGS}
+    done: dict[str, list[Cells]] = {training: [] for training in args.trainings}
     cfg = config.compose("train", [*begin.overrides, *args.overrides])
     before = baseline(begin, cfg, args)
     for seed in args.seeds:
-        for training in TRAININGS:
+        for training in args.trainings:
             folder = train(begin, training, seed, args)
             done[training].append(scores(begin, cfg, folder, args))
             text = table(begin, before, done, args)
