@@ -45,7 +45,9 @@ def test_compiled_models_see_the_same_people(models, monkeypatch):
     )
     for a, b in zip(plain[0], quick[0], strict=True):
         for name in ("keypoints_2d", "keypoints_3d", "spread_3d", "hypotheses_3d"):
-            assert np.allclose(vars(a)[name], vars(b)[name], rtol=1e-5, atol=1e-5), name
+            wanted = vars(a)[name]  # of random weights: hundreds of metres
+            bound = 1e-5 * max(1, np.abs(wanted).max())
+            assert np.allclose(vars(b)[name], wanted, rtol=0, atol=bound), name
 
 
 def written(folder, *names):
