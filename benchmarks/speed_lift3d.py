@@ -63,23 +63,19 @@ def networks(rounds: int, compile: bool) -> None:
         DENOISER: (reference.denoiser(adjacency), GraphRefiner(adjacency)),
         LIFTER: (reference.lifter(adjacency), GraphLifter(adjacency)),
     }
-    print("| network | batch | reference, ms | ours, ms | ratio |", end="")
-    print(
-        " compiled, ms | ratio |\n|---|---|---|---|---|---|---|"
-        if compile
-        else "\n|---|---|---|---|---|"
-    )
+    columns = ["network", "batch", "reference, ms", "ours, ms", "ratio"]
+    columns += ["compiled, ms", "ratio"] if compile else []
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for network, (plain, ours) in pairs.items():
         same_weights(plain, ours, network)
+        forms = [ours, *([speed.for_all_sizes(ours, CPU, "inductor")] if compile else [])]
         for batch, calls in CALLS.items():
             x, t = torch.randn(batch, 17, 5), torch.full((batch,), 12)
             inputs = (x, t) if network is DENOISER else (x[..., :2].contiguous(),)
-            forms = [ours, *([speed.for_all_sizes(ours, CPU, "inductor")] if compile else [])]
             slow, *quick = race([plain, *forms], inputs, rounds, calls)
             ratios = [f"{ms:.2f} | {ms / slow:.3f}" for ms in quick]
-            print(
-                f"| {' | '.join([network.name, str(batch), f'{slow:.2f}', *ratios])} |", flush=True
-            )
+            cells = [network.name, str(batch), f"{slow:.2f}", *ratios]
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def same_weights(plain: nn.Module, ours: nn.Module, network: Network) -> None:

@@ -85,7 +85,8 @@ lifter lift3d_held_out 20 dataset.validation=dg
 lifter lift3d 24 dataset.validation=cmu16
 publish lift3d/mocap/lift3d lift3d --take head.factors="$(best lift3d_held_out)"
 
-refined lift3d_video_held_out "$(best lift3d_held_out)" dataset.validation=dg
+refined lift3d_video_held_out "$(best lift3d_held_out)" dataset.validation=dg \
+    trainer.recipe.precision=float32
 refined lift3d_video "$WEIGHTS/lift3d" dataset.validation=cmu16 "$LASTING"
 publish lift3d/mocap/lift3d_video lift3d_video --take head.factors="$(best lift3d_video_held_out)" \
     --share head.trunk.encoder=lift3d:head

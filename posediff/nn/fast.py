@@ -76,7 +76,7 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -
 
 def attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -> Tensor:
     """`plain_attention`, written out if a gradient is needed and there are few tokens: on a CPU the
-    gradient of the fused kernel then takes longer than all of this, in bfloat16 ten times.
+    gradient of the fused kernel then takes longer than all of this, most of all in bfloat16.
     """
     if not on_cpu(q) or not torch.is_grad_enabled() or q.shape[-2] > FEW_TOKENS:
         return plain_attention(q, k, v, p, training)

@@ -66,6 +66,16 @@ def test_attention_is_softmax_of_queries_and_keys_times_values():
     mixed = functional.softmax(q @ k.mT / 2, dim=-1) @ v
     expected = layer.proj(mixed.transpose(1, 2).flatten(2))
     torch.testing.assert_close(layer(x), expected)
+    with torch.no_grad():  # the fused kernel
+        torch.testing.assert_close(layer(x), expected)
+
+
+def test_training_does_not_take_the_fused_attention(monkeypatch):
+    def fused(*given, **options):
+        raise AssertionError("its gradient is slow on a CPU")
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", fused)
+    Attention(8, heads=2)(torch.randn(3, 5, 8)).sum().backward()
 
 
 def test_crops_of_another_size_are_refused(tiny):

@@ -15,8 +15,7 @@ from posediff.prepare.model_card import WRITTEN
 ROOT = Path(__file__).parents[2]
 TINY = (
     "debug=limit trainer.train_samples=64 trainer.validation_samples=64 trainer.recipe.epochs=1 "
-    "trainer.recipe.epoch_samples=64 "
-    "trainer.recipe.batch_size=32 device=cpu"
+    "trainer.recipe.epoch_samples=64 trainer.recipe.batch_size=32 device=cpu"
 )
 
 
