@@ -127,7 +127,7 @@ def rows(name: str, job: Job, args: argparse.Namespace, folder: Path) -> list[st
     lines = [line(f"training, {name}", "samples/s", [rate for rate, _ in trained])]
     if job.task in ANSWERED:
         spent = [
-            predicted(checkout, job.task, model, args, folder)
+            predicted(checkout, job, model, args, folder)
             for (checkout, *_), (_, model) in zip(forms[:2], trained, strict=False)
         ]
         lines.append(line(f"predict, {name}", ANSWERED[job.task], spent))
@@ -168,14 +168,17 @@ def train(
 
 
 def predicted(
-    checkout: Path, task: str, model: Path, args: argparse.Namespace, folder: Path
+    checkout: Path, job: Job, model: Path, args: argparse.Namespace, folder: Path
 ) -> float:
     """Milliseconds a photo or a frame of one person, which fills it."""
     spent = []
+    # the version of before asks for the data set whose joints the model has
+    data = next(option for option in job.overrides if option.startswith("dataset="))
+    whose = (f"task={job.task}", data, f"checkpoint={model}")
     for count in (FEW, MANY):
         given = photos(folder / f"photos-{count}", count)
-        where = f"paths.runs={folder / f'predict-{task}-{count}-{checkout.name}'}"
-        options = (f"task={task}", f"checkpoint={model}", f"input={given}", "name=answers", where)
+        where = f"paths.runs={folder / f'predict-{job.task}-{count}-{checkout.name}'}"
+        options = (*whose, f"input={given}", "name=answers", where)
         started = time.perf_counter()
         call(checkout, args.threads, "posediff.predict", *options)
         spent.append(time.perf_counter() - started)

@@ -15,9 +15,10 @@ LONGEST = 120  # bytes of a file's name that is made of another
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, synced: bool = True) -> Iterator[Path]:
     """A file beside `path` to write, of the same suffix; it takes that place unless the block
-    raises. Missing folders are made.
+    raises. Missing folders are made. What can be made again, such as a picture, need not be
+    synced: the wait for the disk is milliseconds a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.stem}.part{path.suffix}")
@@ -26,12 +27,14 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with naming(path):
             yield part
-            sync(part)
+            if synced:
+                sync(part)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     part.replace(path)
-    sync(path.parent)
+    if synced:
+        sync(path.parent)
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def write_picture(path: Path, picture: Picture) -> None:
 
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise ValueError(f"{path}: unknown image format {path.suffix!r}; use .png or .jpg")
-    with replacing(path) as part:
+    with replacing(path, synced=False) as part:
         part.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
 
 

@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import torch
 from torch import Tensor
 
 from posediff.diffusion import Poses
+from posediff.files import write_json
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.visual.palette import LEFT, MIDDLE, RIGHT
 from posediff.visual.pose3d import CAPTION, HEIGHT, WIDTH, draw_pose3d, views, write_picture
@@ -185,3 +188,13 @@ def test_an_image_is_written_whole_and_read_back(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
     with pytest.raises(ValueError, match=r"a\.bmpp: unknown image format.*use \.png"):
         write_picture(tmp_path / "a.bmpp", picture)
+
+
+def test_a_picture_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    """It can be made again, and there may be a million of them."""
+    waited = []
+    monkeypatch.setattr(os, "fsync", waited.append)
+    write_picture(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    assert not waited
+    write_json(tmp_path / "a.json", {})
+    assert len(waited) == 2  # the file, and its name in the folder
