@@ -1,4 +1,4 @@
-"""Faster forms of operations of nn/graph.py, with the same results up to rounding.
+"""Faster forms of operations of networks, with the same results up to rounding.
 
 Each function also has its plain form here, which defines the result. The plain form runs where the
 faster one has no advantage: mostly on a GPU, and always while a network is compiled or exported, so
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EPS = 1e-6  # of the layer norm of GraFormer
-FEW_TOKENS = 64  # up to which attention is written out; its weights take tokens^2 numbers
+# tokens up to which attention is written out; its weights take tokens^2 numbers
+FEW_TOKENS, FEW_IN_BFLOAT16 = 64, 256
 
 
 def parameters(layer: nn.Module) -> dict[str, Any]:
@@ -76,13 +77,27 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -
 
 def attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -> Tensor:
     """`plain_attention`, written out if a gradient is needed and there are few tokens: on a CPU the
-    gradient of the fused kernel then takes longer than all of this, most of all in bfloat16.
+    gradient of the fused kernel takes longer than all of this, most of all in bfloat16.
     """
-    if not on_cpu(q) or not torch.is_grad_enabled() or q.shape[-2] > FEW_TOKENS:
+    few = FEW_IN_BFLOAT16 if q.dtype == torch.bfloat16 else FEW_TOKENS
+    if not on_cpu(q) or not torch.is_grad_enabled() or q.shape[-2] > few:
         return plain_attention(q, k, v, p, training)
     q, k = (q * q.shape[-1] ** -0.5).flatten(0, 1), k.flatten(0, 1)
     weights = dropout(torch.bmm(q, k.transpose(1, 2)).softmax(-1), p, training)
     return torch.bmm(weights, v.flatten(0, 1)).view_as(v)
+
+
+def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+    """A convolution of each channel by itself. On a CPU its gradient takes three to twenty times as
+    long in bfloat16 as in float32 if it has a stride or a kernel above 3 x 3: then it is float32.
+    """
+    slow = stride > 1 or weight.shape[-1] > 3
+    if slow and on_cpu(x) and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            given = x.float()
+            y = functional.conv2d(given, weight, bias, stride, padding, groups=len(weight))
+        return y.to(torch.get_autocast_dtype("cpu"))
+    return functional.conv2d(x, weight, bias, stride, padding, groups=len(weight))
 
 
 def one_of_equal(t: Tensor) -> Tensor:

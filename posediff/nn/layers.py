@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from posediff.nn import fast
+
 
 def heatmap_layer(channels: int, maps: int, kernel: int = 1) -> nn.Conv2d:
     """The last layer of a network for heatmaps; its output starts near 0, as most of a map is 0."""
@@ -38,7 +40,9 @@ class SameConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         h, w = ((-(-n // stride) - 1) * stride + kernel - n for n in x.shape[-2:])
-        if h == w and h % 2 == 0:
-            return functional.conv2d(x, self.weight, self.bias, stride, h // 2, 1, self.groups)
-        x = functional.pad(x, (w // 2, w - w // 2, h // 2, h - h // 2))
-        return functional.conv2d(x, self.weight, self.bias, stride, groups=self.groups)
+        padding = h // 2
+        if h != w or h % 2:
+            x, padding = functional.pad(x, (w // 2, w - w // 2, h // 2, h - h // 2)), 0
+        if self.groups > 1:
+            return fast.depthwise(x, self.weight, self.bias, stride, padding)
+        return functional.conv2d(x, self.weight, self.bias, stride, padding)

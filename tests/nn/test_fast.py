@@ -1,8 +1,11 @@
 """Every faster form against its plain form."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from posediff.nn import fast
 from posediff.nn.fast import dropout, in_chunks
@@ -40,16 +43,45 @@ def test_attention_is_its_plain_form_with_its_gradient():
     torch.testing.assert_close(*both, rtol=0, atol=1e-12)
 
 
-def test_attention_is_written_out_for_gradients_of_few_tokens_alone(monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "most"), [(torch.float32, fast.FEW_TOKENS), (torch.bfloat16, fast.FEW_IN_BFLOAT16)]
+)
+def test_attention_is_written_out_for_gradients_of_few_tokens_alone(monkeypatch, kind, most):
     fused = []
     monkeypatch.setattr(fast, "plain_attention", lambda *given: fused.append(given) or given[2])
-    few, many = torch.zeros(1, 1, fast.FEW_TOKENS, 2), torch.zeros(1, 1, fast.FEW_TOKENS + 1, 2)
+    few, many = (torch.zeros(1, 1, tokens, 2, dtype=kind) for tokens in (most, most + 1))
     fast.attention(few, few, few, 0.0, True)
     assert not fused
     fast.attention(many, many, many, 0.0, True)
     with torch.no_grad():
         fast.attention(few, few, few, 0.0, True)
-    assert [given[0].shape[-2] for given in fused] == [fast.FEW_TOKENS + 1, fast.FEW_TOKENS]
+    assert [given[0].shape[-2] for given in fused] == [most + 1, most]
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_depthwise_gradients_in_bfloat16_are_those_of_float32_where_these_are_quicker(
+    monkeypatch, kernel, stride
+):
+    x, weight = torch.randn(2, 6, 12, 9, requires_grad=True), torch.randn(6, 1, kernel, kernel)
+    weight.requires_grad_()
+    exact = functional.conv2d(x.bfloat16().float(), weight, None, stride, kernel // 2, 1, 6)
+    wanted = gradients(exact.bfloat16(), x, weight)
+    kinds = []
+
+    def conv2d(x, *args, **options):
+        kinds.append(torch.is_autocast_enabled("cpu"))
+        return functional.conv2d(x, *args, **options)
+
+    monkeypatch.setattr(fast, "functional", SimpleNamespace(conv2d=conv2d))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = fast.depthwise(x.bfloat16(), weight, None, stride, kernel // 2)
+        with torch.no_grad():
+            fast.depthwise(x, weight, None, stride, kernel // 2)
+    assert kinds == [stride == 1 and kernel == 3, True]
+    assert y.dtype == torch.bfloat16
+    found = gradients(y, x, weight)
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0.05, atol=0.05)
 
 
 def test_equal_timesteps_are_embedded_once_if_nothing_is_trained():
