@@ -1,12 +1,13 @@
 """The tables of lift3d's preset posterior on motion capture: trains and scores every row.
 
     python benchmarks/posterior_lift3d.py [--seeds 0] [--keypoints gt noisy] [--windows 1 27]
-        [--jobs 2] [--overrides dataset.views=turned]
+        [--rows encoder paper posterior refined] [--jobs 2] [--overrides dataset.views=turned]
 
 All models of a table see equally many frames, 512,000: the encoder alone and the posterior by
-themselves, the paper's denoiser and its encoder half of them each. Every network has width 64;
-models are selected, and deviations scaled, on the training actor dg, and the test actor mm is
-scored once, at the end. Runs are kept under --runs; what is there already is not trained again.
+themselves, the paper's denoiser and its encoder half of them each, and so, over windows, the
+refined posterior and its lifter of single frames. Every network has width 64; models are selected,
+and deviations scaled, on the training actor dg, and the test actor mm is scored once, at the end.
+Runs are kept under --runs; what is there already is not trained again.
 "as drawn" is the same model with all factors of its deviations 1.
 """
 
@@ -43,8 +44,10 @@ POSTERIORS = {
     1: (*PAIR, "preset=posterior", *TRUNK),
     27: (*PAIR, "preset=posterior_video", *TRUNK, "task.head.trunk.heads=4"),
 }
+REFINED = (*PAIR, "preset=posterior_refined", "task.head.trunk.width=64", "task.head.trunk.heads=4")
+ROWS = ("encoder", "paper", "posterior", "refined")
 ONE_STEP = ("sampler.steps=1", "task.hypotheses=1")
-FIGURES = {
+COLUMNS = {
     "MPJPE": ("mpjpe/mean", 1),
     "P-MPJPE": ("p_mpjpe/mean", 1),
     "energy score": ("energy_score", 0),
@@ -57,7 +60,8 @@ FIGURES = {
     "spread, occluded": ("spread/mean:occluded", 1),
     "visible ": ("spread/mean:visible", 1),
 }
-Table = dict[str, dict[str, float]]
+Figures = dict[str, float]
+Table = list[tuple[str, Figures]]  # rows by their names
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--keypoints", nargs="+", default=["gt", "noisy"])
     parser.add_argument("--windows", type=int, nargs="+", default=[1, 27], choices=[1, 27])
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
     parser.add_argument("--runs", type=Path, default=Path("runs/posterior_table"))
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--overrides", nargs="*", default=[], help="of every command")
@@ -72,45 +77,71 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kinds = [(window, keypoints) for window in args.windows for keypoints in args.keypoints]
     jobs = [(*kind, seed) for seed in args.seeds for kind in kinds]
     with ThreadPoolExecutor(args.jobs) as pool:
-        done = list(pool.map(lambda job: rows(args.runs, *job, args.overrides), jobs))
+        done = list(
+            pool.map(lambda job: table(Job(args.runs, *job, args.overrides), args.rows), jobs)
+        )
     for window, keypoints in kinds:
-        tables = [
-            table for job, table in zip(jobs, done, strict=True) if job[:2] == (window, keypoints)
-        ]
+        tables = [x for job, x in zip(jobs, done, strict=True) if job[:2] == (window, keypoints)]
         print(f"\nWindow {window}, 2D {keypoints}, seeds {args.seeds}, {date.today()}\n")
-        print(f"| row | steps | K | {' | '.join(FIGURES)} | training s | scoring s |")
-        print("|---" * (len(FIGURES) + 5) + "|")
-        for name in tables[0]:
-            print(line(name, [table[name] for table in tables]))
+        print(f"| row | steps | K | {' | '.join(COLUMNS)} | training s | scoring s |")
+        print("|---" * (len(COLUMNS) + 5) + "|")
+        for i, (name, _) in enumerate(tables[0]):
+            print(line(name, [found[i][1] for found in tables]))
 
 
-def rows(runs: Path, window: int, keypoints: str, seed: int, given: Sequence[str]) -> Table:
-    """Train the models of one window, 2D source and seed, and score them on the test actor."""
-    size = FRAMES if window == 1 else WINDOWS
-    source = (*DATA, *size, f"dataset.keypoints={keypoints}", f"seed={seed}", *given)
-    tag = f"{window}-{keypoints}-s{seed}"
-    posterior = train(runs, f"posterior-{tag}", *POSTERIORS[window], WHOLE, *source)
-    alone = train(runs, f"encoder-{tag}", *ENCODERS[window], WHOLE, *source)
-    half = train(runs, f"half-{tag}", *ENCODERS[window], HALF, *source)
-    use = f"task.head.encoder={half}"
-    paper = train(runs, f"paper-{tag}", *PAPERS[window], HALF, use, *source)
-    raw = as_drawn(posterior)
+def table(job: "Job", rows: Sequence[str]) -> Table:
+    """Train the models of these rows, and score them on the test actor."""
+    return [found for row in rows for found in getattr(job, row)()]
 
-    def scored(folder: Path, name: str, *overrides: str) -> dict[str, float]:
-        spent = seconds(folder if folder != raw else posterior)
-        spent += seconds(half) if folder == paper else 0
-        at = of_scoring((f"dataset.keypoints={keypoints}", f"seed={seed}", *given, *overrides))
-        return score(runs, f"eval-{name}-{tag}", folder, *at) | {"training": spent}
 
-    return {
-        "encoder alone": scored(alone, "encoder"),
-        "paper": scored(paper, "paper-1-1", *ONE_STEP),
-        "paper ": scored(paper, "paper-5-20", "task.hypotheses=20"),
-        "posterior": scored(posterior, "posterior-1-1", *ONE_STEP),
-        "posterior ": scored(posterior, "posterior-5-5", "task.hypotheses=5"),
-        "posterior  ": scored(posterior, "posterior-5-20", "task.hypotheses=20"),
-        "posterior, as drawn": scored(raw, "raw-5-20", "task.hypotheses=20"),
-    }
+class Job:
+    """The models of one window, 2D source and seed."""
+
+    def __init__(
+        self, runs: Path, window: int, keypoints: str, seed: int, given: Sequence[str]
+    ) -> None:
+        self.runs, self.window, self.tag = runs, window, f"{window}-{keypoints}-s{seed}"
+        self.own = (f"dataset.keypoints={keypoints}", f"seed={seed}", *given)
+
+    def train(self, name: str, *overrides: str, window: int | None = None) -> Path:
+        size = FRAMES if (window or self.window) == 1 else WINDOWS
+        return train(self.runs, f"{name}-{self.tag}", *overrides, *DATA, *size, *self.own)
+
+    def scored(self, name: str, folder: Path, spent: float, *overrides: str) -> Figures:
+        at = of_scoring((*self.own, *overrides))
+        return score(self.runs, f"eval-{name}-{self.tag}", folder, *at) | {"training": spent}
+
+    def drawn(self, name: str, folder: Path, spent: float, *counts: int) -> Table:
+        """Rows of one step, and of five steps and so many hypotheses."""
+        found = [(name, self.scored(f"{name}-1-1", folder, spent, *ONE_STEP))]
+        for K in counts:
+            figures = self.scored(f"{name}-5-{K}", folder, spent, f"task.hypotheses={K}")
+            found.append((name, figures))
+        return found
+
+    def encoder(self) -> Table:
+        folder = self.train("encoder", *ENCODERS[self.window], WHOLE)
+        return [("encoder alone", self.scored("encoder", folder, seconds(folder)))]
+
+    def paper(self) -> Table:
+        half = self.train("half", *ENCODERS[self.window], HALF)
+        begin = f"task.head.encoder={half}"
+        folder = self.train("paper", *PAPERS[self.window], HALF, begin)
+        return self.drawn("paper", folder, seconds(half) + seconds(folder), 20)
+
+    def posterior(self) -> Table:
+        folder = self.train("posterior", *POSTERIORS[self.window], WHOLE)
+        spent = seconds(folder)
+        raw = self.scored("raw-5-20", as_drawn(folder), spent, "task.hypotheses=20")
+        return [*self.drawn("posterior", folder, spent, 5, 20), ("posterior, as drawn", raw)]
+
+    def refined(self) -> Table:
+        """None of single frames, of which it is the posterior itself."""
+        if self.window == 1:
+            return []
+        lifter = self.train("lifter", *POSTERIORS[1], HALF, window=1)
+        folder = self.train("refined", *REFINED, HALF, f"task.head.trunk.encoder={lifter}")
+        return self.drawn("refined", folder, seconds(lifter) + seconds(folder), 5, 20)
 
 
 def as_drawn(folder: Path) -> Path:
@@ -122,24 +153,24 @@ def as_drawn(folder: Path) -> Path:
     return raw
 
 
-def score(runs: Path, name: str, folder: Path, *overrides: str) -> dict[str, float]:
+def score(runs: Path, name: str, folder: Path, *overrides: str) -> Figures:
     path = runs / "lift3d/mocap" / name / "metrics.json"
     if not path.exists():
         given = ("task=lift3d", "dataset=mocap", f"checkpoint={folder}", f"name={name}")
         call("posediff.eval", runs, *given, *overrides)
     report = json.loads(path.read_text())
-    figures = {k: report["metrics"].get(key, float("nan")) for k, (key, _) in FIGURES.items()}
+    figures = {k: report["metrics"].get(key, float("nan")) for k, (key, _) in COLUMNS.items()}
     return figures | {"steps": report["steps"], "K": report["K"], "scoring": report["seconds"]}
 
 
-def line(name: str, runs: Sequence[dict[str, float]]) -> str:
+def line(name: str, runs: Sequence[Figures]) -> str:
     figures = [
         spread((run[key] for run in runs), digits) if runs[0][key] == runs[0][key] else "-"
-        for key, (_, digits) in FIGURES.items()
+        for key, (_, digits) in COLUMNS.items()
     ]
     counts = [f"{runs[0][key]:.0f}" for key in ("steps", "K")]
     times = [f"{sum(run[key] for run in runs) / len(runs):.0f}" for key in ("training", "scoring")]
-    return f"| {' | '.join([name.strip(), *counts, *figures, *times])} |"
+    return f"| {' | '.join([name, *counts, *figures, *times])} |"
 
 
 if __name__ == "__main__":
