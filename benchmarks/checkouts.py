@@ -1,13 +1,14 @@
 """Training and prediction of two versions of posediff on one machine, in one run.
 
     python benchmarks/checkouts.py BEFORE AFTER [--to runs/checkouts.md] [--threads 2]
-        [--only image2d]
+        [--only image2d] [--loading]
 
 BEFORE and AFTER are checkouts (`git worktree add ../before COMMIT`). Every job is a training of
 both by the same command, on drawn data or motion capture, and of AFTER once more with
 trainer.machine=auto: an epoch of few samples and one of many, whose difference in time over that in
-samples is the figure, without what an epoch costs by itself. The models of image2d then answer
-photos, those of video2d a film, and are timed likewise. Runs lie in a temporary folder.
+samples is the figure, without what an epoch costs by itself. Loading alone is CPU time of a core.
+The models of image2d then answer photos, those of video2d a film, and are timed likewise. Runs lie
+in a temporary folder.
 """
 
 import argparse
@@ -42,6 +43,17 @@ THUNDER = (
 )
 FEW, MANY = 4, 68  # photos, or frames of a film
 ANSWERED = {"image2d": "ms a photo", "video2d": "ms a frame"}
+LOADING = """
+import sys, time
+from posediff import config
+data = config.dataset(config.compose("train", sys.argv[2:]), "train")
+for _ in range(2):
+    begun = time.process_time()
+    for i in range(int(sys.argv[1])):
+        data[i % len(data)]
+    spent = time.process_time() - begun
+print(int(sys.argv[1]) / spent)
+"""
 PART = 4  # the shorter epoch has one of so many parts of the samples
 
 JOBS = {
@@ -100,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--to", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="")
+    parser.add_argument("--loading", action="store_true", help="loading alone")
     args = parser.parse_args(arguments)
     text = f"{date.today()}, {platform.processor() or platform.machine()}, {args.threads} threads, "
     text += f"before {commit(args.before)}, after {commit(args.after)}\n\n"
@@ -117,14 +130,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def rows(name: str, job: Job, args: argparse.Namespace, folder: Path) -> list[str]:
-    """The lines of a job: its training, and what its model does with photos or a video."""
+    """The lines of a job: its loading, its training, and its model on photos or a video."""
+    read = [loaded(checkout, job, args) for checkout in (args.before, args.after)]
+    lines = [line(f"loading, {name}", "samples/s", read)]
+    if args.loading:
+        return lines
     forms: list[tuple[Path, str, Sequence[str]]] = [
         (args.before, "before", ()),
         (args.after, "after", ()),
         (args.after, "auto", ("trainer.machine=auto",)),
     ]
     trained = [train(at, form, name, job, args, folder, more) for at, form, more in forms]
-    lines = [line(f"training, {name}", "samples/s", [rate for rate, _ in trained])]
+    lines.append(line(f"training, {name}", "samples/s", [rate for rate, _ in trained]))
     if job.task in ANSWERED:
         spent = [
             predicted(checkout, job, model, args, folder)
@@ -159,12 +176,18 @@ def train(
         runs = folder / f"{form}-{name}-{samples}".replace(" ", "-").replace(",", "")
         size = ("trainer.recipe.epochs=1", f"trainer.recipe.epoch_samples={samples}")
         few = ("trainer.validation_samples=1", f"paths.runs={runs}", "name=timed")
-        call(checkout, args.threads, "posediff.train", *job.overrides, *size, *few, *more)
+        call(checkout, args.threads, "-m", "posediff.train", *job.overrides, *size, *few, *more)
         (log,) = runs.glob("*/*/timed/log.jsonl")
         lines = map(json.loads, log.read_text().splitlines())
         spent.append(next(x["seconds"] for x in lines if "seconds" in x))
     rate = (job.samples - job.samples // PART) / (spent[1] - spent[0])
     return rate, log.parent / "checkpoints/best"
+
+
+def loaded(checkout: Path, job: Job, args: argparse.Namespace) -> float:
+    """Samples that a core reads a second, the second time."""
+    count = str(job.samples // PART)
+    return float(call(checkout, args.threads, "-c", LOADING, count, *job.overrides))
 
 
 def predicted(
@@ -180,7 +203,7 @@ def predicted(
         where = f"paths.runs={folder / f'predict-{job.task}-{count}-{checkout.name}'}"
         options = (*whose, f"input={given}", "name=answers", where)
         started = time.perf_counter()
-        call(checkout, args.threads, "posediff.predict", *options)
+        call(checkout, args.threads, "-m", "posediff.predict", *options)
         spent.append(time.perf_counter() - started)
     return 1000 * (spent[1] - spent[0]) / (MANY - FEW)
 
@@ -196,15 +219,16 @@ def photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def call(checkout: Path, threads: int, module: str, *overrides: str) -> None:
-    """Run a command of a checkout. Raises RuntimeError with its last words if it fails."""
+def call(checkout: Path, threads: int, *arguments: str) -> str:
+    """What Python prints with a checkout. Raises RuntimeError with its last words if it fails."""
     where = {"PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", module, *overrides]
+    command = [sys.executable, *arguments]
     done = subprocess.run(
         command, cwd=checkout, env=os.environ | where, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"{checkout}: {' '.join(command)}\n{done.stderr[-2000:]}")
+    return done.stdout
 
 
 def commit(checkout: Path) -> str:

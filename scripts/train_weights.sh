@@ -78,6 +78,8 @@ train image2d/lspet_crops/coarse experiment=image2d_coarse dataset=lspet_crops $
     trainer.recipe.epochs=12 trainer.cache.views=4
 [ -d "$WEIGHTS/movenet_thunder" ] || { mkdir -p "$WEIGHTS" && cp -r "$THUNDER" "$WEIGHTS"; }
 publish image2d/lspet_crops/coarse image2d --share head.backbone=movenet_thunder
+# from here on the names of models are those of this list
+export POSEDIFF_WEIGHTS="$WEIGHTS"
 
 # Deviations must be scaled on an actor that was not trained on. What ships has learnt from all of them
 # but mm, so that its factors are those of the same training without dg.
@@ -87,13 +89,13 @@ publish lift3d/mocap/lift3d lift3d --take head.factors="$(best lift3d_held_out)"
 
 refined lift3d_video_held_out "$(best lift3d_held_out)" dataset.validation=dg \
     trainer.recipe.precision=float32
-refined lift3d_video "$WEIGHTS/lift3d" dataset.validation=cmu16 "$LASTING"
+refined lift3d_video lift3d dataset.validation=cmu16 "$LASTING"
 publish lift3d/mocap/lift3d_video lift3d_video --take head.factors="$(best lift3d_video_held_out)" \
     --share head.trunk.encoder=lift3d:head
 
 # shellcheck disable=SC2086
 train video2d/jhmdb_video/plain experiment=video2d_plain dataset=jhmdb_video $PEOPLE \
-    dataset.offsets=[-2,0,2] task.begin="$WEIGHTS/image2d" \
+    dataset.offsets=[-2,0,2] task.begin=image2d \
     task.begin_parts=[[head.backbone,head.clip.backbone]] task.clip_features.channels=128 \
     task.clip_features.depth=2 trainer.train_samples=1200 trainer.cache.views=2 \
     trainer.recipe.batch_size=16 trainer.recipe.epochs=5
