@@ -40,7 +40,8 @@ def test_all_models_are_trained_and_published_and_a_second_time_goes_on(
     assert code == 0, err
     monkeypatch.setattr(shipped, "PACKAGED", tmp_path / "weights")
     ours = {"image2d", "lift3d", "lift3d_video", "video2d"}
-    assert {*shipped.names()} == {"movenet_thunder", *ours}
+    assert {*shipped.names()} == ours
+    assert (tmp_path / "weights/movenet_thunder").is_dir()
     for name in ours:
         posediff.load(name)
         unwritten = [f"the card lacks {title}" for title in WRITTEN]
