@@ -220,7 +220,7 @@ def photos(folder: Path, count: int) -> Path:
 
 
 def call(checkout: Path, threads: int, *arguments: str) -> str:
-    """What Python prints with a checkout. Raises RuntimeError with its last words if it fails."""
+    """The output of Python with a checkout. Raises RuntimeError with its last words if it fails."""
     where = {"PYTHONPATH": str(checkout.resolve()), "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, *arguments]
     done = subprocess.run(
