@@ -88,8 +88,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, p: float, training: bool) -> Tens
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    """A convolution of each channel by itself. On a CPU its gradient takes three to twenty times as
-    long in bfloat16 as in float32 if it has a stride or a kernel above 3 x 3: then it is float32.
+    """A convolution of each channel by itself. On a CPU its gradient takes several times as long in
+    bfloat16 as in float32 if it has a stride or a kernel above 3 x 3: then it is float32.
     """
     slow = stride > 1 or weight.shape[-1] > 3
     if slow and on_cpu(x) and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu"):
