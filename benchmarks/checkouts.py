@@ -7,8 +7,9 @@ BEFORE and AFTER are checkouts (`git worktree add ../before COMMIT`). Every job 
 both by the same command, on drawn data or motion capture, and of AFTER once more with
 trainer.machine=auto: an epoch of few samples and one of many, whose difference in time over that in
 samples is the figure, without what an epoch costs by itself. Loading alone is CPU time of a core.
-The models of image2d then answer photos, those of video2d a film, and are timed likewise. Runs lie
-in a temporary folder.
+The models of both then answer held-out samples in memory, one at a time and 32 at once (the least
+of five calls of model.predict); those of image2d also photos, those of video2d a film, timed like
+trainings. Runs lie in a temporary folder.
 """
 
 import argparse
@@ -53,6 +54,21 @@ for _ in range(2):
         data[i % len(data)]
     spent = time.process_time() - begun
 print(int(sys.argv[1]) / spent)
+"""
+PREDICTING = """
+import sys, time
+from posediff import checkpoint, config
+model = checkpoint.load(sys.argv[1]).eval()
+data = config.dataset(config.compose("train", sys.argv[2:]), "validation")
+for batch in (1, 32):
+    sample = data.__getitems__([i % len(data) for i in range(batch)])
+    sample["id"] = [str(i) for i in range(batch)]
+    spent = []
+    for _ in range(6):
+        begun = time.perf_counter()
+        model.predict(sample)
+        spent.append(time.perf_counter() - begun)
+    print(1000 * min(spent[1:]) / batch)
 """
 PART = 4  # the shorter epoch has one of so many parts of the samples
 
@@ -142,6 +158,15 @@ def rows(name: str, job: Job, args: argparse.Namespace, folder: Path) -> list[st
     ]
     trained = [train(at, form, name, job, args, folder, more) for at, form, more in forms]
     lines.append(line(f"training, {name}", "samples/s", [rate for rate, _ in trained]))
+    alone, together = zip(
+        *(
+            answered(checkout, job, model, args)
+            for (checkout, *_), (_, model) in zip(forms[:2], trained, strict=False)
+        ),
+        strict=True,
+    )
+    lines.append(line(f"model.predict of 1, {name}", "ms a sample", alone))
+    lines.append(line(f"model.predict of 32, {name}", "ms a sample", together))
     if job.task in ANSWERED:
         spent = [
             predicted(checkout, job, model, args, folder)
@@ -188,6 +213,15 @@ def loaded(checkout: Path, job: Job, args: argparse.Namespace) -> float:
     """Samples that a core reads a second, the second time."""
     count = str(job.samples // PART)
     return float(call(checkout, args.threads, "-c", LOADING, count, *job.overrides))
+
+
+def answered(
+    checkout: Path, job: Job, model: Path, args: argparse.Namespace
+) -> tuple[float, float]:
+    """Milliseconds a sample in memory: of one alone, and of 32 at once."""
+    said = call(checkout, args.threads, "-c", PREDICTING, str(model), *job.overrides)
+    alone, together = map(float, said.split()[-2:])
+    return alone, together
 
 
 def predicted(

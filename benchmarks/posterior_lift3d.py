@@ -131,9 +131,7 @@ class Job:
 
     def posterior(self) -> Table:
         folder = self.train("posterior", *POSTERIORS[self.window], WHOLE)
-        spent = seconds(folder)
-        raw = self.scored("raw-5-20", as_drawn(folder), spent, "task.hypotheses=20")
-        return [*self.drawn("posterior", folder, spent, 5, 20), ("posterior, as drawn", raw)]
+        return self.scaled("posterior", folder, seconds(folder))
 
     def refined(self) -> Table:
         """None of single frames, of which it is the posterior itself."""
@@ -141,7 +139,13 @@ class Job:
             return []
         lifter = self.train("lifter", *POSTERIORS[1], HALF, window=1)
         folder = self.train("refined", *REFINED, HALF, f"task.head.trunk.encoder={lifter}")
-        return self.drawn("refined", folder, seconds(lifter) + seconds(folder), 5, 20)
+        return self.scaled("refined", folder, seconds(lifter) + seconds(folder))
+
+    def scaled(self, name: str, folder: Path, spent: float) -> Table:
+        """The rows of a posterior, and the last of them with deviations that are not scaled."""
+        rows = self.drawn(name, folder, spent, 5, 20)
+        raw = self.scored(f"{name}-raw-5-20", as_drawn(folder), spent, "task.hypotheses=20")
+        return [*rows, (f"{name}, as drawn", raw)]
 
 
 def as_drawn(folder: Path) -> Path:

@@ -102,6 +102,21 @@ def test_each_loss_trains_its_own_part(sample):
     assert float(change.abs().sum()) > 0
 
 
+def test_the_blocks_of_a_trunk_of_windows_learn_the_mean_alone():
+    torch.manual_seed(0)
+    trunk = WindowTrunk(**TRUNK, window=5).eval()
+    x = torch.randn(2, 5, 17, 4)
+    answer, features = trunk(x)
+    mean, deviation = answer[..., :3].square().sum(), (answer[..., 3:] + 1).square().sum()
+    assert torch.autograd.grad(mean, features, retain_graph=True)[0].any()
+    assert not torch.autograd.grad(deviation, features, retain_graph=True)[0].any()
+    deviation.backward()
+    parts = trunk.network.named_parameters()
+    assert {name.partition(".")[0] for name, p in parts if p.grad.any()} == {"head"}
+    with torch.no_grad():
+        assert torch.allclose(trunk(x)[0], answer, atol=1e-6)
+
+
 def test_a_joint_of_score_0_is_read_from_nowhere(sample):
     made = posterior(stirred=True)
     scores = sample["scores"].clone()
