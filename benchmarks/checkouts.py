@@ -8,8 +8,8 @@ both by the same command, on drawn data or motion capture, and of AFTER once mor
 trainer.machine=auto: an epoch of few samples and one of many, whose difference in time over that in
 samples is the figure, without what an epoch costs by itself. Loading alone is CPU time of a core.
 The models of both then answer held-out samples in memory, one at a time and 32 at once (the least
-of five calls of model.predict); those of image2d also photos, those of video2d a film, timed like
-trainings. Runs lie in a temporary folder.
+of five calls of model.predict); those of image2d also photos, those of video2d a film, and these
+are timed like trainings. Runs lie in a temporary folder.
 """
 
 import argparse
@@ -43,6 +43,7 @@ THUNDER = (
     "backbone.weights=posediff/weights/movenet_thunder/model.safetensors",
 )
 FEW, MANY = 4, 68  # photos, or frames of a film
+AT_ONCE = (1, 32)  # samples in memory
 ANSWERED = {"image2d": "ms a photo", "video2d": "ms a frame"}
 LOADING = """
 import sys, time
@@ -59,8 +60,8 @@ PREDICTING = """
 import sys, time
 from posediff import checkpoint, config
 model = checkpoint.load(sys.argv[1]).eval()
-data = config.dataset(config.compose("train", sys.argv[2:]), "validation")
-for batch in (1, 32):
+data = config.dataset(config.compose("train", sys.argv[3:]), "validation")
+for batch in map(int, sys.argv[2].split(",")):
     sample = data.__getitems__([i % len(data) for i in range(batch)])
     sample["id"] = [str(i) for i in range(batch)]
     spent = []
@@ -158,21 +159,13 @@ def rows(name: str, job: Job, args: argparse.Namespace, folder: Path) -> list[st
     ]
     trained = [train(at, form, name, job, args, folder, more) for at, form, more in forms]
     lines.append(line(f"training, {name}", "samples/s", [rate for rate, _ in trained]))
-    alone, together = zip(
-        *(
-            answered(checkout, job, model, args)
-            for (checkout, *_), (_, model) in zip(forms[:2], trained, strict=False)
-        ),
-        strict=True,
-    )
-    lines.append(line(f"model.predict of 1, {name}", "ms a sample", alone))
-    lines.append(line(f"model.predict of 32, {name}", "ms a sample", together))
+    both = [(at, model) for (at, *_), (_, model) in zip(forms[:2], trained, strict=False)]
+    spent = [answered(at, job, model, args) for at, model in both]
+    for batch, figures in zip(AT_ONCE, zip(*spent, strict=True), strict=True):
+        lines.append(line(f"model.predict of {batch}, {name}", "ms a sample", figures))
     if job.task in ANSWERED:
-        spent = [
-            predicted(checkout, job, model, args, folder)
-            for (checkout, *_), (_, model) in zip(forms[:2], trained, strict=False)
-        ]
-        lines.append(line(f"predict, {name}", ANSWERED[job.task], spent))
+        whole = [predicted(at, job, model, args, folder) for at, model in both]
+        lines.append(line(f"predict, {name}", ANSWERED[job.task], whole))
     return lines
 
 
@@ -215,13 +208,11 @@ def loaded(checkout: Path, job: Job, args: argparse.Namespace) -> float:
     return float(call(checkout, args.threads, "-c", LOADING, count, *job.overrides))
 
 
-def answered(
-    checkout: Path, job: Job, model: Path, args: argparse.Namespace
-) -> tuple[float, float]:
-    """Milliseconds a sample in memory: of one alone, and of 32 at once."""
-    said = call(checkout, args.threads, "-c", PREDICTING, str(model), *job.overrides)
-    alone, together = map(float, said.split()[-2:])
-    return alone, together
+def answered(checkout: Path, job: Job, model: Path, args: argparse.Namespace) -> list[float]:
+    """Milliseconds a sample in memory, of so many AT_ONCE."""
+    batches = ",".join(map(str, AT_ONCE))
+    said = call(checkout, args.threads, "-c", PREDICTING, str(model), batches, *job.overrides)
+    return [float(x) for x in said.split()[-len(AT_ONCE) :]]
 
 
 def predicted(

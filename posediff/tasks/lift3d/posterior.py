@@ -8,7 +8,8 @@
 
 alpha w is the answer if x_0 is distributed as N(loc, scale^2), and F corrects it. At the first
 timestep alpha is 0 and x_0 is mu: one step is the deterministic lifter, by construction. The losses
-are added, and each trains its own part, F on features without gradient, as s over windows:
+are added, and each trains its own part, F on features without gradient,
+and so s over windows:
 
     |mu - x_0|                                   the mean, as an encoder's
     s* (log s + (x_0 - mu*)^2 / (2 s^2))         the deviation: beta-NLL, beta 1/2
@@ -74,7 +75,7 @@ def quantile_ratio(x: Tensor) -> Tensor:
 class Trunk(nn.Module):
     """A network (..., J, 4) -> (..., J, 6) and features, with what a head has to know of it."""
 
-    def __init__(self, skeleton: str, network: Any, width: int, window: int = 1) -> None:
+    def __init__(self, skeleton: str, network: nn.Module, width: int, window: int = 1) -> None:
         super().__init__()
         self.skeleton, self.network = skeleton, network
         self.width, self.window = width, window
@@ -100,6 +101,8 @@ class WindowTrunk(Trunk):
     log s is learnt by the last layer alone: with its gradient in the blocks, too, they learn the
     mean of windows much later (benchmarks/README.md).
     """
+
+    network: MixSTE
 
     def __init__(
         self,
