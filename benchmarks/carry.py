@@ -30,7 +30,8 @@ from torch import Tensor
 import posediff
 from posediff import config, engine
 from posediff.data.lifting.detector import TYPICAL, DetectorNoise, extents
-from posediff.metrics.calibration import LEVELS, energy_score, ratios
+from posediff.diffusion.aggregate import LEVELS
+from posediff.metrics.calibration import energy_score, ratios
 from posediff.people.lifting import Draws, Rows, poses_3d
 from posediff.pose.skeleton import skeleton
 from posediff.synthetic.render import labels

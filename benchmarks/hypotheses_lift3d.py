@@ -3,7 +3,7 @@
     python benchmarks/hypotheses_lift3d.py MODEL_FOLDER dataset=mocap [any override of conf/]
 
 All rules read the same draws of the same samples, evenly spaced over the test part. Calibration is
-measured with K = 50, and recalibrated by a factor from the validation part; the model folder stays
+measured with K = 50, and recalibrated by factors from the validation part; the model folder stays
 as it is.
 """
 
@@ -16,8 +16,8 @@ import torch
 
 from posediff import checkpoint, config, engine, recalibration
 from posediff.diffusion import DiffusionModel
-from posediff.diffusion.aggregate import mean, median
-from posediff.metrics.calibration import DRAWS, LEVELS
+from posediff.diffusion.aggregate import LEVELS, mean, median
+from posediff.metrics.calibration import DRAWS
 from posediff.metrics.pose_error import PoseError3D
 from posediff.pose.oracle import j_best, p_best
 from posediff.pose.reprojection import jpma, rpea
@@ -79,12 +79,13 @@ def calibration(
     truth: Truth,
     seed: int,
 ) -> None:
-    found = recalibration.fit(model, held_out, PoseError3D(truth), 256, seed)
-    metric = PoseError3D(truth, factor=found["factor"])
+    found = recalibration.fit(model, held_out, 256, seed)
+    metric = PoseError3D(truth, factors=found["factors"])
     figures = engine.evaluate(model, data, metric, {"mean": mean}, 256, seed, hypotheses=DRAWS)
     kinds = [k for k in ("occluded", "visible") if f"spread/mean:{k}" in figures]
     parts = "".join(f", {figures[f'spread/mean:{k}']:.1f} {k}" for k in kinds)
-    print(f"\nfactor {found['factor']:.3f} from {len(held_out)} validation samples; ", end="")
+    factors = " ".join(f"{c:.2f}" for c in found["factors"])
+    print(f"\nfactors {factors} from {len(held_out)} validation samples; ", end="")
     print(f"spread in mm: {figures['spread/mean']:.1f} over all joints{parts}\n")
     print(f"| K {DRAWS} | {' | '.join(f'@{p}' for p in LEVELS)} | error | energy score | spread |")
     print("|---" * (len(LEVELS) + 4) + "|")

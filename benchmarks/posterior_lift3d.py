@@ -8,7 +8,8 @@ themselves, the paper's denoiser and its encoder half of them each, and so, over
 refined posterior and its lifter of single frames. Every network has width 64; models are selected,
 and deviations scaled, on the training actor dg, and the test actor mm is scored once, at the end.
 Runs are kept under --runs; what is there already is not trained again.
-"as drawn" is the same model with all factors of its deviations 1.
+"as drawn" is the same model with all factors of its deviations 1. "recalibrated" are the
+hypotheses of the row above with a factor for every quantile of their distances, found on dg, too.
 """
 
 import argparse
@@ -47,6 +48,7 @@ POSTERIORS = {
 REFINED = (*PAIR, "preset=posterior_refined", "task.head.trunk.width=64", "task.head.trunk.heads=4")
 ROWS = ("encoder", "paper", "posterior", "refined")
 ONE_STEP = ("sampler.steps=1", "task.hypotheses=1")
+HELD_OUT = {1: 512, 27: 32}  # samples of dg that recalibrate
 COLUMNS = {
     "MPJPE": ("mpjpe/mean", 1),
     "P-MPJPE": ("p_mpjpe/mean", 1),
@@ -60,6 +62,7 @@ COLUMNS = {
     "spread, occluded": ("spread/mean:occluded", 1),
     "visible ": ("spread/mean:visible", 1),
 }
+SPREAD = ("energy", "coverage", "calibration", "spread")  # what recalibration changes
 Figures = dict[str, float]
 Table = list[tuple[str, Figures]]  # rows by their names
 
@@ -107,9 +110,12 @@ class Job:
         size = FRAMES if (window or self.window) == 1 else WINDOWS
         return train(self.runs, f"{name}-{self.tag}", *overrides, *DATA, *size, *self.own)
 
-    def scored(self, name: str, folder: Path, spent: float, *overrides: str) -> Figures:
+    def scored(
+        self, name: str, folder: Path, spent: float, *overrides: str, after: str = ""
+    ) -> Figures:
         at = of_scoring((*self.own, *overrides))
-        return score(self.runs, f"eval-{name}-{self.tag}", folder, *at) | {"training": spent}
+        found = score(self.runs, f"eval-{name}-{self.tag}", folder, *at, after=after)
+        return found | {"training": spent}
 
     def drawn(self, name: str, folder: Path, spent: float, *counts: int) -> Table:
         """Rows of one step, and of five steps and so many hypotheses."""
@@ -142,10 +148,20 @@ class Job:
         return self.scaled("refined", folder, seconds(lifter) + seconds(folder))
 
     def scaled(self, name: str, folder: Path, spent: float) -> Table:
-        """The rows of a posterior, and the last of them with deviations that are not scaled."""
-        rows = self.drawn(name, folder, spent, 5, 20)
-        raw = self.scored(f"{name}-raw-5-20", as_drawn(folder), spent, "task.hypotheses=20")
-        return [*rows, (f"{name}, as drawn", raw)]
+        """The rows of a posterior, and the last of them with hypotheses that are recalibrated, and
+        with deviations that are not scaled."""
+        rows = self.drawn(name, folder, spent, 5)
+        twenty, held_out = ("task.hypotheses=20",), HELD_OUT[self.window]
+        raw = self.scored(f"{name}-raw-5-20", as_drawn(folder), spent, *twenty)
+        twenty += (f"eval.recalibrate={held_out}",)
+        last = self.scored(f"{name}-5-20", folder, spent, *twenty)
+        again = self.scored(f"{name}-5-20", folder, spent, *twenty, after="/recalibrated")
+        return [
+            *rows,
+            (name, last),
+            (f"{name}, recalibrated", again),
+            (f"{name}, as drawn", raw),
+        ]
 
 
 def as_drawn(folder: Path) -> Path:
@@ -157,13 +173,15 @@ def as_drawn(folder: Path) -> Path:
     return raw
 
 
-def score(runs: Path, name: str, folder: Path, *overrides: str) -> Figures:
+def score(runs: Path, name: str, folder: Path, *overrides: str, after: str = "") -> Figures:
+    """The figures of a model, and of its spread those after that: after="/recalibrated"."""
     path = runs / "lift3d/mocap" / name / "metrics.json"
     if not path.exists():
         given = ("task=lift3d", "dataset=mocap", f"checkpoint={folder}", f"name={name}")
         call("posediff.eval", runs, *given, *overrides)
     report = json.loads(path.read_text())
-    figures = {k: report["metrics"].get(key, float("nan")) for k, (key, _) in COLUMNS.items()}
+    keys = {name: key + after * key.startswith(SPREAD) for name, (key, _) in COLUMNS.items()}
+    figures = {name: report["metrics"].get(key, float("nan")) for name, key in keys.items()}
     return figures | {"steps": report["steps"], "K": report["K"], "scoring": report["seconds"]}
 
 

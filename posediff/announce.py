@@ -1,6 +1,6 @@
 """The lines of a command before it begins: its model, the encoder in it, and the device."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,16 @@ def _lines_used(about: Mapping[str, Any]) -> list[str]:
     if (found := about.get(checkpoint.RECALIBRATION)) is None:
         return _lines(about)
     spread = (
-        f"{'spread':8} hypotheses {found['factor']:.2f} times as far from their mean (recalibrated "
-        f"on {found['samples']} {found['split']} samples, {found['steps']} steps)"
+        f"{'spread':8} {spread_change(found['factors'])} (recalibrated on {found['samples']} "
+        f"{found['split']} samples, {found['steps']} steps)"
     )
     return [*_lines(about), spread]
+
+
+def spread_change(factors: Sequence[float]) -> str:
+    """What a recalibration does, in words."""
+    near, far = factors[0], factors[-1]
+    return f"hypotheses {near:.2f} (near) to {far:.2f} (far) times as far from their mean"
 
 
 def described(about: Mapping[str, Any]) -> str:

@@ -219,7 +219,7 @@ def load(folder: Path | str, classes: Mapping[str, Any] | None = None) -> Model:
         model: Model = build_known(config["model"], source, classes)
     load_from(model, folder)
     model.trained_on, model.about = config["dataset"], about(folder)
-    model.recalibration = float(config.get(RECALIBRATION, {}).get("factor", 1.0))
+    model.recalibration = config.get(RECALIBRATION, {}).get("factors")
     return model.eval()
 
 

@@ -92,9 +92,9 @@ def main(cfg: Any) -> None:
 
 
 def metric_of(cfg: Any, truth: Truth, scaling: dict[str, Any] | None = None) -> Any:
-    """The configured metric; it also scores recalibrated hypotheses if a factor is given."""
-    factor = {"factor": scaling["factor"]} if scaling else {}
-    return tree.build(config.plain(cfg.eval.metric), truth=truth, **factor)
+    """The configured metric; it also scores recalibrated hypotheses if their factors are given."""
+    factors = {"factors": scaling["factors"]} if scaling else {}
+    return tree.build(config.plain(cfg.eval.metric), truth=truth, **factors)
 
 
 def fits(cfg: Any, saved: dict[str, Any], folder: Path) -> None:
@@ -150,15 +150,12 @@ def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
     found: dict[str, Any] | None = checkpoint.read_config(folder).get(recalibration.KEY)
     if cfg.eval.recalibrate:
         data = config.dataset(cfg, "validation")
-        metric = metric_of(cfg, data.truth(whole=False))
         held_out = engine.Subset(data, cfg.eval.recalibrate)
         size = engine.samples_of(cfg.eval.batch_size, model)
-        found = recalibration.fit(model, held_out, metric, size, cfg.seed)
+        found = recalibration.fit(model, held_out, size, cfg.seed)
         if processes.first():
             recalibration.keep(folder, found)
-        print(
-            f"hypotheses are {found['factor']:.2f} times as far from their mean once recalibrated"
-        )
+        print(f"recalibrated: {announce.spread_change(found['factors'])}")
     elif found and found["steps"] != model.steps:
         print(
             f"warning: recalibrated at {found['steps']} steps, scored at "

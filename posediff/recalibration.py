@@ -1,37 +1,41 @@
-"""One factor that brings the hypotheses of a model nearer to their mean, or farther from it.
+"""Factors that bring the hypotheses of a model nearer to their mean, or farther from it.
 
-It is found on validation data with 50 hypotheses, never on the data that is scored. The config.json
-of the model folder contains it, with the sampler's steps, on which the spread depends. `predict`
-of a loaded model applies it; evaluations show figures without it, and beside them those with it.
+They are found on validation data with 50 hypotheses, never on the data that is scored. The
+config.json of the model folder contains them, with the sampler's steps, on which the spread
+depends. `predict` of a loaded model applies them; evaluations show figures without them, and beside
+them those with them.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from posediff import checkpoint, engine
 from posediff.diffusion import Model
-from posediff.diffusion.aggregate import mean
-from posediff.metrics.calibration import DRAWS
+from posediff.diffusion.aggregate import Poses, mean
+from posediff.metrics import calibration
+from posediff.metrics.metric import Metric
+from posediff.pose.skeleton import skeleton
 
 KEY = checkpoint.RECALIBRATION
 
 
-def fit(
-    model: Model, data: engine.Samples, metric: Any, batch_size: int, seed: int = 0
-) -> dict[str, Any]:
-    """The factor and how it was found. `data` is used neither in training nor in the score.
+def fit(model: Model, data: engine.Samples, batch_size: int, seed: int = 0) -> dict[str, Any]:
+    """The factors and how they were found. `data` is used neither in training nor in the score.
 
-    Raises ValueError if the model cannot draw several hypotheses, or if all its draws are equal.
+    Raises ValueError if answers are not 3D poses about a root, or if all draws are equal.
     """
-    rules = {"mean": mean}
+    ratios, K = Ratios(), calibration.DRAWS
     engine.evaluate(
-        model, data, metric, rules, batch_size, seed, label="recalibrating", hypotheses=DRAWS
+        model, data, ratios, {"mean": mean}, batch_size, seed, label="recalibrating", hypotheses=K
     )
     return {
-        "factor": metric.recalibration(),
+        "factors": [round(c, 4) for c in calibration.factors(torch.cat(ratios.found))],
         "steps": model.steps,
-        "K": DRAWS,
+        "K": K,
         "split": "validation",
         "samples": len(data),
     }
@@ -40,3 +44,31 @@ def fit(
 def keep(folder: Path, found: Mapping[str, Any]) -> None:
     """Write the result of `fit` to the model folder; replaces an older one."""
     checkpoint.write_config(folder, checkpoint.read_config(folder) | {KEY: dict(found)})
+
+
+class Ratios(Metric):
+    """Error of every joint but the root over the reach of its hypotheses: no figure, but what
+    factors are made of."""
+
+    def __init__(self) -> None:
+        self.found: list[Tensor] = []  # (joints, levels)
+
+    def update(self, name: str, poses: Poses, sample: Mapping[str, Any]) -> None:
+        bones = skeleton(poses.skeleton)
+        if poses.keypoints.shape[-1] != 3:
+            raise ValueError(
+                "eval.recalibrate: recalibration is of 3D poses, and those of this task are 2D"
+            )
+        truth, drawn = (
+            bones.rooted(x.detach().cpu().double()) for x in (sample["keypoints"], poses.hypotheses)
+        )
+        whole = truth.isfinite().all(-1).all(-1)
+        limbs = [j for j in range(truth.shape[-2]) if j != bones.root]
+        ratios = calibration.ratios(drawn[whole][..., limbs, :], truth[whole][:, limbs])
+        self.found.append(ratios.flatten(0, 1))
+
+    def compute(self) -> dict[str, float]:
+        return {}
+
+    def summary(self) -> dict[str, Any]:
+        return {}

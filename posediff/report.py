@@ -7,9 +7,10 @@ from pathlib import Path
 from posediff import comparison, usage
 from posediff.command import one_line_errors
 from posediff.comparison import Run, number
+from posediff.diffusion.aggregate import LEVELS
 from posediff.engine import Figures
 from posediff.files import replacing
-from posediff.metrics.calibration import LEVELS, reliability, verdict
+from posediff.metrics.calibration import reliability, verdict
 from posediff.metrics.figure_names import GROUPS
 from posediff.metrics.figure_names import figures as named_figures
 from posediff.options import Parser

@@ -31,7 +31,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from posediff import checkpoint, config, recalibration, shipped, training_state
+from posediff import announce, checkpoint, config, recalibration, shipped, training_state
 from posediff.files import replacing_folder
 from posediff.prepare.model_card import card, unwritten
 from posediff.prepare.provenance import command_line, known_roots, portable
@@ -223,7 +223,7 @@ def scaling(fitted: Mapping[str, Any] | None) -> str:
     if fitted is None:
         return "none"
     return (
-        f"hypotheses {fitted['factor']:.3g} times as far from their mean, found at "
+        f"{announce.spread_change(fitted['factors'])}, found at "
         f"{fitted['steps']} steps on {fitted['samples']} samples of {fitted['split']}"
     )
 

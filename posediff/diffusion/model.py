@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -24,11 +24,11 @@ CALIBRATION_DRAWS = 20  # K of the hypotheses that `calibrate` shows to a head
 
 class Model(nn.Module, ABC):
     """`aggregate` and `hypotheses` (K) are the defaults of inference. `trained_on` are the options
-    of the data set that a loaded model was trained on, `recalibration` the factor of its hypotheses
-    about their mean that was found for it, `about` what else its folder says of it. `sampler` makes
-    the steps of a diffusion, and with `every_step` an answer is the mean of the estimates of all of
-    them, not the last one. With `opposite`, hypotheses 2k and 2k+1 have opposite noise (antithetic
-    pairs).
+    of the data set that a loaded model was trained on, `recalibration` the factors that were found
+    for its hypotheses (`aggregate.recalibrate`), `about` what else its folder says of it. `sampler`
+    makes the steps of a diffusion, and with `every_step` an answer is the mean of the estimates of
+    all of them, not the last one. With `opposite`, hypotheses 2k and 2k+1 have opposite noise
+    (antithetic pairs).
     """
 
     head: Head
@@ -39,7 +39,7 @@ class Model(nn.Module, ABC):
     opposite: bool = False
     squared: bool = False
     trained_on: Mapping[str, Any] = MappingProxyType({})
-    recalibration: float = 1.0
+    recalibration: Sequence[float] | None = None
     about: Mapping[str, Any] = MappingProxyType({})
 
     @property

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from posediff.diffusion.aggregate import LEVELS
 from posediff.doors.checks import integer, listing, mapping, number, shown, text
 from posediff.doors.limits import CURRENT, SMALL, refuse_above
 
@@ -123,7 +124,14 @@ def check_found(config: Mapping[str, Any], where: str) -> None:
         integer(f"{at}.steps", found.get("steps"), 1, int(CURRENT.setting))
     if (found := config.get("recalibration")) is not None:
         at = f"{where}: recalibration"
-        number(f"{at}.factor", mapping(at, found).get("factor"), 1e-6)
+        factors = mapping(at, found).get("factors")
+        if not isinstance(factors, list) or len(factors) != len(LEVELS):
+            raise ValueError(
+                f"{at}.factors must be {len(LEVELS)} numbers, not {shown(factors)}: delete the "
+                "entry recalibration, and eval.recalibrate=512 finds it again"
+            )
+        for n, factor in enumerate(factors):
+            number(f"{at}.factors[{n}]", factor, 1e-6)
         integer(f"{at}.steps", mapping(at, found).get("steps"), 1, int(CURRENT.setting))
 
 

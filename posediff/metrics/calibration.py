@@ -1,20 +1,23 @@
 """Calibration of K hypotheses y_k of a joint: their distances from their mean m, compared with that
 of the truth y.
 
-    ratio_p         |y - m| / q_p,   q_p the p-quantile of the K distances |y_k - m|
+    ratio_p         |y - m| / q_p,   q_p the p (K + 1)-th of the K distances |y_k - m| in their
+                    order: the truth of a perfect model is as often in each of the K + 1 gaps
     coverage@p      share of joints with ratio_p <= 1; p if the hypotheses are calibrated
     calibration     mean over p of |coverage@p - p|
     energy score    mean_k |Y_k - Y| - mean_{k<l} |Y_k - Y_l| / 2,   Y all joints as one vector
-    recalibration   y_k <- m + c (y_k - m),   c the median of ratio_0.5 on validation data
+    recalibration   y_k <- m + c_p (y_k - m) if |y_k - m| = q_p,   c_p the p-quantile of ratio_p
+                    on validation data (posediff/diffusion/aggregate.py)
 
     spread_rank     rank correlation of the spread of a joint and its error
     spread_covers   share of joints whose error is at most their spread
 
-so that coverage@0.5 is a half after it. The energy score is least for the true posterior. Coverage
-is defined at K = 50; the error of a mean of 50 lowers it by up to 3 points even of a perfect model.
+so that coverage@p is p after it, which is the quantile recalibration of Kuleshov et al. 2018 (arXiv
+1807.00263) for distances. The energy score is least for the true posterior. Coverage is defined at
+K = 50; the error of a mean of 50 lowers it by up to 3 points even of a perfect model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posediff.diffusion.aggregate import recalibrate
+from posediff.diffusion.aggregate import LEVELS, recalibrate
 
-LEVELS = tuple(round(0.1 * i, 1) for i in range(1, 10))
 DRAWS = 50  # K of the definition; further hypotheses are not used
 FEWEST = 10  # a tenth of fewer hypotheses is less than one
 
@@ -32,8 +34,12 @@ FEWEST = 10  # a tenth of fewer hypotheses is less than one
 def ratios(hypotheses: Tensor, truth: Tensor) -> Tensor:
     """ratio_p of joints, inf if hypotheses are equal. (N, K, J, D), (N, J, D) -> (N, J, levels)."""
     mean = hypotheses.mean(1, keepdim=True)
-    levels = hypotheses.new_tensor(LEVELS)
-    reach = (hypotheses - mean).norm(dim=-1).quantile(levels, dim=1).movedim(0, -1)
+    ordered = (hypotheses - mean).norm(dim=-1).sort(1).values.movedim(1, -1)
+    K = ordered.shape[-1]
+    place = ((K + 1) * hypotheses.new_tensor(LEVELS) - 1).clamp(0, K - 1)
+    below = place.long()
+    above = (below + 1).clamp(max=K - 1)
+    reach = ordered[..., below].lerp(ordered[..., above], place - below)
     error = (truth - mean[:, 0]).norm(dim=-1, keepdim=True)
     return torch.where(reach > 0, error / reach, torch.inf)
 
@@ -75,12 +81,16 @@ def against_error(spread: Tensor, error: Tensor) -> dict[str, float]:
 
 
 def columns(
-    hypotheses: Tensor, truth: Tensor, factor: float | None = None, labelled: Tensor | None = None
+    hypotheses: Tensor,
+    truth: Tensor,
+    factors: Sequence[float] | None = None,
+    labelled: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Columns (N, ...) that `figures` and `factor` read. (N, K, J, D), (N, J, D) -> by their keys.
+    """Columns (N, ...) that `figures` reads. (N, K, J, D), (N, J, D) -> by their keys.
 
-    labelled (N, J) bool: the joints that count; None: all. A pose without any has NaN.
-    Coverage needs K >= 10, recalibrated figures need K > 1; else their columns are missing.
+    factors: of `recalibrate`. labelled (N, J) bool: the joints that count; None: all. A pose
+    without any has NaN. Coverage needs K >= 10, recalibrated figures need K > 1; else their columns
+    are missing.
     """
     counted = torch.ones_like(truth[..., 0]) if labelled is None else labelled.to(truth)
     if labelled is not None:
@@ -88,17 +98,15 @@ def columns(
         hypotheses = hypotheses.where(labelled[:, None, :, None], 0)
     drawn = hypotheses[:, :DRAWS]
     K, versions, found = drawn.shape[1], {"": drawn}, {}
-    if factor is not None and K > 1:
-        versions["/recalibrated"] = recalibrate(drawn, factor)
+    if factors is not None and K > 1:
+        versions["/recalibrated"] = recalibrate(drawn, factors)
         found["spread/recalibrated"] = spread(versions["/recalibrated"]).mean(-1)
     for name, x in versions.items():
         score = energy_score(x, truth)
         found[f"energy_score{name}"] = score.where(counted.any(1), torch.nan)
         if K >= FEWEST:
-            ratio = ratios(x, truth)
-            covered = (ratio <= 1).double() * counted[..., None]
+            covered = (ratios(x, truth) <= 1).double() * counted[..., None]
             found[f"coverage{name}"] = covered.sum(1) / counted.double().sum(1)[:, None]
-            found.setdefault("half", ratio[..., LEVELS.index(0.5)])
     return found
 
 
@@ -117,16 +125,18 @@ def figures(table: Mapping[str, NDArray[Any]]) -> dict[str, float]:
     return found
 
 
-def factor(half: NDArray[Any]) -> float:
-    """c, from the column `half` of validation data.
+def factors(ratios: Tensor) -> list[float]:
+    """c_p for every level, from the ratios (..., levels) of validation data.
 
-    Raises ValueError if the column is empty, or if the hypotheses are equal.
+    Raises ValueError if there are none, or if the hypotheses are equal.
     """
-    c = float(np.median(half)) if half.size else np.inf
-    if not np.isfinite(c):
-        raise ValueError(
-            f"recalibration needs a model that draws {FEWEST} or more hypotheses, not all the same"
-        )
+    each = ratios.flatten(0, -2).sort(0).values
+    c = [
+        float(x[int(p * len(x))]) if len(x) else np.inf
+        for x, p in zip(each.mT, LEVELS, strict=True)
+    ]
+    if not np.isfinite(c).all() or min(c) == 0:
+        raise ValueError("recalibration needs a model whose hypotheses are not all the same")
     return c
 
 

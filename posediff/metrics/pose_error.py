@@ -97,7 +97,7 @@ class PoseError3D(Metric):
     scored. Frames whose 3D truth is not finite are left out; a figure counts their joints.
 
     The calibration of the hypotheses (posediff/metrics/calibration.py) does not depend on the rule,
-    so its figures have no rule in their keys. `factor` adds those of recalibrated hypotheses.
+    so its figures have no rule in their keys. `factors` adds those of recalibrated hypotheses.
 
     quirks: faults of released code to repeat, all off by default; with one on, a figure may depend
     on the batches. p2_batch_mean: every frame of a batch counts the batch's mean p_mpjpe, so that
@@ -111,7 +111,7 @@ class PoseError3D(Metric):
         truth: Truth,
         protocol: str = "h36m",
         quirks: Mapping[str, bool] | None = None,
-        factor: float | None = None,
+        factors: Sequence[float] | None = None,
     ) -> None:
         truth.require(3, "eval=3dhp" if protocol == "3dhp" else "eval=mpjpe")
         one_of("eval.metric.protocol", protocol, ROWS)
@@ -124,7 +124,7 @@ class PoseError3D(Metric):
             raise ValueError(f"3D poses are centred on a root, and skeleton {name} has none")
         if protocol == "3dhp" and name != "3dhp17":
             raise ValueError(f"eval=3dhp scores the joints of 3dhp17, not of {name}")
-        self.protocol, self.factor = protocol, factor
+        self.protocol, self.factors = protocol, factors
         self.quirks = {quirk for quirk, on in quirks.items() if on}
         # all joints but the root, whose error is 0 by construction
         self.limbs = [j for j in range(len(self.skeleton.joints)) if j != root]
@@ -158,7 +158,7 @@ class PoseError3D(Metric):
         if name == next(iter(self.batches), name):
             # .mT: figures depend on the layout in memory, in the last digit
             drawn, true = (x[whole].mT[..., self.limbs].mT for x in (hypotheses, truth))
-            columns |= calibration.columns(drawn, true, self.factor)
+            columns |= calibration.columns(drawn, true, self.factors)
         batch = {key: x.float().numpy() for key, x in columns.items()}
         batch |= {key: x[whole.numpy()] for key, x in _origin(sample["meta"]).items()}
         self.batches.setdefault(name, []).append(batch)
@@ -204,15 +204,6 @@ class PoseError3D(Metric):
             return table
         order = np.lexsort((table["frame"], table["track"]))
         return {key: column[order] for key, column in table.items()}
-
-    def recalibration(self) -> float:
-        """The recalibration factor of the scored poses, which should be validation data and K = 50.
-
-        Raises ValueError if there is no sample, K is below 10, or the hypotheses are equal.
-        """
-        batches = next(iter(self.batches.values()), [])
-        halves = [b["half"] for b in batches if "half" in b]
-        return calibration.factor(np.concatenate(halves) if halves else np.empty(0))
 
     def _errors(self, pred: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Errors of every frame, in mm or percent."""

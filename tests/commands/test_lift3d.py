@@ -238,7 +238,7 @@ def test_recalibration_is_found_on_validation_data_and_kept_in_the_model_folder(
     assert "coverage@0.5/recalibrated" not in before
     report = scores(capsys, *where, "sampler.steps=2", "eval.recalibrate=30")
     found, after = report["recalibration"], report["metrics"]
-    assert {k: x for k, x in found.items() if k != "factor"} == {
+    assert {k: x for k, x in found.items() if k != "factors"} == {
         "split": "validation", "samples": 30, "steps": 2, "K": 50,
     }  # fmt: skip
     assert checkpoint.read_config(folder)["recalibration"] == found
@@ -246,7 +246,7 @@ def test_recalibration_is_found_on_validation_data_and_kept_in_the_model_folder(
         assert after[key] == before[key]
     assert after["calibration_error/recalibrated"] < after["calibration_error"]
     ratio = after["spread/recalibrated"] / after["spread/mean"]
-    assert ratio == pytest.approx(found["factor"], rel=1e-3)
+    assert min(found["factors"]) < ratio < max(found["factors"])
     assert posediff.load(folder).hypotheses == 5
     command("eval", *TINY, *where, "sampler.steps=1")
     said = capsys.readouterr().out

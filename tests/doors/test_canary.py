@@ -114,7 +114,7 @@ def test_the_data_set_of_a_model_folder_is_a_description(folder, canary, capsys,
 @pytest.mark.parametrize("key", ["match_start", "recalibration"])
 def test_what_an_evaluation_found_is_numbers(folder, canary, capsys, key):
     code = CODE | {"path": str(canary)}
-    found = {"start": code, "end": 0, "steps": 5, "factor": code}
+    found = {"start": code, "end": 0, "steps": 5, "factors": [code] * 9}
     edit(folder, **{key: found | {"instead_of": {"start": None, "end": 0}}})
     line = error_of(capsys, "eval", *ENCODER, f"checkpoint={folder}")
     assert f"{folder}/config.json: {key}" in line

@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from posediff.metrics import calibration
-from posediff.metrics.calibration import LEVELS, columns, energy_score, factor, figures, recalibrate
+from posediff.metrics.calibration import (
+    LEVELS,
+    columns,
+    energy_score,
+    factors,
+    figures,
+    ratios,
+    recalibrate,
+)
+
+C = [1.3, 1.2, 1.1, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5]  # factors of the levels
 
 
 def gaussians(scale=1.0, D=3, n=1250, J=16, K=50, seed=0):
@@ -31,9 +41,18 @@ def curve(found, name=""):
 @pytest.mark.parametrize("D", [2, 3])
 def test_a_perfect_model_is_calibrated_up_to_its_own_share_of_the_mean(D):
     found = measured(*gaussians(D=D))
-    expected = [0.11, 0.20, 0.30, 0.39, 0.49, 0.58, 0.68, 0.78, 0.88]
+    expected = [0.10, 0.19, 0.29, 0.385, 0.485, 0.585, 0.685, 0.785, 0.89]
     np.testing.assert_allclose(curve(found), expected, atol=0.012)
-    assert found["calibration_error"] == pytest.approx(0.015, abs=0.006)
+    assert found["calibration_error"] == pytest.approx(0.012, abs=0.006)
+
+
+@pytest.mark.parametrize("K", [18, 20])
+def test_opposite_draws_of_a_perfect_model_are_calibrated_at_any_count(K):
+    """Their mean is exact, so that nothing of the coverage is lost to it."""
+    drawn, truth = gaussians(K=K)
+    centre = gaussians(scale=0)[0][:, :1]
+    drawn[:, 1::2] = 2 * centre - drawn[:, ::2]
+    np.testing.assert_allclose(curve(measured(drawn, truth)), LEVELS, atol=0.015)
 
 
 @pytest.mark.parametrize(("D", "half"), [(2, 0.89), (3, 0.94)])
@@ -42,14 +61,14 @@ def test_hypotheses_of_twice_the_deviation_are_recalibrated(D, half):
     found = measured(wide, truth)
     assert found["coverage@0.5"] == pytest.approx(half, abs=0.01)
     assert found["calibration_error"] > 0.2
-    c = factor(columns(wide, truth)["half"].numpy())
-    assert c == pytest.approx(0.525 if D == 2 else 0.52, abs=0.01)
+    c = factors(ratios(wide, truth))
+    assert c[4] == pytest.approx(0.525 if D == 2 else 0.52, abs=0.01)
     other, unseen = gaussians(2.0, D, seed=1)
     after = measured(other, unseen, c)
-    assert after["coverage@0.5/recalibrated"] == pytest.approx(0.5, abs=0.01)
-    assert after["calibration_error/recalibrated"] < 0.02
+    np.testing.assert_allclose(curve(after, "/recalibrated"), LEVELS, atol=0.015)
+    assert after["calibration_error/recalibrated"] < 0.01
     assert after["spread/recalibrated"] == pytest.approx(
-        c * calibration.spread(other).mean().item(), rel=1e-9
+        calibration.spread(recalibrate(other, c)).mean().item(), rel=1e-9
     )
     assert after["energy_score/recalibrated"] < after["energy_score"]
 
@@ -90,7 +109,9 @@ def test_a_point_mass_scores_its_distance_and_covers_nothing():
     found = columns(same, truth)
     assert (found["coverage"] == 0).all()
     with pytest.raises(ValueError, match="not all the same"):
-        factor(found["half"].numpy())
+        factors(ratios(same, truth))
+    with pytest.raises(ValueError, match="not all the same"):
+        factors(torch.empty(0, 9))
 
 
 def test_the_energy_score_of_two_hypotheses_by_hand():
@@ -101,17 +122,46 @@ def test_the_energy_score_of_two_hypotheses_by_hand():
 
 def test_more_than_fifty_are_not_used_and_few_have_no_coverage():
     hypotheses, truth = gaussians(n=20, K=60)
-    assert measured(hypotheses, truth, 1.3) == measured(hypotheses[:, :50], truth, 1.3)
-    few = measured(hypotheses[:, :9], truth, 1.3)
+    assert measured(hypotheses, truth, C) == measured(hypotheses[:, :50], truth, C)
+    few = measured(hypotheses[:, :9], truth, C)
     assert set(few) == {"energy_score", "energy_score/recalibrated", "spread/recalibrated"}
-    assert set(measured(hypotheses[:, :1], truth, 1.3)) == {"energy_score"}
+    assert set(measured(hypotheses[:, :1], truth, C)) == {"energy_score"}
 
 
 def test_recalibrating_keeps_the_mean_and_scales_the_rest():
     hypotheses, _ = gaussians(n=5)
-    moved = recalibrate(hypotheses, 1.7)
+    moved = recalibrate(hypotheses, [1.7] * 9)
     torch.testing.assert_close(moved.mean(1), hypotheses.mean(1))
     torch.testing.assert_close(calibration.spread(moved), 1.7 * calibration.spread(hypotheses))
+
+
+def test_every_quantile_of_the_distances_has_a_factor():
+    """The distance of rank k of K is the k / (K + 1)-quantile; the mean stays."""
+    away = torch.tensor([0.0, 1, -1, 2, -2, 3, -3, 4, -4])  # .1 to .9
+    moved = recalibrate(7 + away[None, :, None, None], [0.5] * 5 + [2.0] * 4)[0, :, 0, 0] - 7
+    torch.testing.assert_close(moved, torch.tensor([0, 0.5, -0.5, 1, -1, 6, -6, 8, -8]))
+    few = torch.tensor([-4.0, 1, 3])  # .75, .25 and .5
+    moved = recalibrate(few[None, :, None, None], range(1, 10))[0, :, 0, 0]
+    expected = torch.tensor([-4 * 7.5, 2.5, 3 * 5])
+    torch.testing.assert_close(moved, expected - expected.mean())
+
+
+def test_tails_that_a_factor_cannot_mend():
+    """Errors of Student's t with 3 degrees of freedom against draws of a Gaussian."""
+    g = np.random.default_rng(0)
+
+    def sample(n):
+        truth = g.standard_t(3, (n, 16, 3))
+        return torch.from_numpy(g.standard_normal((n, 50, 16, 3))), torch.from_numpy(truth)
+
+    c = factors(ratios(*sample(1250)))
+    assert c[8] > 1.4 * c[0]
+    drawn, truth = sample(1250)
+    one = measured(drawn, truth, [c[4]] * 9)
+    each = measured(drawn, truth, c)
+    assert one["calibration_error/recalibrated"] > 0.03
+    assert each["calibration_error/recalibrated"] < 0.01
+    assert each["energy_score/recalibrated"] < one["energy_score/recalibrated"]
 
 
 def test_spreads_are_ranked_against_errors_and_cover_some():

@@ -275,10 +275,3 @@ def test_what_cannot_be_scored_is_refused():
     poses.keypoints[2, 3] = torch.inf
     with pytest.raises(ValueError, match="the pose of frame 2 is not finite"):
         score((poses, sample))
-
-
-def test_few_hypotheses_cannot_be_recalibrated():
-    metric = pose_error()
-    metric.update("mean", *frames(n=4, K=3))
-    with pytest.raises(ValueError, match="recalibration needs a model that draws 10 or more"):
-        metric.recalibration()

@@ -86,7 +86,9 @@ def test_people_of_a_picture_have_shapes_and_units(used):
 
 def test_a_frame_and_the_log_say_what_was_used(models, used, caplog, monkeypatch):
     lifter = posediff.load(models / "posterior")
-    lifter.about |= {"recalibration": {"factor": 2, "samples": 9, "split": "test", "steps": 5}}
+    lifter.about |= {
+        "recalibration": {"factors": [2] * 9, "samples": 9, "split": "test", "steps": 5}
+    }
     named = {"image2d": str(models / "coarse"), "lift3d": lifter}
     with caplog.at_level("INFO", "posediff"):
         (frame,) = posediff.estimate(photo(), models=named, boxes=TWO, seed=4, hypotheses=3)
@@ -94,8 +96,8 @@ def test_a_frame_and_the_log_say_what_was_used(models, used, caplog, monkeypatch
     assert coarse.startswith(f"model    {models}/coarse (image2d, trained on synthetic_pictures, ")
     assert posterior.startswith(f"model    {models}/posterior (lift3d, trained on synthetic with ")
     assert spread == (
-        "spread   hypotheses 2.00 times as far from their mean (recalibrated on 9 test samples, "
-        "5 steps)"
+        "spread   hypotheses 2.00 (near) to 2.00 (far) times as far from their mean "
+        "(recalibrated on 9 test samples, 5 steps)"
     )
     assert boxes == "boxes    given in Python"
     assert draws == f"draws    3 hypotheses, {lifter.steps} steps, seed 4, carry posterior"
@@ -254,12 +256,13 @@ def test_a_hypothesis_in_3d_was_lifted_from_that_in_2d(models):
         np.testing.assert_allclose(a.hypotheses_2d[:2], b.hypotheses_2d, rtol=1e-3, atol=0.05)
 
 
-def test_a_factor_of_recalibration_widens_what_is_carried_and_what_is_not(models):
+def test_factors_of_recalibration_widen_what_is_carried_and_what_is_not(models):
     eye, lifter = (posediff.load(models / name) for name in ("coarse", "posterior"))
     for carry in ("posterior", "point"):
         options = {"models": [eye, lifter], "boxes": TWO[:1], "hypotheses": 3, "carry": carry}
         ((plain,), (wide,)) = (
-            next(posediff.estimate(photo(), **options)) for lifter.recalibration in (1.0, 2.0)
+            next(posediff.estimate(photo(), **options))
+            for lifter.recalibration in (None, [2.0] * 9)
         )
         mean = plain.hypotheses_3d.mean(0)
         expected = mean + 2 * (plain.hypotheses_3d - mean)

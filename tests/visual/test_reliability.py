@@ -1,6 +1,6 @@
 import numpy as np
 
-from posediff.metrics.calibration import LEVELS
+from posediff.diffusion.aggregate import LEVELS
 from posediff.visual.palette import LEFT, RIGHT
 from posediff.visual.reliability import draw_reliability, pixel
 
