@@ -1,8 +1,7 @@
 """Calibration of K hypotheses y_k of a joint: their distances from their mean m, compared with that
 of the truth y.
 
-    ratio_p         |y - m| / q_p,   q_p the p (K + 1)-th of the K distances |y_k - m| in their
-                    order: the truth of a perfect model is as often in each of the K + 1 gaps
+    ratio_p         |y - m| / q_p,   q_p the p-quantile of the K distances |y_k - m|
     coverage@p      share of joints with ratio_p <= 1; p if the hypotheses are calibrated
     calibration     mean over p of |coverage@p - p|
     energy score    mean_k |Y_k - Y| - mean_{k<l} |Y_k - Y_l| / 2,   Y all joints as one vector
@@ -26,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posediff.diffusion.aggregate import LEVELS, interpolate, recalibrate
+from posediff.diffusion.aggregate import LEVELS, quantiles, recalibrate
 
 DRAWS = 50  # K of the definition; further hypotheses are not used
 FEWEST = 10  # a tenth of fewer hypotheses is less than one
@@ -35,8 +34,8 @@ FEWEST = 10  # a tenth of fewer hypotheses is less than one
 def ratios(hypotheses: Tensor, truth: Tensor) -> Tensor:
     """ratio_p of joints, inf if hypotheses are equal. (N, K, J, D), (N, J, D) -> (N, J, levels)."""
     mean = hypotheses.mean(1, keepdim=True)
-    ordered = (hypotheses - mean).norm(dim=-1).sort(1).values.movedim(1, -1)
-    reach = interpolate(ordered, (ordered.shape[-1] + 1) * hypotheses.new_tensor(LEVELS) - 1)
+    distances = (hypotheses - mean).norm(dim=-1).movedim(1, -1)
+    reach = quantiles(distances, hypotheses.new_tensor(LEVELS))
     error = (truth - mean[:, 0]).norm(dim=-1, keepdim=True)
     return torch.where(reach > 0, error / reach, torch.inf)
 

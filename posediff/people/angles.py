@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from posediff.diffusion.aggregate import quantiles
 from posediff.pose.skeleton import Skeleton
 
 BENDS = {"knee": ("hip", "knee", "ankle"), "elbow": ("shoulder", "elbow", "wrist")}
@@ -85,13 +86,7 @@ def angle_intervals(angles: Tensor) -> Angles:
 
 def _quantiles(x: Tensor, levels: Tensor) -> Tensor:
     """Quantiles (..., A, L) of x (..., K, A); NaN if one of the K is."""
-    K = x.shape[-2]
-    ordered = x.sort(-2).values.movedim(-2, -1)
-    place = (levels * (K + 1) - 1).clamp(0, K - 1)
-    below = place.floor().long()
-    above = (below + 1).clamp(max=K - 1)
-    found = ordered[..., below].lerp(ordered[..., above], place - below)
-    return found.where(~x.isnan().any(-2)[..., None], torch.nan)
+    return quantiles(x.mT, levels).where(~x.isnan().any(-2)[..., None], torch.nan)
 
 
 def _between(a: Tensor, b: Tensor) -> Tensor:
