@@ -33,7 +33,7 @@ def fit(model: Model, data: engine.Samples, batch_size: int, seed: int = 0) -> d
         model, data, ratios, {"mean": mean}, batch_size, seed, label="recalibrating", hypotheses=K
     )
     return {
-        "factors": [round(c, 4) for c in calibration.factors(torch.cat(ratios.found))],
+        "factors": calibration.factors(torch.cat(ratios.found)),
         "steps": model.steps,
         "K": K,
         "split": "validation",
