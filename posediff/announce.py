@@ -48,7 +48,7 @@ def _lines_used(about: Mapping[str, Any]) -> list[str]:
 
 
 def spread_change(factors: Sequence[float]) -> str:
-    """What a recalibration does, in words."""
+    """The effect of a recalibration, in words."""
     near, far = factors[0], factors[-1]
     return f"hypotheses {near:.2f} (near) to {far:.2f} (far) times as far from their mean"
 

@@ -47,8 +47,8 @@ def keep(folder: Path, found: Mapping[str, Any]) -> None:
 
 
 class Ratios(Metric):
-    """Error of every joint but the root over the reach of its hypotheses: no figure, but what
-    factors are made of."""
+    """The ratios of all joints but the root (posediff/metrics/calibration.py), of which factors are
+    made, in place of figures."""
 
     def __init__(self) -> None:
         self.found: list[Tensor] = []  # (joints, levels)

@@ -64,6 +64,7 @@ def test_factors_are_one_a_level(folder, factors):
 
 
 def test_poses_in_2d_are_not_recalibrated():
-    sgdd, _, sample = model("sgdd"), *case("sgdd")[1:]
+    sample = case("sgdd").sample
+    poses = model("sgdd").predict(sample, hypotheses=2)
     with pytest.raises(ValueError, match=r"eval.recalibrate: recalibration is of 3D poses"):
-        recalibration.Ratios().update("mean", sgdd.predict(sample, hypotheses=2), sample)
+        recalibration.Ratios().update("mean", poses, sample)
