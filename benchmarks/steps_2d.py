@@ -1,8 +1,8 @@
 """Gains by steps in 2D: decoders with and without self-aligned training, at several S and K.
 
     python benchmarks/steps_2d.py COARSE_MODEL_FOLDER [--seeds 0 1 2] [--steps 1 2 4 8]
-        [--hypotheses 1 5] [--trainings plain aligned] [--share .5] [--begin .8] [--held-out 512]
-        [--table FILE] [--overrides KEY=VALUE ...]
+        [--hypotheses 1 5] [--trainings plain aligned] [--starts fixed measured] [--share .5]
+        [--begin .8] [--held-out 512] [--table FILE] [--overrides KEY=VALUE ...]
     python benchmarks/steps_2d.py PLAIN_MODEL_FOLDER --steps 1 4 --hypotheses 1 4
 
 The folder, of experiment=image2d_coarse or video2d_plain, says task, data set, crops and backbone;
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--hypotheses", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--trainings", nargs="+", default=TRAININGS, choices=TRAININGS)
+    parser.add_argument("--starts", nargs="+", default=STARTS, choices=STARTS)
     parser.add_argument("--share", type=float, default=0.5, help="trainer.self_aligned.share")
     parser.add_argument("--begin", type=float, default=0.8, help="trainer.self_aligned.from")
     parser.add_argument("--held-out", type=int, default=512, help="samples that choose the start")
@@ -146,7 +147,7 @@ def scores(begin: Begin, cfg: Any, folder: Path, args: argparse.Namespace) -> Ce
     """The figures of a decoder at all S and K, from both starts, by both answers."""
     path = folder / "steps.json"
     found: Cells = json.loads(path.read_text()) if path.exists() else {}
-    wanted = {(S, K, at) for S in args.steps for K in args.hypotheses for at in STARTS}
+    wanted = {(S, K, at) for S in args.steps for K in args.hypotheses for at in args.starts}
     missing = sorted(x for x in wanted if f"{x[0]} {x[1]} {x[2]} last" not in found)
     if not missing:
         return found
@@ -245,20 +246,26 @@ def table(
         lines += ["", f"{name}; where all begin {before[name]:.1f}", ""]
         lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
         lines += [f"| {' | '.join(row)} |" for row in rows(name, done, args)]
-    lines += ["", "Timesteps of the measured starts, by training and seed:", ""]
+    if "measured" in args.starts:
+        lines += ["", "Timesteps of the measured starts, by training and seed:", ""]
+        lines += timesteps(done, args)
+    return "\n".join(lines) + "\n"
+
+
+def timesteps(done: dict[str, list[Cells]], args: argparse.Namespace) -> Iterator[str]:
+    """The measured starts and ends, a line a decoder."""
     for training, decoders in done.items():
         for seed, cells in zip(args.seeds, decoders, strict=False):
             K = args.hypotheses[0]
             found = [cells[f"{S} {K} measured last"]["timesteps"] for S in args.steps]
             grids = "; ".join(" ".join(map(str, grid)) for grid in found)
-            lines.append(f"- {training}, seed {seed}: {grids}")
-    return "\n".join(lines) + "\n"
+            yield f"- {training}, seed {seed}: {grids}"
 
 
 def rows(name: str, done: dict[str, list[Cells]], args: argparse.Namespace) -> Iterator[list[str]]:
     """A row a training, start, K and answer; gains are over the fewest steps."""
     for training, decoders in done.items():
-        for at in STARTS:
+        for at in args.starts:
             for K in args.hypotheses:
                 for answer in ANSWERS:
                     every = [
