@@ -17,7 +17,7 @@ from posediff.data import matlab
 from posediff.data.lifting import h36m, mixtures, mocap, mpi_inf_3dhp, pickles, recording
 from posediff.data.lifting.h36m_cameras import SIZES, cameras
 from posediff.data.lifting.views import Clip
-from posediff.data.pictures import annotations, coco_format, lsp, picture_files, top_down
+from posediff.data.pictures import annotations, coco_format, lsp, people_rows, picture_files
 from posediff.data.video import footage, frames, jhmdb
 from posediff.diffusion import Regression
 from posediff.inference import keypoint_files, photo_input
@@ -138,7 +138,7 @@ def people_of(path):
 
 
 def detected(path):
-    return top_down._detected(path, annotations.checked(path, coco(), COCO, path.parent), 0.5)
+    return people_rows.detected(path, annotations.checked(path, coco(), COCO, path.parent), 0.5)
 
 
 BOXES = [
