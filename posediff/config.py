@@ -10,29 +10,22 @@ from typing import Any
 
 import torch
 
-from posediff import checkpoint, run_folder, shipped, start, tree
-from posediff.command import CONF, expected_errors, one_line, require_plain
-from posediff.diffusion import Model, Regression
+from posediff import checkpoint, run_folder, shipped, tree
+from posediff.command import CONF, expected_errors, one_line
+from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.model import Rule
 
 METHOD_KEYS = ("task", "preset", "experiment", "model", "schedule", "sampler", "rules", "backbone")
-# what a command needs of a model folder
-NEEDED = ("task", "method", "skeleton", "dataset", "overrides", "model")
 # the options of the data set that a model folder records
 DATA_KEYS = (
     *("name", "keypoints", "annotation", "window", "noise", "views", "parts", "balance"),
     *("size", "codec", "mean", "std", "offsets"),
 )
-# what the network was built for; an evaluation cannot choose it
-FIXED_KEYS = ("window", "size", "codec", "mean", "std", "offsets")
 # of a data set, whatever it is joined with
 OWN_KEYS = ("_target_", "name", "skeleton", "balance")
-KIND_KEYS = (
-    "keypoints",
-    "annotation",
-    "window",
-)  # models that differ in these are of different kinds
+# models that differ in these are of different kinds
+KIND_KEYS = ("keypoints", "annotation", "window")
 
 
 def compose(primary: str, overrides: Sequence[str]) -> Any:
@@ -145,78 +138,6 @@ def key_of(override: str) -> str:
 
 def group_of(override: str) -> str:
     return key_of(override).partition(".")[0]
-
-
-def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
-    """The model of a configuration, as trained unless overridden now.
-
-    Returns the configuration composed again with what was set at training, the model in evaluation
-    mode on its device, and its folder.
-    Raises ValueError for an override that the model cannot follow.
-    """
-    given, folder = overrides_given(), cfg.checkpoint
-    if folder is None:
-        own = [o for o in given if group_of(o) in ("task", "experiment", "preset")]
-        how = " ".join(own) or f"task={cfg.task.name}"
-        folder = find(cfg, cfg.task.method, "checkpoint", how)
-    folder = shipped.find(folder)
-    saved = checkpoint.read_config(folder, *NEEDED)
-    if saved["task"] != cfg.task.name:
-        raise ValueError(
-            f"{cfg.checkpoint or folder}: a model of task {saved['task']}, not of {cfg.task.name}; "
-            f"name one of {cfg.task.name}, or give task={saved['task']}"
-        )
-    cfg = _as_trained(primary, saved, given, folder)
-    refuse_truth(cfg)
-    loaded = checkpoint.load(folder, classes(cfg))
-    parts = loaded.head.baselines()
-    if cfg.task.method in parts:
-        model: Model = Regression(parts[cfg.task.method])
-    else:
-        refuse_other_network(cfg, saved, folder)
-        source = f"{folder}/config.json, or the options given now"
-        model = tree.build_known(plain(cfg.model), source, classes(cfg), head=loaded.head)
-    if cfg.task.flip:
-        model.head = model.head.mirrored()
-    model.trained_on, model.recalibration = saved["dataset"], loaded.recalibration
-    return cfg, model.eval().to(device(cfg.device)), folder
-
-
-def _as_trained(primary: str, saved: Mapping[str, Any], given: Sequence[str], folder: Path) -> Any:
-    """The configuration with the overrides of the training, those given now, and the data that the
-    network was built for. Raises ValueError for an override that the network cannot follow."""
-    keys = {key_of(o) for o in given}
-    kept = [o for o in saved["overrides"] if key_of(o) not in keys]
-    for override in kept:
-        require_plain(override, METHOD_KEYS, f"{folder}/config.json: overrides")
-    cfg = compose(primary, [*kept, *given])
-    for key in FIXED_KEYS:
-        if key in saved["dataset"]:
-            made_for = saved["dataset"][key]
-            if f"dataset.{key}" in keys and plain(cfg.dataset)[key] != made_for:
-                raise ValueError(
-                    f"dataset.{key} must stay {made_for}, for which {folder} was trained: leave "
-                    "it out, or train a model for another"
-                )
-            cfg.dataset[key] = made_for
-    if primary != "eval" and not keys & {"dataset", "dataset.skeleton"}:
-        cfg.dataset.skeleton = saved["skeleton"]  # no data set is read
-    start.use(cfg, saved, keys)
-    return cfg
-
-
-def refuse_other_network(cfg: Any, saved: Mapping[str, Any], folder: Path) -> None:
-    """Raise ValueError if the configuration describes another network than that of the folder."""
-    asked, own = plain(cfg.model), saved["model"]
-    found = tree.differences(asked["head"], own["head"], "model.head", {"encoder"})
-    if "process" in asked and "process" in own:
-        targets = asked["process"]["predicts"], own["process"]["predicts"]
-        found += tree.differences(*targets, "task.predicts", set())
-    for key, wanted, there in found:
-        raise ValueError(
-            f"{folder} has {key}={there}, and {wanted} was asked for: leave out what sets it, or "
-            "train another model"
-        )
 
 
 def classes(cfg: Any) -> dict[str, Any]:

@@ -28,13 +28,14 @@ from posediff import (
 from posediff.command import command
 from posediff.diffusion import Model
 from posediff.files import write_json
+from posediff.trained_model import trained
 from posediff.truth import Truth
 
 
 @command("eval")
 def main(cfg: Any) -> None:
     run = Path(HydraConfig.get().runtime.output_dir)
-    cfg, model, folder = config.trained(cfg, "eval")
+    cfg, model, folder = trained(cfg, "eval")
     saved = checkpoint.read_config(folder)
     print(f"{announce.model(folder)}\n{announce.device(config.device(cfg.device))}", flush=True)
     fits(cfg, saved, folder)

@@ -7,6 +7,7 @@ from posediff import announce, config, speed, tree
 from posediff.command import command
 from posediff.files import require_writable
 from posediff.inference.request import OPTIONAL, Reader, Request
+from posediff.trained_model import trained
 
 
 @command("predict")
@@ -17,7 +18,7 @@ def main(cfg: Any) -> None:
     kind = tree.imported(cfg.task.input)
     refuse_unread(kind, cfg.task.name)
     reader = kind(request)
-    cfg, model, folder = config.trained(cfg, "predict")
+    cfg, model, folder = trained(cfg, "predict")
     print(f"{announce.used(folder)}\n{announce.device(config.device(cfg.device))}", flush=True)
     if cfg.compile:
         print(speed.compiled_answers([model]), flush=True)

@@ -66,13 +66,19 @@ def has_bfloat16(device: torch.device) -> bool:
 
 def use(trainer: Any, model: Model, device: torch.device) -> str:
     """Apply the keys of `trainer` to this process and a model, those of `suited` first if
-    `trainer.machine` is auto; returns lines that say what was done, or nothing."""
+    `trainer.machine` is auto; returns lines that say what was done, or what makes it slow, or
+    nothing."""
     lines = []
     if trainer.machine == "auto":
         picked = suited(device, model)
         trainer.threads, trainer.channels_last = picked.threads, picked.channels_last
         trainer.recipe.workers, trainer.recipe.precision = picked.workers, picked.precision
         lines.append(f"trainer.machine=auto: {picked}")
+    elif trainer.recipe.precision == "bfloat16" and not has_bfloat16(device):
+        lines.append(
+            f"trainer.recipe.precision=bfloat16: this {device.type} does not multiply bfloat16, "
+            "which makes a training about 10 times slower: trainer.recipe.precision=float32"
+        )
     if trainer.threads is not None:
         torch.set_num_threads(trainer.threads)
     if trainer.channels_last:

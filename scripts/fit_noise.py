@@ -31,6 +31,7 @@ from posediff.pose.skeleton import skeleton
 from posediff.prepare.detector_errors import Answers, measure
 from posediff.prepare.provenance import command_line, known_roots
 from posediff.sample import to
+from posediff.trained_model import trained
 
 STEPS = 10
 USED = ("swap", "sigma_outlier", "scores", "sigmas", "outliers", "limb", "lasting", "unit")
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def write(cfg: Any, out: Path, steps: int, overrides: list[str]) -> None:
-    cfg, model, folder = config.trained(cfg, "eval")
+    cfg, model, folder = trained(cfg, "eval")
     saved = checkpoint.read_config(folder)
     fits(cfg, saved, folder)
     start = f"python scripts/fit_noise.py {out.name}"

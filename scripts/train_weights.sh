@@ -5,6 +5,7 @@
 #
 # PY: the Python to use; WEIGHTS: the folder to write to, in place of posediff/weights. A training
 # that was stopped goes on, one that is complete is not repeated, and the first error ends it all.
+# On a CPU that does not multiply bfloat16 give trainer.recipe.precision=float32.
 set -eu
 PY=${PY:-python}
 RUNS=${POSEDIFF_RUNS:-runs}

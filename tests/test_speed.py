@@ -52,6 +52,18 @@ def test_auto_says_what_it_picked_and_sets_it(monkeypatch):
     assert speed.suited(CPU, made).precision == "float32"
 
 
+@pytest.mark.parametrize(("native", "told"), [(False, True), (True, False)])
+def test_bfloat16_that_the_device_does_not_multiply_is_said_with_the_remedy(
+    monkeypatch, native, told
+):
+    monkeypatch.setattr(speed, "has_bfloat16", lambda device: native)
+    asked = trainer()
+    asked.recipe.precision = "bfloat16"
+    said = speed.use(asked, model("encoder"), CPU)
+    assert ("trainer.recipe.precision=float32" in said) == told
+    assert asked.recipe.precision == "bfloat16"
+
+
 def test_a_training_has_the_recipe_that_auto_picked(tmp_path, monkeypatch, capsys):
     def fit(made, data, optimizer, recipe, *rest):
         raise ValueError(f"{recipe.precision} {recipe.workers}")

@@ -5,11 +5,12 @@ from typing import Any
 from posediff import __version__, announce, config, tree
 from posediff.command import command
 from posediff.exporting.write import export
+from posediff.trained_model import trained
 
 
 @command("export")
 def main(cfg: Any) -> None:
-    cfg, model, folder = config.trained(cfg, "export")
+    cfg, model, folder = trained(cfg, "export")
     print(announce.model(folder), flush=True)
     if cfg.task.example is None:
         data = config.dataset(cfg, cfg.eval.split)
