@@ -144,7 +144,7 @@ def baseline(begin: Begin, cfg: Any, args: argparse.Namespace) -> dict[str, floa
 
 
 def scores(begin: Begin, cfg: Any, folder: Path, args: argparse.Namespace) -> Cells:
-    """The figures of a decoder at all S and K, from both starts, by both answers."""
+    """The figures of a decoder at all S and K, from the starts asked for, by both answers."""
     path = folder / "steps.json"
     found: Cells = json.loads(path.read_text()) if path.exists() else {}
     wanted = {(S, K, at) for S in args.steps for K in args.hypotheses for at in args.starts}

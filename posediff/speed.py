@@ -77,7 +77,7 @@ def use(trainer: Any, model: Model, device: torch.device) -> str:
     elif trainer.recipe.precision == "bfloat16" and not has_bfloat16(device):
         lines.append(
             f"trainer.recipe.precision=bfloat16: this {device.type} does not multiply bfloat16, "
-            "which makes a training about 10 times slower: trainer.recipe.precision=float32"
+            "and is far slower with it than with trainer.recipe.precision=float32"
         )
     if trainer.threads is not None:
         torch.set_num_threads(trainer.threads)

@@ -23,8 +23,8 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     """
     given, folder = config.overrides_given(), cfg.checkpoint
     if folder is None:
-        own = [o for o in given if config.group_of(o) in ("task", "experiment", "preset")]
-        how = " ".join(own) or f"task={cfg.task.name}"
+        chosen = [o for o in given if config.group_of(o) in ("task", "experiment", "preset")]
+        how = " ".join(chosen) or f"task={cfg.task.name}"
         folder = config.find(cfg, cfg.task.method, "checkpoint", how)
     folder = shipped.find(folder)
     saved = checkpoint.read_config(folder, *NEEDED)
@@ -35,15 +35,15 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
         )
     cfg = _as_trained(primary, saved, given, folder)
     config.refuse_truth(cfg)
-    loaded = checkpoint.load(folder, config.classes(cfg))
+    own = config.classes(cfg)
+    loaded = checkpoint.load(folder, own)
     parts = loaded.head.baselines()
     if cfg.task.method in parts:
         model: Model = Regression(parts[cfg.task.method])
     else:
         refuse_other_network(cfg, saved, folder)
         source = f"{folder}/config.json, or the options given now"
-        own_classes = config.classes(cfg)
-        model = tree.build_known(config.plain(cfg.model), source, own_classes, head=loaded.head)
+        model = tree.build_known(config.plain(cfg.model), source, own, head=loaded.head)
     if cfg.task.flip:
         model.head = model.head.mirrored()
     model.trained_on, model.recalibration = saved["dataset"], loaded.recalibration

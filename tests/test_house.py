@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md"]
 DOCUMENTS += sorted(f"docs/guides/{p.name}" for p in (ROOT / "docs/guides").glob("*.md"))
 FILES = sorted((ROOT / "posediff").rglob("*.py"))
-MAINS = ("train.py", "eval.py", "predict.py", "config.py", "command.py")
-SEAM = ("train.py", "eval.py", "predict.py", "config.py", "report.py")
+MAINS = ("train.py", "eval.py", "predict.py", "config.py", "trained_model.py", "command.py")
+SEAM = ("train.py", "eval.py", "predict.py", "config.py", "trained_model.py", "report.py")
 ROOMS = ("data", "inference", "prepare", "synthetic")
-ABOVE = ("engine", "config", "report")
+ABOVE = ("engine", "config", "trained_model", "report")
 HEAVY = ("scipy", "cv2", "tqdm", "h5py", "hydra", "omegaconf", "matplotlib", "pycocotools")
 
 
