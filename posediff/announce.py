@@ -42,7 +42,7 @@ def _lines_used(about: Mapping[str, Any]) -> list[str]:
         return _lines(about)
     spread = (
         f"{'spread':8} {spread_change(found['factors'])} (recalibrated on {found['samples']} "
-        f"{found['split']} samples, {found['steps']} steps)"
+        f"{found['split']} samples)"
     )
     return [*_lines(about), spread]
 

@@ -4,8 +4,9 @@ The loss of the batch is the mean of those of its parts, by what counts in each.
 are those of the whole batch, so the gradients differ by rounding alone, unless there is dropout,
 which draws other numbers: its masks are made inside of compiled and fused layers, in an order that
 depends on the shape of their input, so that rows of those of the whole batch would have to be made
-for all rows in every process. They have the same distribution, and what a step is given is the same
-whenever it is done again by as many processes in parts of the same size.
+for all rows in every process. So does image2d for joints without a label (`missing: noise`). They
+have the same distribution, and what a step is given is the same whenever it is done again by as
+many processes in parts of the same size.
 """
 
 from collections.abc import Iterator
@@ -31,10 +32,10 @@ def split(
     if own == whole and size >= whole:
         yield sample, None, 1.0
         return
-    device, first = next(model.parameters()).device, processes.share(whole).start
+    first = processes.share(whole).start
     total = max(1.0, processes.total(counted(sample, model)))
     for n, part in enumerate(parts(sample, size)):
-        stream = torch.Generator(device).manual_seed(seed)
+        stream = torch.Generator().manual_seed(seed)  # on the CPU, as that of a whole batch
         rows = slice(first + n * size, first + min((n + 1) * size, own))
         yield part, Noise.part(stream, rows, whole), counted(part, model) / total
 

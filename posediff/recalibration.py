@@ -1,9 +1,9 @@
 """Factors that bring the hypotheses of a model nearer to their mean, or farther from it.
 
 They are found on validation data with 50 hypotheses, never on the data that is scored. The
-config.json of the model folder contains them, with the sampler's steps, on which the spread
-depends. `predict` of a loaded model applies them; evaluations show figures without them, and beside
-them those with them.
+config.json of the model folder contains them, with the sampler, on which the spread depends.
+`predict` of a loaded model applies them; evaluations show figures without them, and beside them
+those with them.
 """
 
 from collections.abc import Mapping
@@ -28,13 +28,15 @@ def fit(model: Model, data: engine.Samples, batch_size: int, seed: int = 0) -> d
 
     Raises ValueError if answers are not 3D poses about a root, or if all draws are equal.
     """
+    if model.sampler is None:
+        raise ValueError("eval.recalibrate: a method without diffusion has one answer, no spread")
     ratios, K = Ratios(), calibration.DRAWS
     engine.evaluate(
         model, data, ratios, {"mean": mean}, batch_size, seed, label="recalibrating", hypotheses=K
     )
     return {
         "factors": calibration.factors(torch.cat(ratios.found)),
-        "steps": model.steps,
+        "sampler": str(model.sampler),
         "K": K,
         "split": "validation",
         "samples": len(data),

@@ -7,7 +7,6 @@ from pathlib import Path
 from posediff import comparison, usage
 from posediff.command import one_line_errors
 from posediff.comparison import Run, number
-from posediff.diffusion.aggregate import LEVELS
 from posediff.engine import Figures
 from posediff.files import replacing
 from posediff.metrics.calibration import reliability, verdict
@@ -111,7 +110,7 @@ def reliability_picture(figures: Figures, folder: Path) -> Iterator[Path]:
     """Write the reliability diagram, if coverage was measured; yields its path."""
     if curves := reliability(figures):
         path = folder / "reliability.png"
-        write_picture(path, draw_reliability(LEVELS, curves))
+        write_picture(path, draw_reliability(curves))
         yield path
 
 

@@ -19,7 +19,8 @@ def folder(tmp_path):
 
 
 def with_factors(folder, factors):
-    found = {"factors": factors, "steps": 5, "split": "validation", "samples": 512}
+    sampler = "DDIMSampler(steps=5)"
+    found = {"factors": factors, "sampler": sampler, "split": "validation", "samples": 512}
     checkpoint.write_config(folder, checkpoint.read_config(folder) | {"recalibration": found})
     return posediff.load(folder)
 
@@ -68,3 +69,8 @@ def test_poses_in_2d_are_not_recalibrated():
     poses = model("sgdd").predict(sample, hypotheses=2)
     with pytest.raises(ValueError, match=r"eval.recalibrate: recalibration is of 3D poses"):
         recalibration.Ratios().update("mean", poses, sample)
+
+
+def test_one_answer_has_nothing_to_recalibrate():
+    with pytest.raises(ValueError, match=r"eval.recalibrate: a method without diffusion"):
+        recalibration.fit(model("encoder"), [], 8)

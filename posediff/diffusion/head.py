@@ -85,12 +85,17 @@ class Head(nn.Module, ABC):
         return {}
 
     def summary(self) -> dict[str, Any]:
-        """Entries of a report about how the head was used."""
+        """Entries of a report about how the head was used since `forget`."""
         return {"flip": False}
+
+    def forget(self) -> None:
+        """Begin what `summary` counts anew. Nothing, by default."""
 
 
 class TaskHead(Head):
-    """A head of a diffusion."""
+    """A head of a diffusion. predicts: what `denoise` answers with, x_0 or noise."""
+
+    predicts: str = "x_0"
 
     @abstractmethod
     def encode(self, sample: Sample) -> Context:
@@ -162,6 +167,7 @@ class Watch(Protocol):
 
     def __call__(self, seen: Tensor, mirrored: Tensor) -> None: ...
     def summary(self) -> dict[str, Any]: ...
+    def forget(self) -> None: ...
 
 
 def both_views(
@@ -185,7 +191,7 @@ class FlipTest(TaskHead):
     def __init__(self, head: TaskHead, watch: Watch | None = None) -> None:
         super().__init__()
         self.head, self.watch = head, watch
-        self.skeleton, self.window = head.skeleton, head.window
+        self.skeleton, self.window, self.predicts = head.skeleton, head.window, head.predicts
 
     def encode(self, sample: Sample) -> Context:
         seen, mirrored = self.head.encode(sample), self.head.encode(self.mirror_sample(sample))
@@ -228,6 +234,10 @@ class FlipTest(TaskHead):
 
     def summary(self) -> dict[str, Any]:
         return {"flip": True, **(self.watch.summary() if self.watch else {})}
+
+    def forget(self) -> None:
+        if self.watch:
+            self.watch.forget()
 
 
 class BothViews(RegressionHead):

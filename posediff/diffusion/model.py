@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -102,8 +103,7 @@ class Model(nn.Module, ABC):
         K = self.hypotheses if hypotheses is None else hypotheses
         if K < 1:
             raise ValueError(f"hypotheses must be a whole number above 0, not {K}")
-        *_, last = self.answers(sample, K, steps, seed)
-        return last
+        return deque(self.answers(sample, K, steps, seed), maxlen=1)[0]
 
     def predict(
         self, sample: Sample, hypotheses: int | None = None, steps: int | None = None, seed: int = 0
@@ -162,6 +162,11 @@ class DiffusionModel(Model):
         inference: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__()
+        if head.predicts != process.predicts:
+            raise ValueError(
+                f"task.predicts={process.predicts}: {type(head).__name__} predicts "
+                f"{head.predicts}; leave task.predicts out"
+            )
         if inference:
             head.set_inference(**inference)
         self.head, self.process, self.sampler = head, process, sampler

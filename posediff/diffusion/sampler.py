@@ -116,7 +116,7 @@ def half_log_snr(alpha: float, sigma: float) -> float:
 
 @dataclass(frozen=True)
 class FlowSampler(Sampler):
-    """The probability flow in steps that are exact for a Gaussian x_0.
+    """The probability flow in steps that are exact if x_0 is distributed as the prior.
 
         x_s = x_t + (sigma[t] - sigma[s]) v
         v   = (x_0 - loc - alpha[t] (x_t - loc)) / (alpha[t] sigma[t])

@@ -25,6 +25,7 @@ DATA_TEXTS = ("name", "keypoints", "annotation", "views", "codec")
 PARTS = ("head", "process", "sampler", "aggregate")  # of a model, each a node
 LEAST = {"hypotheses": 1, "steps": 1, "start": 0, "end": 0}  # values of its options and sampler's
 FLAGS = ("every_step", "opposite", "squared")
+SAMPLER = 1000  # letters of the description of a sampler
 TENSORS = 64  # that may be made while building, for each entry of the weight file
 FACTORIES = {
     *(torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye),
@@ -132,7 +133,9 @@ def check_found(config: Mapping[str, Any], where: str) -> None:
             )
         for n, factor in enumerate(factors):
             number(f"{at}.factors[{n}]", factor, 1e-6)
-        integer(f"{at}.steps", mapping(at, found).get("steps"), 1, int(CURRENT.setting))
+        sampler = mapping(at, found).get("sampler", "")  # folders of before have none
+        if not isinstance(sampler, str) or len(sampler) > SAMPLER:
+            raise ValueError(f"{at}.sampler must be a short text, not {shown(sampler)}")
 
 
 class Budget(TorchFunctionMode):

@@ -9,14 +9,16 @@ window for all frames, whether they count or not. Nests are flat: mixture_weight
 `mixture`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from posediff.diffusion import Model, Noise
-from posediff.diffusion.aggregate import COLUMNS
+from posediff.diffusion.aggregate import COLUMNS, Poses
 from posediff.sample import Sample
 
 Tensors = dict[str, Tensor]
@@ -118,14 +120,20 @@ def graphs(model: Model, sample: Sample, seed: int = 0) -> list[Graph]:
     def answer(tensors: Tensors) -> Tensors:
         noise = Replayed({name: tensors[name] for name in drawn})
         context, seen = nested(made, tensors)["context"], nested(entries, tensors)
-        *_, last = model.draw(context, seen, model.hypotheses, noise)
-        poses = model.aggregate(last)
+        last = deque(model.draw(context, seen, model.hypotheses, noise), maxlen=1)[0]
+        poses = by_frame(model.aggregate(last), 1, -3).recalibrated(model.recalibration)
+        poses = by_frame(poses, -3, 1)
         return {f"{ANSWER}{name}": getattr(poses, name) for name in COLUMNS}
 
     return [
         graph("encode", Function(model, encode), given, {}),
         graph("sample", Function(model, answer), given, {**dict(flat(made)), **drawn}),
     ]
+
+
+def by_frame(poses: Poses, source: int, target: int) -> Poses:
+    """The poses with another axis of the K hypotheses: the graphs keep the frames of windows."""
+    return replace(poses, hypotheses=poses.hypotheses.movedim(source, target))
 
 
 def graph(name: str, module: Function, given: Tensors, always: Tensors) -> Graph:

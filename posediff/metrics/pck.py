@@ -12,8 +12,8 @@
 
 Labelled joints count, pooled over all people (in LSP all are labelled). Figures leave out people
 whose reference is not labelled; their number is a figure of its own. An answer that is not finite
-is a missing one, and wrong in every joint. Shares are in percent, but for those of spreads
-(posediff/metrics/calibration.py).
+is a missing one, and wrong in every joint, and so is one whose own torso is the reference and has
+no length. Shares are in percent, but for those of spreads (posediff/metrics/calibration.py).
 """
 
 from collections.abc import Collection, Mapping
@@ -33,6 +33,7 @@ SIDES = ("left", "right")
 PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 TORSO = ("left_shoulder", "right_hip")
 HEAD = ("head_top", "upper_neck")
+TINY = 1e-9  # pixels: the torso of an answer without one, so that all its joints are wrong
 HEADS = ("face", "nose", "head_top", "head_bottom")  # joints that video benchmarks call head
 # a stick has two ends; an end is the mean of some joints
 LIMBS = [("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")]
@@ -186,7 +187,8 @@ class TorsoPCK(_PCK):
 class PersonPCK(_PCK):
     """JHMDB's measure, by the size of the person's box (x1, y1, x2, y2) and of the torso.
 
-    Every labelled joint of every person counts. `pck_person@0.2` pools them; `:joints` is the mean
+    Every labelled joint counts, by the box of people who have one, and by the torso of all.
+    `pck_person@0.2` pools them; `:joints` is the mean
     of the joints' shares and `:groups` that of seven groups, which other tables print for the same
     answers. strict: d < t * size, as in mmpose. The data set is the first part of every key.
     """
@@ -215,13 +217,19 @@ class PersonPCK(_PCK):
                 figures[f"{key}:groups"] = torch.stack([*groups.values()]).nanmean()
                 figures |= groups
         figures |= self._spreads(table, labelled)
-        return figures | {"people": len(pred), "joints": labelled.sum()}
+        boxed = sizes["pck_person"] > 0
+        return figures | {
+            "people": len(pred),
+            "people_without_box": (~boxed).sum(),
+            "joints": labelled[boxed].sum(),
+        }
 
     def _torso(self, pred: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
         annotated, answered = (
             (x[:, self.torso[0]] - x[:, self.torso[1]]).norm(dim=-1) for x in (truth, pred)
         )
         valid = labelled[:, self.torso].all(1) & (annotated >= 1)
+        answered = torch.where(answered > 0, answered, TINY)
         return torch.where(valid, annotated, answered)
 
     def summary(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class TableMetric(Metric):
                 metric, colon, part = key.partition(":")
                 found[f"{self.prefix}{metric}/{name}{colon}{part}"] = float(x)
         for name in [*self.batches][:1]:  # calibration does not depend on the rule
-            columns = ("energy_score", "coverage")
+            columns = ("energy_score", "coverage", "coverage_of")
             drawn = {k: x.numpy() for k, x in self.table(name).items() if k in columns}
             found |= calibration.figures(drawn)
         return {key: x for key, x in found.items() if x == x}

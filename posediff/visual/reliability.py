@@ -1,7 +1,7 @@
 """The reliability diagram: share of joints that each level of the hypotheses covers, against the
 level. On the diagonal a model is calibrated, below it over-confident."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 
 from posediff.visual.canvas import Canvas, Picture
@@ -11,8 +11,8 @@ SIDE, LOW, HIGH = 420, 70, 390  # pixels: side of the image, 0 and 1 of the hori
 COLOURS = (LEFT, RIGHT)
 
 
-def draw_reliability(levels: Sequence[float], curves: Mapping[str, Sequence[float]]) -> Picture:
-    """Coverage at every level, a curve for each label; at most two."""
+def draw_reliability(curves: Mapping[str, Mapping[float, float]]) -> Picture:
+    """Coverage by level, a curve for each label; at most two."""
     canvas = Canvas(SIDE, SIDE)
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         canvas.line(pixel(tick, 0), pixel(tick, 1), GRID, 1)
@@ -22,7 +22,7 @@ def draw_reliability(levels: Sequence[float], curves: Mapping[str, Sequence[floa
         canvas.text((LOW - 36, pixel(0, tick)[1] + 4), f"{tick:.2f}", INK, 8)
     canvas.line(pixel(0, 0), pixel(1, 1), FAINT, 1)
     for n, (label, curve) in enumerate(curves.items()):
-        points = [pixel(p, c) for p, c in zip(levels, curve, strict=True)]
+        points = [pixel(*point) for point in curve.items()]
         for a, b in pairwise(points):
             canvas.line(a, b, COLOURS[n], 2)
         for point in points:

@@ -439,3 +439,9 @@ def test_the_anytime_loop_stops_when_settled_or_out_of_time():
     assert torch.equal(poses.keypoints, every[settled - 1])
     assert anytime(model.answers(SAMPLE, 4, steps=20))[1] == 20
     assert anytime(model.answers(SAMPLE, 4, steps=20), seconds=0.0)[1] == 1
+
+
+def test_a_head_that_predicts_something_else_is_refused():
+    process = Process(cosine(50), "noise")
+    with pytest.raises(ValueError, match=r"task.predicts=noise: Toy predicts x_0; leave"):
+        DiffusionModel(Toy(), process, DDIMSampler(2))

@@ -84,6 +84,15 @@ def test_numpy_and_onnxruntime_alone_give_the_answers_of_the_model(fast):
 
 
 @onnx
+@pytest.mark.parametrize("name", [FAST, "posterior_refined"])
+def test_hypotheses_are_recalibrated_as_predictions_are(name, tmp_path):
+    made, batch = shortened(name, 1)
+    made.recalibration = [0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0, 3.0]
+    write.export(made, tmp_path / "exported", batch, ["onnx"])
+    agree(tmp_path / "exported", made, batch)
+
+
+@onnx
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_every_head_is_exported_in_both_formats(name, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from posediff.diffusion.aggregate import spread
 from posediff.metrics import calibration
 from posediff.metrics.calibration import (
     LEVELS,
@@ -38,6 +39,18 @@ def curve(found, name=""):
     return np.array([found[f"coverage@{p}{name}"] for p in LEVELS])
 
 
+def own_spread(hypotheses):
+    return spread(hypotheses, hypotheses.mean(1))
+
+
+def opposite(drawn):
+    """The same with opposite noise in hypotheses 2k and 2k + 1, about the centre of `gaussians`."""
+    n, K, J, D = drawn.shape
+    centre = gaussians(scale=0, D=D, n=n, J=J, K=K)[0][:, :1]
+    drawn[:, 1::2] = (2 * centre - drawn[:, ::2])[:, : K // 2]
+    return drawn
+
+
 @pytest.mark.parametrize("D", [2, 3])
 def test_a_perfect_model_is_calibrated_up_to_its_own_share_of_the_mean(D):
     found = measured(*gaussians(D=D))
@@ -47,17 +60,47 @@ def test_a_perfect_model_is_calibrated_up_to_its_own_share_of_the_mean(D):
 
 
 @pytest.mark.parametrize(
-    ("K", "opposite", "error"),
-    [(20, True, 0.002), (10, True, 0.025), (20, False, 0.032), (10, False, 0.061)],
+    ("K", "paired", "error"),
+    [
+        (50, True, 0.002),
+        (20, True, 0.002),
+        (10, True, 0.008),
+        (50, False, 0.012),
+        (20, False, 0.032),
+        (10, False, 0.061),
+    ],
 )
-def test_few_draws_of_a_perfect_model(K, opposite, error):
-    """The mean of opposite draws is exact, so that no coverage is lost to it; 10 of them have but 5
-    distances."""
+def test_few_draws_of_a_perfect_model(K, paired, error):
+    """The mean of opposite draws is exact, so that no coverage is lost to it."""
     drawn, truth = gaussians(K=K)
-    if opposite:
-        centre = gaussians(scale=0)[0][:, :1]
-        drawn[:, 1::2] = 2 * centre - drawn[:, ::2]
-    assert measured(drawn, truth)["calibration_error"] == pytest.approx(error, abs=0.006)
+    found = measured(opposite(drawn) if paired else drawn, truth)
+    assert found["calibration_error"] == pytest.approx(error, abs=0.006)
+
+
+def test_few_distances_do_not_tell_the_outer_levels():
+    """Opposite draws have one distance: those of 10 are in sixths, of 18 in tenths."""
+    drawn, truth = gaussians(n=50, K=18)
+    told = {K: set(measured(drawn[:, :K], truth)) for K in (10, 18)}
+    assert {f"coverage@{p}" for p in LEVELS} < told[18]
+    assert told[18] - told[10] == {"coverage@0.1", "coverage@0.9"}
+    found = measured(drawn[:, :10], truth)
+    assert list(calibration.reliability(found)["as drawn"]) == list(LEVELS[1:-1])
+
+
+@pytest.mark.parametrize("K", [3, 4, 10, 20])
+def test_opposite_draws_do_not_lower_the_energy_score(K):
+    """Independent draws are sqrt 2 from each other, opposite ones 2, in standard deviations."""
+    drawn, truth = gaussians(K=K, n=2500)
+    scores = [energy_score(x, truth).mean().item() for x in (drawn.clone(), opposite(drawn))]
+    perfect = energy_score(*gaussians(K=50, n=2500)).mean().item()
+    assert scores == pytest.approx([perfect, perfect], rel=0.012)
+
+
+def test_recalibrated_opposite_draws_stay_opposite():
+    drawn = opposite(gaussians(n=20, K=20)[0])
+    moved = recalibrate(drawn, C)
+    centre = drawn.mean(1, keepdim=True)
+    torch.testing.assert_close(moved[:, 1::2] - centre, centre - moved[:, ::2])
 
 
 @pytest.mark.parametrize(("D", "half"), [(2, 0.89), (3, 0.94)])
@@ -73,7 +116,7 @@ def test_hypotheses_of_twice_the_deviation_are_recalibrated(D, half):
     np.testing.assert_allclose(curve(after, "/recalibrated"), LEVELS, atol=0.015)
     assert after["calibration_error/recalibrated"] < 0.01
     assert after["spread/recalibrated"] == pytest.approx(
-        calibration.spread(recalibrate(other, c)).mean().item(), rel=1e-9
+        own_spread(recalibrate(other, c)).mean().item(), rel=1e-9
     )
     assert after["energy_score/recalibrated"] < after["energy_score"]
 
@@ -119,10 +162,14 @@ def test_a_point_mass_scores_its_distance_and_covers_nothing():
         factors(torch.empty(0, 9))
 
 
-def test_the_energy_score_of_two_hypotheses_by_hand():
-    hypotheses = torch.tensor([[[[0.0, 0]], [[6, 0]]]])
+def test_the_energy_score_of_four_hypotheses_by_hand():
+    """Of two pairs, at 0 and 6 and at 0 and 10; the truth is 8 to the side of 0."""
+    hypotheses = torch.tensor([[[[0.0, 0]], [[6, 0]], [[0, 0]], [[10, 0]]]])
     truth = torch.tensor([[[0.0, 8]]])
-    assert energy_score(hypotheses, truth).item() == pytest.approx((8 + 10) / 2 - 6 / 2)
+    error = (8 + 10 + 8 + 164**0.5) / 4
+    between = (0 + 10 + 6 + 4) / 4
+    assert energy_score(hypotheses, truth).item() == pytest.approx(error - between / 2)
+    assert energy_score(hypotheses[:, :2], truth).isnan().all()
 
 
 def test_more_than_fifty_are_not_used_and_few_have_no_coverage():
@@ -137,17 +184,17 @@ def test_recalibrating_keeps_the_mean_and_scales_the_rest():
     hypotheses, _ = gaussians(n=5)
     moved = recalibrate(hypotheses, [1.7] * 9)
     torch.testing.assert_close(moved.mean(1), hypotheses.mean(1))
-    torch.testing.assert_close(calibration.spread(moved), 1.7 * calibration.spread(hypotheses))
+    torch.testing.assert_close(own_spread(moved), 1.7 * own_spread(hypotheses))
 
 
 def test_every_quantile_of_the_distances_has_a_factor():
-    """The distance of rank k of K is the k / (K + 1)-quantile; the mean stays."""
-    away = torch.tensor([0.0, 1, -1, 2, -2, 3, -3, 4, -4])  # .1 to .9
+    """The k-th pair of n has the k / (n + 1)-quantile; the mean stays."""
+    away = torch.tensor([s * x for x in range(1, 10) for s in (1.0, -1.0)])  # .1 to .9
     moved = recalibrate(7 + away[None, :, None, None], [0.5] * 5 + [2.0] * 4)[0, :, 0, 0] - 7
-    torch.testing.assert_close(moved, torch.tensor([0, 0.5, -0.5, 1, -1, 6, -6, 8, -8]))
-    few = torch.tensor([-4.0, 1, 3])  # .75, .25 and .5
+    torch.testing.assert_close(moved, away * torch.where(away.abs() > 5, 2, 0.5))
+    few = torch.tensor([-4.0, 1, 3])  # 2/3, 1/3 and 1/3
     moved = recalibrate(few[None, :, None, None], range(1, 10))[0, :, 0, 0]
-    expected = torch.tensor([-4 * 7.5, 2.5, 3 * 5])
+    expected = torch.tensor([-4 * 20 / 3, 10 / 3, 3 * 10 / 3])
     torch.testing.assert_close(moved, expected - expected.mean())
 
 
@@ -200,7 +247,7 @@ def test_only_labelled_joints_count():
             own = columns(drawn[[i]][:, :, labelled[i]], truth[[i]][:, labelled[i]])
             for key in ("energy_score", "coverage"):
                 torch.testing.assert_close(found[key][[i]], own[key])
-    assert found["coverage"][0].isnan().all()
+    assert found["coverage_of"][0] == 0
     assert found["energy_score"][0].isnan()
     nothing = columns(drawn, truth, labelled=torch.zeros_like(labelled))
     assert figures({k: x.numpy() for k, x in nothing.items()}) == {}
@@ -208,6 +255,16 @@ def test_only_labelled_joints_count():
     some = columns(drawn, truth, labelled=torch.ones_like(labelled))
     assert 0 < whole["calibration_error"] < 0.1
     torch.testing.assert_close(some["coverage"], columns(drawn, truth)["coverage"])
+
+
+def test_coverage_is_the_share_of_all_labelled_joints():
+    """One person has a joint, covered; another ten, of which none is."""
+    drawn, truth = gaussians(D=2, n=2, J=10)
+    truth[0], truth[1] = drawn[0].mean(0), 1e6
+    labelled = torch.ones(2, 10, dtype=torch.bool)
+    labelled[0, 1:] = False
+    found = {k: x.numpy() for k, x in columns(drawn, truth, labelled=labelled).items()}
+    assert figures(found)["coverage@0.9"] == pytest.approx(1 / 11)
 
 
 def test_the_verdict_names_the_direction_of_the_error():

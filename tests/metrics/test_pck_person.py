@@ -115,3 +115,26 @@ def test_another_skeleton_is_refused():
     poses, metric = Poses(points, ones, points[:, None], ones, "coco17"), PersonPCK(JHMDB)
     with pytest.raises(ValueError, match="poses of coco17 cannot be scored as jhmdb15"):
         metric.update("mean", poses, sample())
+
+
+def test_people_without_a_box_are_counted():
+    given = sample(2)
+    given["box"] = torch.tensor([[40.0, 30, 100, 130], [torch.nan] * 4])
+    figures = scored(np.zeros((2, 15)), given)
+    assert figures["jhmdb/pck_person@0.2/mean"] == 100
+    assert figures["jhmdb/people_without_box/mean"] == 1
+    assert figures["jhmdb/joints/mean"] == 15
+    assert scored(np.zeros((2, 15)), sample(2))["jhmdb/people_without_box/mean"] == 0
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_an_answer_without_a_torso_is_wrong_where_its_torso_measures(missing):
+    """The second person's torso is not labelled; the answer is missing, or is one point."""
+    given = sample(2)
+    given["visible_annotation"][1, JOINTS.index("right_hip")] = 0
+    points = given["keypoints_annotation"][1]
+    metric, ones = PersonPCK(JHMDB), torch.ones(2, 15)
+    answer = given["keypoints_annotation"].clone()
+    answer[1] = torch.nan if missing else points.mean(0)
+    metric.update("mean", Poses(answer, ones, answer[:, None], ones, "jhmdb15"), given)
+    assert metric.compute()["jhmdb/pck@0.2/mean"] == pytest.approx(100 * 15 / 29)

@@ -206,7 +206,7 @@ def test_sequences_of_the_same_name_of_two_subjects_are_two_sequences():
 
 
 def test_figures_of_the_hypotheses_appear_once_for_any_number_of_rules():
-    poses, sample = frames(K=12)
+    poses, sample = frames(K=18)
     metric = pose_error()
     metric.update("mean", poses, sample)
     metric.update("median", poses, sample)

@@ -11,8 +11,8 @@ def near(picture, point, colour):
 
 
 def test_points_of_both_curves_are_at_their_level_and_coverage():
-    low, even = [p / 2 for p in LEVELS], list(LEVELS)
-    picture = draw_reliability(LEVELS, {"as drawn": low, "recalibrated": even})
+    low, even = {p: p / 2 for p in LEVELS}, {p: p for p in LEVELS}
+    picture = draw_reliability({"as drawn": low, "recalibrated": even})
     for p in LEVELS:
         assert near(picture, pixel(p, p / 2), LEFT)
         assert near(picture, pixel(p, p), RIGHT)

@@ -95,15 +95,21 @@ class Disagreement:
     If one view confuses left and right, the mean of the two states is between two peaks.
     """
 
+    apart: Tensor | int
+    seen: int
+
     def __init__(self, space: Space) -> None:
-        self.space, self.seen = space, 0
-        self.apart: Tensor | int = 0
+        self.space = space
+        self.forget()
 
     def __call__(self, seen: Tensor, mirrored: Tensor) -> None:
         """Two views of the same states (..., J, 2)."""
         distance = (self.space.on_map(seen) - self.space.on_map(mirrored)).norm(dim=-1)
         self.apart = self.apart + (distance > 3 * self.space.codec.sigma).sum()
         self.seen += distance.numel()
+
+    def forget(self) -> None:
+        self.seen = self.apart = 0
 
     def share(self) -> float:
         return float(self.apart) / max(self.seen, 1)

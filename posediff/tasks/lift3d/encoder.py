@@ -81,7 +81,10 @@ class Lifter(RegressionHead):
         for sample in samples:
             lifted, frames = self.single_frames(self(sample)[:, None], sample)
             errors.append(lifted[:, 0] - self.bones.rooted(frames["keypoints"]))
-        self.residual.copy_(torch.cat(errors).square().mean(0).sqrt())
+        every = torch.cat(errors)
+        whole = every.isfinite().all(-1).all(-1)
+        if whole.any():
+            self.residual.copy_(every[whole].square().mean(0).sqrt())
 
 
 class Encoder(Lifter):

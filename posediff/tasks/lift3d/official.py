@@ -29,6 +29,8 @@ class Official(TaskHead):
     uv_scale: the scale of the noise of u and v, in place of s_u and s_v (video: 0.5).
     """
 
+    predicts = "noise"
+
     def __init__(
         self,
         encoder: Lifter,

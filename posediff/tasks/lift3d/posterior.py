@@ -8,8 +8,8 @@
 
 alpha w is the answer if x_0 is distributed as N(loc, scale^2), and F corrects it. At the first
 timestep alpha is 0 and x_0 is mu: one step is the deterministic lifter, by construction. The losses
-are added, and each trains its own part, F on features without gradient,
-and so s over windows:
+are added. That of F does not train the trunk; that of s trains it, but in `WindowTrunk` its last
+norm and layer alone:
 
     |mu - x_0|                                   the mean, as an encoder's
     s* (log s + (x_0 - mu*)^2 / (2 s^2))         the deviation: beta-NLL, beta 1/2
@@ -24,7 +24,7 @@ the screen. In training joints are dropped at random, so that this is learnt.
 
 The deviations of training people are too small for others, and the sampler may shrink them.
 `calibrate` scales s by axis and by the score of the joint, such that draws for people held out have
-the quantiles of their errors.
+the quantiles of their errors. Draws that are all the same, as those of one step, change nothing.
 
 Ours. beta-NLL is that of Seitzer et al. 2022 (arXiv 2203.09168, eq. 7); a supervised mean inside a
 diffusion is DiffHPE's idea (Rommel et al. 2023); weighting w and F by the noise is EDM's (Karras et
@@ -98,8 +98,8 @@ class FrameTrunk(Trunk):
 class WindowTrunk(Trunk):
     """MixSTE on a window of frames; dropout: of the paths of its last block (`drop_path`).
 
-    log s is learnt by the last layer alone: with its gradient in the blocks, too, they learn the
-    mean of windows much later (benchmarks/README.md).
+    log s is learnt by the last norm and layer alone: with its gradient in the blocks, too, they
+    learn the mean of windows much later (benchmarks/README.md).
     """
 
     network: MixSTE
@@ -269,9 +269,14 @@ class Posterior(TaskHead):
             mean = poses.mean(1)
             deviation = (poses - mean[:, None]).square().mean(1).sqrt()
             error = (self.bones.rooted(sample["keypoints"]) - mean).abs()
+            deviation = deviation.where(deviation > SMALLEST / 10, torch.nan)
             ratios.append((error / deviation)[:, others].flatten(0, 1))
             bins.append(self.bins(sample["scores"])[:, others].flatten())
         ratio, score = torch.cat(ratios), torch.cat(bins)
+        told = ratio.isfinite().all(-1)
+        ratio, score = ratio[told], score[told]
+        if not len(ratio):
+            return
         for k, factors in enumerate(self.factors):
             own = ratio[score == k]
             factors *= quantile_ratio(own if len(own) >= FEWEST else ratio)

@@ -189,9 +189,12 @@ def test_views_that_see_a_joint_in_two_places_are_counted():
     seen(x, torch.cat([swapped[:1], x[1:]]))
     assert 0.1 < seen.share() <= float(apart[0].sum()) / (2 * 3 * J)
     watched = Disagreement(head.space)
-    diffusion(FlipTest(head, watched)).predict(sample)
+    model = diffusion(FlipTest(head, watched))
+    model.predict(sample)
     assert watched.seen == 4 * 3 * J
     assert watched.share() > 0  # fresh weights see no person at all
+    model.head.forget()
+    assert (watched.seen, watched.share()) == (0, 0)
 
 
 def test_every_estimate_lies_within_the_clip():

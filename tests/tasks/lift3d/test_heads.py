@@ -187,6 +187,11 @@ def test_the_residual_is_the_rms_error_on_held_out_samples(sample):
     truth = sample["keypoints"] - sample["keypoints"][:, :1]
     expected = (made(sample) - truth).square().mean(0).sqrt()
     assert torch.allclose(made.residual, expected, atol=1e-6)
+    unknown = sample["keypoints"].clone()
+    unknown[0, 3] = torch.nan
+    made.calibrate([{**sample, "keypoints": unknown}])
+    expected = (made(sample) - truth)[1:].square().mean(0).sqrt()
+    assert torch.allclose(made.residual, expected, atol=1e-6)
 
 
 def test_the_loss_of_the_encoder_is_its_mpjpe(sample):

@@ -1,6 +1,7 @@
 """The posterior head: its mean is the lifter, draws have its deviations."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from posediff.data.lifting.synthetic_people import synthetic
 from posediff.diffusion import DiffusionModel, FlowSampler, Noise, Process
 from posediff.diffusion.schedule import cosine
+from posediff.sample import take
 from posediff.tasks.lift3d import FrameTrunk, Posterior, WindowTrunk
 from posediff.tasks.lift3d.posterior import DROPPED, MISSING_SCALE, SMALLEST, quantile_ratio
 
@@ -181,6 +183,25 @@ def test_a_model_is_calibrated_by_its_own_draws():
     truth = made.head.target(batch)[:, 1:, 2:]
     nearer = (drawn - drawn.mean(1, keepdim=True)).abs() >= (truth - drawn.mean(1))[:, None].abs()
     assert abs(float(nearer.float().mean()) - 0.5) < 0.1
+
+
+def test_draws_that_are_the_same_calibrate_nothing(sample):
+    made = posterior()
+    made.sampler = replace(made.sampler, steps=1)
+    made.calibrate([sample])
+    assert (made.head.factors == 1).all()
+
+
+def test_a_truth_that_is_not_known_calibrates_nothing(sample):
+    made = posterior()
+    truth = sample["keypoints"].clone()
+    truth[0] = torch.nan
+    made.calibrate([{**sample, "keypoints": truth}])
+    found = made.head.factors.clone()
+    assert found.isfinite().all()
+    made.head.factors.fill_(1)
+    made.calibrate([take(sample, list(range(1, len(truth))))])
+    assert torch.allclose(found, made.head.factors, atol=1e-5)
 
 
 def test_the_ratio_of_quantiles_is_that_of_the_deviations():
