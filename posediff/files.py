@@ -155,15 +155,24 @@ def safe_name(name: str) -> str:
 def safe_names(names: Iterable[str]) -> dict[str, str]:
     """Names -> names that are safe as those of files, and differ also where letters' case does not
     count: one that is taken gets a number."""
-    found, taken = dict[str, str](), set[str]()
-    for name in dict.fromkeys(names):
-        safe, n = safe_name(name), 1
-        while safe.casefold() in taken:
-            n += 1
-            safe = f"{safe_name(name)}_{n}"
-        taken.add(safe.casefold())
-        found[name] = safe
-    return found
+    taken = set[str]()
+    return {name: free_name(safe_name(name), taken) for name in dict.fromkeys(names)}
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """The name, with a number if it is taken, also where letters' case does not count; then it is
+    taken, too."""
+    free, n = name, 1
+    while free.casefold() in taken:
+        n += 1
+        free = f"{name}_{n}"
+    taken.add(free.casefold())
+    return free
+
+
+def printable(name: str) -> str:
+    """The name of a file as UTF-8 has it; a byte of another encoding becomes backslash-udcXX."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def inside(folder: Path, name: str, where: object) -> Path:

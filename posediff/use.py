@@ -12,20 +12,31 @@ from typing import get_args
 import numpy as np
 
 from posediff import announce, checkpoint, config, processes, shipped, speed, usage
-from posediff.asked import LAYOUT, beside, refuse_unused
+from posediff.asked import (
+    DENOISING,
+    LAYOUT,
+    PAGE,
+    beside,
+    folders_of,
+    formats,
+    refuse_overwriting,
+    refuse_short,
+    refuse_unused,
+)
 from posediff.command import one_line_errors
 from posediff.data.video.frames import FILMS
 from posediff.diffusion import Model
-from posediff.files import require_writable, visible
+from posediff.files import visible
 from posediff.inference.keypoint_files import KINDS, keypoint_files
 from posediff.inference.keypoint_units import Units
-from posediff.inference.keypoints import image_size, rows_of
+from posediff.inference.keypoints import rows_of
+from posediff.inference.lifting_input import image_size
 from posediff.inference.photo_input import KINDS as PHOTOS
 from posediff.inference.photo_input import photo_files
 from posediff.inference.video_input import open_video
 from posediff.options import Parser
-from posediff.outputs.frame_json import read
-from posediff.outputs.save import MOVING
+from posediff.outputs.frame_json import stream
+from posediff.outputs.save import FEWEST
 from posediff.people.budget import costs, expected, within
 from posediff.people.denoising import Joints2D, film_denoising
 from posediff.people.frame import Frame
@@ -67,14 +78,14 @@ def answer(asked: argparse.Namespace) -> None:
     processes share videos and photos; the first says what could not be used."""
     kinds = {path: kind_of(path) for path in asked.files}
     refuse_unused(asked, kinds)
-    require_writable(asked.to, "--to ")
+    folders = folders_of(asked, kinds)
+    refuse_overwriting(asked, kinds, folders)
     bad = list[str]()
     photos = [path for path, kind in kinds.items() if kind not in (*KINDS, *FILMS)]
     films = processes.part([path for path, kind in kinds.items() if kind in FILMS])
-    for path in asked.files:
-        folder = asked.to / path.stem if len(asked.files) > 1 else asked.to
+    for path, folder in folders.items():
         noted = bad if processes.first() or path in films else []
-        with kept(noted, path) if len(asked.files) > 1 else nullcontext():
+        with kept(noted, path) if len(folders) > 1 else nullcontext():
             if kinds[path] in KINDS:
                 lift(path, folder, asked)
             elif path in films:
@@ -102,7 +113,9 @@ def kept(bad: list[str], path: Path) -> Iterator[None]:
     except (OSError, ValueError) as error:
         bad.append(" ".join(str(error).split()))
     except SystemExit as stop:  # of a command, which has printed its line
-        if stop.code not in (None, 0):
+        if stop.code not in (None, 0, 1):
+            raise  # it was stopped, and so are the others
+        if stop.code:
             bad.append(f"{path}: was not used, as said above")
 
 
@@ -118,12 +131,28 @@ def gathered(frames: Iterable[Frame], bad: list[str]) -> list[Frame]:
     return found
 
 
+def until_error(frames: Iterable[Frame], bad: list[str]) -> Iterator[Frame]:
+    """The frames of a video up to the error that they end with, which is noted. It is raised if
+    less than a film of FEWEST frames comes before it."""
+    count = 0
+    try:
+        for frame in frames:
+            count += 1
+            yield frame
+    except (OSError, ValueError) as error:
+        if count < FEWEST:
+            raise
+        bad.append(f"{error}; the {count} frames before it are written")
+
+
 def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None:
     """The people of photos, or of one video, as files and as a page that shows them."""
     import posediff
 
     film, device = paths[0].suffix.lower() in FILMS, config.device(asked.device)
     count = len(open_video(paths[0]).names) if film else sum(len(photo_files(p)) for p in paths)
+    if film:
+        refuse_short(paths[0], count, asked.formats or ())
     for name in used_models(asked):
         print(announce.used(shipped.find(name)))
     print(announce.device(device), flush=True)
@@ -144,7 +173,7 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     tally, bad = Tally(), list[str]()
     found = frames_of(paths, film, asked, models, draws, str(device))
     counted = tally.over(progress(found, count, kind + "s", notes={}))
-    seen = counted if film else gathered(counted, bad)
+    seen = until_error(counted, bad) if film else gathered(counted, bad)
     if not isinstance(seen, Iterator):
         if not processes.first():
             return
@@ -153,12 +182,12 @@ def look(paths: Sequence[Path], folder: Path, asked: argparse.Namespace) -> None
     shown: Iterable[Frame] = seen
     if film:  # frames are read again, so that few are in memory
         video = open_video(paths[0])
-        stored = read(folder / "frames.json")
+        stored = stream(folder / "frames.json")
         shown = (replace(frame, image=video.read(frame.index or 0)) for frame in stored)
     if not asked.flat:
-        written.append(posediff.view(shown, folder / "view.html"))
+        written.append(posediff.view(shown, folder / PAGE))
         if asked.denoising:
-            again = read(folder / "frames.json") if film else seen
+            again = stream(folder / "frames.json") if film else seen
             written += denoising(again, models["lift3d"], folder, asked.seed)
     print("\n".join(map(str, written)))
     print(tally.line())
@@ -212,17 +241,6 @@ def used_models(asked: argparse.Namespace) -> list[str]:
     return given
 
 
-def formats(asked: argparse.Namespace, film: bool, several: bool) -> list[str]:
-    """frames.json and the formats that are asked for, of which photos leave out those of videos; or
-    those of the kind of input. A film of one picture is none."""
-    if asked.formats:
-        return ["json", *(x for x in asked.formats if film or x not in MOVING)]
-    film = film and several
-    angles = [] if asked.flat else ["angles"]
-    drawn = ["video", *(["gif"] if asked.gif else [])] if film else ["pictures"]
-    return ["json", "csv", "npz", *angles, *drawn]
-
-
 def denoising(frames: Iterable[Frame], lifter: Model, folder: Path, seed: int) -> list[Path]:
     """The denoising of the largest person in 3D of the first frame that has one, as a GIF."""
     for frame in frames:
@@ -231,7 +249,7 @@ def denoising(frames: Iterable[Frame], lifter: Model, folder: Path, seed: int) -
             largest = max(
                 people, key=lambda person: float(np.prod(person.box[2:] - person.box[:2]))
             )
-            return [film_denoising(lifter, Joints2D.of(largest), folder / "denoising.gif", seed)]
+            return [film_denoising(lifter, Joints2D.of(largest), folder / DENOISING, seed)]
     return []
 
 
@@ -268,7 +286,7 @@ def lift(path: Path, folder: Path, asked: argparse.Namespace) -> None:
         size = image_size(asked.image_size.split(",")) if asked.image_size else None
         rows = rows_of(path, skeleton(asked.layout), asked.units, size)
         joints = Joints2D(rows.points[0], rows.scores[0], asked.layout)
-        print(film_denoising(lifter, joints, folder / "denoising.gif", asked.seed))
+        print(film_denoising(lifter, joints, folder / DENOISING, asked.seed))
 
 
 def lifter_of(asked: argparse.Namespace, model: str | None) -> Model:

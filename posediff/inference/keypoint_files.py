@@ -55,6 +55,7 @@ from posediff.inference.tools.detections import (
     names_of,
     numbers_of,
     numeric,
+    step_of,
     without_repeats,
 )
 from posediff.inference.tools.ultralytics import read_labels
@@ -163,6 +164,7 @@ def _rows(path: Path, people: Detections) -> Tracks:
         empty,
         people.notes,
         people.left_out,
+        step_of(numbers.values()),
     )
 
 

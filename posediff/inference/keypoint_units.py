@@ -7,7 +7,7 @@
     metres     of a plane before the camera (MediaPipe's world landmarks): 1000 pixels each
 
 People of several joints within SMALL pixels, no coordinate of which reaches FAR, are none in
-pixels, so without a unit they are refused. Joints at (0, 0) are missing.
+pixels, so without a unit they are refused. Joints at (0, 0) are missing, and stay there.
 """
 
 from collections.abc import Sequence
@@ -49,9 +49,9 @@ def in_pixels(
     sides = points.new_tensor([width, height])
     if units == "fraction":
         return points * sides
-    if units == "centred":
-        return (points + 1) / 2 * sides
-    return (points * width + sides) / 2
+    found = (points + 1) / 2 * sides if units == "centred" else (points * width + sides) / 2
+    # else a missing joint would be in the middle of the picture
+    return torch.where((points != 0).any(-1, keepdim=True), found, 0.0)
 
 
 def _require_pixels(points: Tensor, scores: Tensor, name: str) -> None:

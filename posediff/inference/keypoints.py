@@ -1,4 +1,5 @@
-"""A file of a user's own 2D keypoints through a lifter: poses.npz, poses.json and drawings."""
+"""A file of a user's own 2D keypoints through a lifter: poses.npz, poses.json and drawings, called
+*_pose.png, so that they replace no picture that they were made of."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,14 +10,15 @@ import torch
 from posediff import processes
 from posediff.diffusion import Model, Poses
 from posediff.files import safe_names
-from posediff.inference.keypoint_files import read_keypoints
+from posediff.inference.keypoint_files import keypoint_files, read_keypoints
 from posediff.inference.keypoint_units import Units
 from posediff.inference.lift import FEWEST, lifted
-from posediff.inference.lifting_input import Tracks, intrinsics
+from posediff.inference.lifting_input import Tracks, image_size, intrinsics
 from posediff.inference.plausible import doubts
-from posediff.inference.pose_files import write_poses
+from posediff.inference.pose_files import NAMES, write_poses
 from posediff.inference.request import Request, output_folder
 from posediff.inference.tools.joint_names import belong, in_order, names_in
+from posediff.outputs.places import refuse_inputs
 from posediff.people.budget import POINT, expected
 from posediff.pose.skeleton import Skeleton, skeleton
 from posediff.sample import take
@@ -25,6 +27,8 @@ from posediff.visual.pose3d import draw_pose3d, write_picture
 LISTED = 10  # names of rows or frames without a pose, at most
 TIMED = 64  # rows, at most, on which the time of all is expected
 DRAWN = 12  # rows, at most, evenly spaced
+DRAWING = "{}_pose.png"
+WRITTEN = (*NAMES, DRAWING.format("*"))
 
 
 class KeypointFile:
@@ -34,6 +38,9 @@ class KeypointFile:
     reads = ("layout", "image_size", "camera", "units")
 
     def __init__(self, request: Request) -> None:
+        given = Path(request.input)
+        files = keypoint_files(given) if given.is_dir() else [given]
+        refuse_inputs(Path(request.output), WRITTEN, files, "output=FOLDER")
         self.request, self.layout = request, skeleton(request.layout, "layout")
         self.size = None if request.image_size is None else image_size(request.image_size)
         camera = request.camera
@@ -112,7 +119,7 @@ def _drawings(
         known = sample["visible"][i, :, None] > 0
         points = torch.where(known, sample["keypoints_2d"][i], torch.nan)
         size, bones = sample["image_size"][i], skeleton(poses.skeleton)
-        path = folder / f"{files[names[i]]}.png"
+        path = folder / DRAWING.format(files[names[i]])
         write_picture(path, draw_pose3d(points, size, poses[i], bones))
         yield path
 
@@ -121,17 +128,3 @@ def listed(names: Sequence[str]) -> str:
     """The first names, and the number of the others."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
-
-
-def image_size(given: Any) -> tuple[float, float]:
-    """Width and height in pixels. Raises ValueError if they are not two positive numbers."""
-    try:
-        width, height = (float(x) for x in given)
-    except (TypeError, ValueError):
-        width = height = 0.0
-    if not (width > 0 and height > 0):
-        raise ValueError(
-            f"image_size must be [width,height] in pixels, got {given}; "
-            "posediff FILE: --image-size 640,480"
-        )
-    return width, height

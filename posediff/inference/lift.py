@@ -25,8 +25,10 @@ from torch import Tensor
 
 from posediff.data.lifting.windows import windowed
 from posediff.diffusion import Model, Poses
+from posediff.doors.checks import INTEGER, array
 from posediff.inference.keypoint_units import Units, in_pixels
 from posediff.inference.lifting_input import Tracks, intrinsics, lifting_sample
+from posediff.inference.lifting_input import image_size as sides
 from posediff.inference.plausible import doubts
 from posediff.pose.layout import convert
 from posediff.pose.skeleton import Skeleton, skeleton
@@ -74,7 +76,8 @@ def lift(
     of points that are no pixels (keypoint_units.py), with image_size that of the picture; each
     person is then in an image of their own.
 
-    Raises ValueError if no row can be lifted, or if the joints are not those of `layout`.
+    Raises ValueError if no row can be lifted, if the joints are not those of `layout`, or if an
+    argument cannot be used.
     """
     if isinstance(model, str | Path):
         raise ValueError(f"model: give the loaded one, posediff.load({str(model)!r})")
@@ -85,22 +88,45 @@ def lift(
         raise ValueError(
             f"points must be (frames, joints, 2), at least one; got {(*points.shape,)}"
         )
-    N = len(points)
-    scores = torch.ones(points.shape[:2]) if scores is None else torch.as_tensor(scores).float()
-    points = in_pixels(points, scores, units, image_size, "points")
+    size = None if image_size is None else sides(image_size)
+    rows = _rows(points, scores, tracks, frames, ids)
+    rows = rows._replace(points=in_pixels(points, rows.scores, units, size, "points"))
     if units not in (None, "pixels"):
-        image_size = None
-    rows = Tracks(
-        points,
-        scores,
-        [str(i) for i in range(N)] if ids is None else list(ids),
-        torch.zeros(N, dtype=torch.long) if tracks is None else torch.as_tensor(tracks),
-        torch.arange(N) if frames is None else torch.as_tensor(frames),
-    )
+        size = None
     if points.shape[1] == len(skeleton(layout, "layout").joints):
-        for doubt in doubts(points, rows.scores, skeleton(layout), image_size):
+        for doubt in doubts(rows.points, rows.scores, skeleton(layout), size):
             warnings.warn(doubt, stacklevel=2)
-    return lifted(model, rows, layout, image_size, camera, hypotheses, steps, seed).poses
+    return lifted(model, rows, layout, size, camera, hypotheses, steps, seed).poses
+
+
+def _rows(points: Tensor, scores: Any, tracks: Any, frames: Any, ids: Any) -> Tracks:
+    """The rows of a call; without scores they are 1, without tracks and frames the rows are one
+    person in successive frames. Raises ValueError if one of them does not fit the points."""
+    N, J = points.shape[:2]
+    names = [str(i) for i in range(N)] if ids is None else list(ids)
+    if len(names) != N:
+        raise ValueError(f"ids must be {N}, one for every row of points, not {len(names)}")
+    sure = torch.ones(N, J) if scores is None else _numbers("scores", scores, N, J)
+    return Tracks(
+        points,
+        sure.float(),
+        names,
+        torch.zeros(N, dtype=torch.long) if tracks is None else _whole("tracks", tracks, N),
+        torch.arange(N) if frames is None else _whole("frames", frames, N),
+    )
+
+
+def _whole(name: str, given: Any, count: int) -> Tensor:
+    found = _numbers(name, given, count)
+    if not ((found == found.round()) & (found.abs() <= INTEGER)).all():
+        raise ValueError(f"{name} must be whole numbers, one for every row of points")
+    return found.long()
+
+
+def _numbers(name: str, given: Any, *shape: int) -> Tensor:
+    if isinstance(given, Tensor):
+        given = given.detach().cpu().double().numpy()
+    return torch.from_numpy(array(name, given, *shape))
 
 
 def lifted(
@@ -116,8 +142,10 @@ def lifted(
     """`lift`, with the sample that the model read."""
     bones = skeleton(model.head.skeleton)
     points, scores, names, tracks, frames = rows[:5]
-    # detectors write a joint that they did not find as (0, 0)
-    scores = torch.where(points.isfinite().all(-1) & (points != 0).any(-1), scores, 0.0)
+    frames = frames // rows.step
+    # detectors write a joint that they did not find as (0, 0), and peaks of maps may exceed 1
+    there = points.isfinite().all(-1) & (points != 0).any(-1)
+    scores = torch.where(there, scores.clamp(0, 1), 0.0)
     found = enough(points, scores, layout, bones)
     if not found.any():
         raise ValueError(

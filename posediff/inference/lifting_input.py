@@ -8,6 +8,7 @@ from torch import Tensor
 
 from posediff.data.lifting.detector import DetectorNoise, chosen, point_mixture
 from posediff.diffusion.noise import Id
+from posediff.doors.checks import SINGLE
 from posediff.pose.heatmap import Codec
 from posediff.pose.layout import Converted, convert, taken_over
 from posediff.pose.mixture import FLOOR, from_heatmaps, moments
@@ -26,6 +27,7 @@ class Tracks(NamedTuple):
     empty: Sequence[str] = ()  # names of the frames without people
     notes: Sequence[str] = ()  # how the file was read
     left_out: Sequence[str] = ()  # files that could not be used, and why
+    step: int = 1  # from one frame to the next by their numbers
 
 
 def lifting_sample(
@@ -122,3 +124,17 @@ def intrinsics(camera: Sequence[float]) -> Tensor:
     if not (numbers[:2] > 0).all():
         raise ValueError(f"camera: the focal length must be above 0 pixels, got {camera}")
     return torch.cat([numbers, numbers.new_zeros(9 - len(numbers))])
+
+
+def image_size(given: Any) -> tuple[float, float]:
+    """Width and height in pixels. Raises ValueError if they are not two finite numbers above 0."""
+    try:
+        width, height = (float(x) for x in given)
+    except (TypeError, ValueError):
+        width = height = 0.0
+    if not (0 < width <= SINGLE and 0 < height <= SINGLE):
+        raise ValueError(
+            f"image_size must be [width,height] in pixels, got {given}; "
+            "posediff FILE: --image-size 640,480"
+        )
+    return width, height

@@ -17,6 +17,7 @@ from posediff.pose.oks import oks_nms, overlap
 
 STRIDE = 4
 MULTIPLE = 32  # of the sides of the input
+THRESHOLD = 0.25  # least score of those whose poses are found
 Maps = Mapping[str, Tensor]
 
 

@@ -20,7 +20,13 @@ from posediff.data.video.frames import FILMS
 from posediff.doors.checks import SINGLE, as_array, reading, shown
 from posediff.doors.json_door import read_json
 from posediff.files import visible
-from posediff.inference.tools.box_files import TEXTS, PictureBoxes, boxes_of, read_texts
+from posediff.inference.tools.box_files import (
+    TEXTS,
+    PictureBoxes,
+    boxes_of,
+    read_texts,
+    without_weak,
+)
 from posediff.pose.affine import clean_box
 
 KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -43,15 +49,18 @@ def photo_files(source: str | Path) -> list[Path]:
 
 
 def read_boxes(path: str | Path) -> PictureBoxes:
-    """The boxes of a file, or of a folder of Ultralytics' text files, by photo or frame.
+    """The boxes of a file, or of a folder of Ultralytics' text files, by photo or frame, without
+    those of a low score.
 
     Raises FileNotFoundError if there is no such file, ValueError if it has another form.
     """
     path = Path(path)
     with reading(path, "a box is of another form than its tool writes"):
         if path.is_dir() or (path.is_file() and path.suffix.lower() in TEXTS):
-            return read_texts(path)
-        return boxes_of(path, read_json(path, "file of boxes"))
+            boxes = read_texts(path)
+        else:
+            boxes = boxes_of(path, read_json(path, "file of boxes"))
+        return without_weak(boxes)
 
 
 def photo_sample(
@@ -109,24 +118,26 @@ def box_in(path: Path, name: str, values: Any, width: int, height: int) -> Tenso
     Raises ValueError if it is not four finite numbers, is smaller than a pixel or has no extent
     inside the image.
     """
+    sides = 1, 1
     if isinstance(values, Mapping) and "fraction" in values:
-        sides = (width, height) * 2
-        values = [x * side for x, side in zip(values["fraction"], sides, strict=True)]
+        values, sides = values["fraction"], (width, height)
     elif isinstance(values, Mapping):
         values = values.get("box", values)
     found = as_array(values)
-    if found is None or found.shape != (4,) or not (np.abs(found) <= SINGLE).all():
+    if found is None or found.shape != (4,) or not (np.abs(found) <= SINGLE / max(sides)).all():
         raise ValueError(f"{path}: {name} must be 4 finite numbers x, y, w, h, not {shown(values)}")
+    found = found * (sides * 2)
     if (found[2:] > 0).all() and (found[2:] <= 1).all():
         raise ValueError(
             f"{path}: {name}, {found.tolist()}, is smaller than a pixel; a box is x, y, width, "
-            f"height in pixels, of a picture of {width} x {height}"
+            f"height in pixels, of a picture of {width} x {height}: correct or delete it"
         )
     box = torch.from_numpy(found).float()
     inside, _ = clean_box(box, torch.tensor([width, height]), "mmpose")
     if not (torch.cat([box[2:], inside[2:]]) > 0).all():
         raise ValueError(
             f"{path}: {name}, {box.tolist()}, has no extent inside the image of "
-            f"{width} x {height} pixels; a box is x, y, width, height in its pixels"
+            f"{width} x {height} pixels; a box is x, y, width, height in its pixels: correct or "
+            "delete it"
         )
     return box

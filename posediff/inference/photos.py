@@ -20,12 +20,15 @@ from posediff.files import write_json
 from posediff.inference.photo_input import photo_files, photo_sample, read_boxes
 from posediff.inference.request import Request, data_settings, output_folder
 from posediff.metrics.result_files import Found, write_coco
+from posediff.outputs.places import refuse_inputs
 from posediff.people.budget import expected
 from posediff.pose.oks import instance_scores
 from posediff.pose.skeleton import skeleton
 from posediff.sample import to
 from posediff.visual.pose2d import draw_heatmaps, draw_pose2d
 from posediff.visual.pose3d import write_picture
+
+WRITTEN = ("results.json", "spread.json", "*_pose.png", "*_heatmaps.png")
 
 
 class Answer(NamedTuple):
@@ -51,6 +54,8 @@ class Photos:
                 "task=video2d read videos"
             )
         self.request, self.paths, boxes = request, photo_files(request.input), request.boxes
+        given = [*self.paths, Path(boxes)] if isinstance(boxes, str) else self.paths
+        refuse_inputs(Path(request.output), WRITTEN, given, "output=FOLDER")
         self.boxes = read_boxes(boxes) if isinstance(boxes, str) else boxes
         if isinstance(self.boxes, Mapping) and not any(map(self._boxes_in, self.paths)):
             first = ", ".join(list(self.boxes)[:3])

@@ -27,6 +27,7 @@ from posediff.diffusion.aggregate import Poses
 from posediff.files import replacing
 from posediff.pose.skeleton import Skeleton
 
+NAMES = ("poses.npz", "poses.json")
 AXES = "camera: x right, y down, z forward; the root joint is the origin"
 
 
@@ -49,7 +50,7 @@ def write_poses(
     """
     arrays = _arrays(poses, frames, skeleton)
     text = _text(arrays, frames, skeleton, meta, tracks, numbers)
-    npz, readable = Path(folder) / "poses.npz", Path(folder) / "poses.json"
+    npz, readable = (Path(folder) / name for name in NAMES)
     with replacing(npz) as part, replacing(readable) as text_part:
         np.savez_compressed(
             part,

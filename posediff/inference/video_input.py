@@ -22,8 +22,10 @@ from posediff.data.pictures.crops import boxed, cut, normalised
 from posediff.data.pictures.picture_files import RGB
 from posediff.data.video.clip_dataset import KEPT, nearest
 from posediff.data.video.frames import FILMS, Memory, VideoFile
+from posediff.doors.checks import integer
 from posediff.inference.photo_input import KINDS, box_in, photo_files, read_boxes
-from posediff.inference.tools.detections import last_number
+from posediff.inference.tools.box_files import PictureBoxes
+from posediff.inference.tools.detections import last_number, step_of
 
 RATE = 25.0  # frames per second of a folder, whose photos have no rate
 
@@ -42,16 +44,6 @@ class Video:
     def time(self, index: int) -> float:
         """Seconds of a frame from the start of the video."""
         return index / self.rate if self.stamps is None else self.stamps[index]
-
-    def index(self, name: str) -> int | None:
-        """The index of the frame of that name, None if there is none. In a video file any spelling
-        of the frame's number is a name."""
-        if name in self.names:
-            return self.names.index(name)
-        if not name.isdecimal():
-            stems = [Path(frame).stem for frame in self.names]
-            return stems.index(Path(name).stem) if Path(name).stem in stems else None
-        return self.numbers.index(int(name)) if int(name) in self.numbers else None
 
 
 class TrackBox(NamedTuple):
@@ -112,11 +104,9 @@ def _numbers(names: Sequence[str]) -> list[int]:
     digits = [last_number(Path(name).stem) for name in names]
     found = [n for n in digits if n is not None]
     steps = [b - a for a, b in pairwise(found)]
-    if len(found) < len(names) or (steps and min(steps) < 1):
+    if len(found) < len(names) or (steps and min(steps) != step_of(found)):
         return list(range(len(names)))
-    step = min(steps, default=1)
-    if any(x % step for x in steps):
-        return list(range(len(names)))
+    step = step_of(found)
     return found if step == 1 else [(n - found[0]) // step for n in found]
 
 
@@ -129,23 +119,24 @@ def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[TrackBo
         box = box_in(video.path, "box", given, width, height)
         return [TrackBox(i, 0, box) for i in range(len(video.names))]
     people = []
-    given_boxes = read_boxes(boxes)
-    for name, entries in (given_boxes.of_film() if video.path.is_file() else given_boxes).items():
-        index = video.index(name)
-        if name in video.left_out:
-            continue
-        if index is None:
+    named = read_boxes(boxes)
+    named = named.of_film() if video.path.is_file() else named
+    indices = _indices(video, named)
+    for name, entries in named.items():
+        if name not in indices:
             raise ValueError(f"{boxes}: {video.path} has no frame {name}")
+        index = indices[name]
+        if index >= len(video.names):  # left out
+            continue
         for n, entry in enumerate(entries):
             where = f"frame {name}, box {n}"
-            track: Any = n
-            values: Any = entry
+            track = n
             if isinstance(entry, Mapping):
-                track = entry.get("track_id", n)
-                if not isinstance(track, int) or not {"box", "fraction"} & entry.keys():
+                if not {"box", "fraction"} & entry.keys():
                     form = '{"track_id": 3, "box": [x, y, w, h]}'
                     raise ValueError(f"{boxes}: {where} must be {form} or [x, y, w, h]")
-            people.append(TrackBox(index, track, box_in(Path(boxes), where, values, width, height)))
+                track = integer(f"{boxes}: {where}: track_id", entry.get("track_id", n))
+            people.append(TrackBox(index, track, box_in(Path(boxes), where, entry, width, height)))
     if not people:
         raise ValueError(f"{boxes}: no box in it")
     people.sort(key=lambda person: person[:2])
@@ -154,6 +145,21 @@ def people_in(video: Video, boxes: str | Sequence[float] | None) -> list[TrackBo
             frame = video.names[person.frame]
             raise ValueError(f"{boxes}: frame {frame} has two boxes of track {person.track}")
     return people
+
+
+def _indices(video: Video, boxes: PictureBoxes) -> dict[str, int]:
+    """Name of a frame in the boxes -> its index in the video; frames that are left out follow."""
+    frames, found = [*video.names, *video.left_out], dict[str, int]()
+    for index, frame in enumerate(frames):
+        name = boxes.name_of(frame)
+        if name in found:
+            raise ValueError(
+                f"{boxes.path}: frame {name} may be {frames[found[name]]} or {frame}; name frames "
+                "by their files"
+            )
+        if name is not None:
+            found[name] = index
+    return found
 
 
 def samples(

@@ -8,6 +8,7 @@ poses.png      some of the frames, evenly spaced, on one sheet
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ import torch
 from posediff import processes
 from posediff.diffusion import Model, Poses
 from posediff.files import write_json
+from posediff.inference.photo_input import photo_files
 from posediff.inference.request import Request, data_settings, output_folder
 from posediff.inference.video_input import open_video, people_in, samples
+from posediff.outputs.places import refuse_inputs
 from posediff.people.budget import expected
 from posediff.pose.affine import corners
 from posediff.pose.skeleton import skeleton
@@ -30,6 +33,7 @@ from posediff.visual.pose3d import write_picture
 
 BATCH = 16  # people at once
 SHEET = 12  # frames on it
+WRITTEN = RESULTS, FILM, TILES = ("results.json", "poses.mp4", "poses.png")
 
 
 class VideoFrames:
@@ -43,6 +47,9 @@ class VideoFrames:
     reads = ("boxes",)
 
     def __init__(self, request: Request) -> None:
+        boxes = [Path(request.boxes)] if isinstance(request.boxes, str) else []
+        given = [*photo_files(request.input), *boxes]
+        refuse_inputs(Path(request.output), WRITTEN, given, "output=FOLDER")
         self.request, self.video = request, open_video(request.input)
         self.people = people_in(self.video, request.boxes)
 
@@ -59,10 +66,8 @@ class VideoFrames:
         if not processes.first():
             return
         poses = Poses.cat(answers)
-        results = write_json(
-            folder / "results.json", self._results(model, poses, settings["offsets"])
-        )
-        film, sheet = folder / "poses.mp4", folder / "poses.png"
+        results = write_json(folder / RESULTS, self._results(model, poses, settings["offsets"]))
+        film, sheet = folder / FILM, folder / TILES
         on_sheet = {i * len(video.names) // SHEET for i in range(SHEET)}
         tiles = list[tuple[str, Picture]]()
 

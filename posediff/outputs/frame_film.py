@@ -1,13 +1,12 @@
 """Frames as pictures, and those of a video as a film: the people in 2D and beside it in 3D."""
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from posediff.files import safe_name
+from posediff.files import free_name, safe_name
 from posediff.outputs.frame_json import Add
 from posediff.people.frame import Frame
 from posediff.visual.canvas import Picture
@@ -53,15 +52,14 @@ def writing_film(path: Path) -> Iterator[Add]:
 
 
 @contextmanager
-def writing_pictures(folder: Path) -> Iterator[Add]:
-    """A function that writes each frame as a picture, called by the frame's name."""
-    names = Counter[str]()
+def writing_pictures(path: Path) -> Iterator[Add]:
+    """A function that writes each frame as a picture; the frame's name takes the place of {} in
+    that of the path."""
+    taken = set[str]()
 
     def add(frame: Frame) -> None:
-        stem = safe_name(Path(frame.name).stem)
-        names[stem] += 1
-        number = f"_{names[stem]}" if names[stem] > 1 else ""
-        frame.draw(folder / f"{stem}{number}_people.jpg")
+        name = free_name(safe_name(Path(frame.name).stem), taken)
+        frame.draw(path.with_name(path.name.format(name)))
 
     yield add
 

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
 
+from posediff.doors import limits
 from posediff.doors.checks import listing, shown
-from posediff.doors.json_door import read_json
+from posediff.doors.json_door import parsed, read_json
 from posediff.files import plain
 from posediff.people.frame import Floats, Frame, Person
 from posediff.pose.skeleton import SKELETONS
@@ -68,23 +69,55 @@ def writing_json(path: Path) -> Iterator[Add]:
 
 
 def read(path: str | Path) -> tuple[Frame, ...]:
-    """The frames of a file that `writing_json` wrote, without their images.
+    """The frames of a file that `writing_json` wrote, without their images; also if another program
+    laid it out anew.
 
     Raises ValueError if the file is of another form or version, or damaged.
     """
     content = read_json(Path(path))
+    _refuse_other(path, content)
+    entries = listing(f"{path}: frames", content.get("frames", ()))
+    return tuple(_frame(path, n, entry) for n, entry in enumerate(entries))
+
+
+def stream(path: str | Path) -> Iterator[Frame]:
+    """The same frames one after the other, of a file as it was written, a line per frame: one is in
+    memory, so that its length does not matter.
+
+    Raises ValueError as `read`.
+    """
+    with Path(path).open("rb") as file:
+        lines = _lines(file, path)
+        _refuse_other(path, parsed(next(lines, b"") + b"]}", path))
+        for n, line in enumerate(lines):
+            if line.startswith(b"]"):
+                return
+            where = f"{path}: frame {n}"
+            yield _frame(path, n, parsed(line.rstrip().removesuffix(b","), where))
+    raise ValueError(f"{path}: cut short: write it again")
+
+
+def _lines(file: BinaryIO, path: str | Path) -> Iterator[bytes]:
+    """The lines of a file, each bounded as a file of JSON is."""
+    most = int(limits.CURRENT.json_mb * 1e6)
+    while line := file.readline(most + 1):
+        limits.refuse_above("json_mb", path, len(line) / 1e6, "the size of a line in MB")
+        yield line
+
+
+def _refuse_other(path: str | Path, content: Any) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: not {FORMAT!r}; give a file that posediff.save wrote as json")
     if content.get("version") != VERSION:
         found = content.get("version")
         raise ValueError(f"{path}: version {shown(found)}; this posediff reads {VERSION}")
-    frames = []
-    for n, entry in enumerate(listing(f"{path}: frames", content.get("frames", ()))):
-        try:
-            frames.append(from_dict(entry))
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ValueError(f"{path}: frame {n} cannot be read: {repr(error)[:200]}") from None
-    return tuple(frames)
+
+
+def _frame(path: str | Path, n: int, entry: Any) -> Frame:
+    try:
+        return from_dict(entry)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{path}: frame {n} cannot be read: {repr(error)[:200]}") from None
 
 
 def as_dict(frame: Frame) -> dict[str, Any]:

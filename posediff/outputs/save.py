@@ -18,10 +18,12 @@ NNN is the number of the track; people without one have a file without number.
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from posediff.diffusion.choices import one_of
-from posediff.files import adding_files
+from posediff.files import adding_files, printable
 from posediff.outputs.arrays import writing_arrays
 from posediff.outputs.bvh import write_bvh
 from posediff.outputs.coco_results import writing_coco
@@ -36,6 +38,11 @@ from posediff.visual.angle_curves import draw_curves
 from posediff.visual.pose3d import write_picture
 
 Writing = Callable[[Path], AbstractContextManager[Add]]
+
+
+class Format(NamedTuple):
+    file: str  # its name, with {} for the label of a track or the name of a frame
+    writing: Writing
 
 
 def save(
@@ -54,29 +61,32 @@ def save(
         one_of("formats", name, FORMATS)
     with adding_files(Path(folder)) as beside:
         with ExitStack() as stack:
-            adds = [stack.enter_context(FORMATS[name](beside)) for name in dict.fromkeys(formats)]
+            chosen = [FORMATS[name] for name in dict.fromkeys(formats)]
+            adds = [stack.enter_context(one.writing(beside / one.file)) for one in chosen]
             for frame in (frames,) if isinstance(frames, Frame) else frames:
+                named = replace(frame, name=printable(frame.name))
                 for add in adds:
-                    add(frame)
+                    add(named)
         written = sorted(path.name for path in beside.iterdir())
     return [Path(folder) / name for name in written]
 
 
-def _named(writing: Writing, name: str) -> Writing:
-    return lambda folder: writing(folder / name)
+def written_names(formats: Iterable[str]) -> list[str]:
+    """The names of the files of these formats, * for what depends on the frames."""
+    return [FORMATS[name].file.replace("{}", "*") for name in formats]
 
 
-def _by_track(write: Callable[[Path, TrackMotion, TrackMotions], None], name: str) -> Writing:
-    """A file for each track in 3D, called by name.format(label)."""
+def _by_track(write: Callable[[Path, TrackMotion, TrackMotions], None]) -> Writing:
+    """A file for each track in 3D, whose label takes the place of {} in the path's name."""
 
     @contextmanager
-    def writing(folder: Path) -> Iterator[Add]:
+    def writing(path: Path) -> Iterator[Add]:
         tracks = TrackMotions()
         yield tracks.add
         if not tracks.found:
-            warnings.warn(f"no {name.format('')}: nobody has a 3D pose", stacklevel=2)
+            warnings.warn(f"no {path.name.format('')}: nobody has a 3D pose", stacklevel=2)
         for motion in tracks.found.values():
-            write(folder / name.format(motion.label), motion, tracks)
+            write(path.with_name(path.name.format(motion.label)), motion, tracks)
 
     return writing
 
@@ -98,18 +108,19 @@ def _trc(path: Path, motion: TrackMotion, tracks: TrackMotions) -> None:
     write_trc(path, motion.points(), skeleton(motion.skeleton), tracks.rate, motion.first)
 
 
-FORMATS: dict[str, Writing] = {
-    "json": _named(writing_json, "frames.json"),
-    "coco": _named(writing_coco, "coco_results.json"),
-    "csv": _named(writing_joints, "joints.csv"),
-    "npz": _named(writing_arrays, "people.npz"),
-    "angles": _named(writing_angles, "angles.csv"),
-    "curves": _by_track(_curves, "angles{}.png"),
-    "bvh": _by_track(_bvh, "motion{}.bvh"),
-    "video": _named(writing_film, "poses.mp4"),
-    "gif": _named(writing_film, "poses.gif"),
-    "pictures": writing_pictures,
-    "trc": _by_track(_trc, "markers{}.trc"),
+FORMATS = {
+    "json": Format("frames.json", writing_json),
+    "coco": Format("coco_results.json", writing_coco),
+    "csv": Format("joints.csv", writing_joints),
+    "npz": Format("people.npz", writing_arrays),
+    "angles": Format("angles.csv", writing_angles),
+    "curves": Format("angles{}.png", _by_track(_curves)),
+    "bvh": Format("motion{}.bvh", _by_track(_bvh)),
+    "video": Format("poses.mp4", writing_film),
+    "gif": Format("poses.gif", writing_film),
+    "pictures": Format("{}_people.jpg", writing_pictures),
+    "trc": Format("markers{}.trc", _by_track(_trc)),
 }
 SOLID = ("angles", "curves", "bvh", "trc")  # formats of people in 3D
-MOVING = ("video", "gif", "bvh", "trc")  # formats of videos of two frames or more
+MOVING = ("curves", "video", "gif", "bvh", "trc")  # formats of videos, of FEWEST frames or more
+FEWEST = 2

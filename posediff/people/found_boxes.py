@@ -17,10 +17,11 @@ from posediff.data.pictures.picture_files import RGB
 from posediff.diffusion import Model
 from posediff.doors.checks import integer
 from posediff.inference import person_boxes
+from posediff.inference.person_boxes import THRESHOLD
 from posediff.inference.photo_input import box_in, read_boxes
+from posediff.inference.tools.box_files import score_of
 from posediff.shipped import find
 
-THRESHOLD = 0.25  # least score of a detection
 WHOLE = "whole"
 SHOWN = 3  # names in an error
 
@@ -42,9 +43,9 @@ def finder(
     boxes: an array (N, 4) for every picture; a mapping, or a JSON file of one, from the name of a
     picture to its boxes, or a file of COCO, MOT or Ultralytics; film: for a video; a callable from
     the pixels to the boxes; None: the detector `detect`, or all of the picture if that is "whole".
-    A box is [x, y, w, h] or {"box": ..., "track_id": 3}. A picture that a mapping does not name has
-    no people. names: of the pictures. Raises FileNotFoundError if the file or the detector does not
-    exist, ValueError if a mapping names others than these pictures alone.
+    A box is [x, y, w, h] or {"box": ..., "track_id": 3, "score": 0.9}. A picture that a mapping
+    does not name has no people. names: of the pictures. Raises FileNotFoundError if the file or the
+    detector does not exist, ValueError if a mapping names others than these pictures alone.
     """
     if boxes is None:
         return _whole if detect == WHOLE else _detector(detect, device)
@@ -57,6 +58,8 @@ def finder(
                 f"{source}: has boxes of {_listed(boxes)}, none of {_listed(names)}; name the "
                 "photo, or the frame of the video by its number, as 000012"
             )
+        if film:
+            return _of_film(source, boxes, names)
         return lambda name, image: _given(name, boxes.get(name, ()), image)
     if callable(boxes):
         return lambda name, image: _given(name, boxes(image), image)
@@ -102,17 +105,31 @@ def _detector(name: str, device: str) -> Finder:
     return find
 
 
+def _of_film(source: object, boxes: Mapping[str, Any], names: Sequence[str]) -> Finder:
+    """All boxes are checked at the first frame, so that a bad one does not end the film late."""
+    found = dict[str, FoundBoxes]()
+
+    def find(name: str, image: RGB) -> FoundBoxes:
+        for frame in () if found else names:
+            where = f"{source}: frame {frame} (the first is {names[0]})"
+            found[frame] = _given(where, boxes.get(frame, ()), image)
+        return found[name]
+
+    return find
+
+
 def _given(name: str, entries: Any, image: RGB) -> FoundBoxes:
     """Raises ValueError if an entry is no box inside the picture, or if only some have tracks."""
     height, width = image.shape[:2]
     if not isinstance(entries, Sequence | np.ndarray | Tensor):
         raise ValueError(f"{name}: boxes must be a list of x, y, width, height, not {entries!r}")
-    boxes, tracks = list[Tensor](), list[int]()
+    boxes, scores, tracks = list[Tensor](), list[float](), list[int]()
     for n, entry in enumerate(np.asarray(entries) if isinstance(entries, Tensor) else entries):
         boxes.append(box_in(Path(name), f"box {n}", entry, width, height))
+        scores.append(score_of(f"{name}: box {n}", entry))
         if isinstance(entry, Mapping) and "track_id" in entry:
             tracks.append(integer(f"{name}: box {n}: track_id", entry["track_id"]))
     if tracks and (len(tracks) < len(boxes) or len(set(tracks)) < len(tracks)):
         raise ValueError(f"{name}: give every box a track_id of its own, or none")
     every = torch.stack(boxes) if boxes else torch.zeros(0, 4)
-    return FoundBoxes(every, torch.ones(len(every)), tracks or None)
+    return FoundBoxes(every, torch.tensor(scores), tracks or None)

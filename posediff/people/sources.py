@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from posediff.data.pictures import picture_files
 from posediff.data.pictures.picture_files import RGB
 from posediff.data.video.frames import FILMS
+from posediff.files import printable
 from posediff.inference.photo_input import photo_files
 
 One = str | Path | NDArray[Any]
@@ -63,7 +64,7 @@ def _listed(source: Any) -> Iterator[Given]:
 
 
 def _file(path: Path) -> Given:
-    return Given(path.name, lambda: picture_files.read(path, upright=True))
+    return Given(printable(path.name), lambda: picture_files.read(path, upright=True))
 
 
 def _array(name: str, image: Any) -> Given:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -42,8 +43,8 @@ def models_of(models: Any, lift: bool, film: bool, device: str) -> dict[str, Mod
     shipped ones of that name. Of a film the 2D model is video2d, if it is given.
 
     models: a mapping from role, or a sequence, of names, folders or loaded models, or None.
-    Raises FileNotFoundError if there is no such model, ValueError for an unknown role, or two
-    models of one.
+    Raises FileNotFoundError if there is no such model, ValueError for an unknown role, two
+    models of one, or what is no model of poses.
     """
     given = _by_role(models)
     eye = "video2d" if film and "video2d" in given else "image2d"
@@ -73,7 +74,15 @@ def _by_role(models: Any) -> dict[str, Any]:
 
 
 def _loaded(model: Any) -> Model:
-    return model if isinstance(model, Model) else load(model)
+    named = isinstance(model, str | Path)
+    found: Any = load(model) if named else model
+    if not isinstance(found, Model):
+        what = model if named else f"a {type(model).__name__}"
+        raise ValueError(
+            f"models: {what} is no model of poses; give the name of one that ships, such as "
+            "image2d, or its folder, or a loaded one (detect= names a detector)"
+        )
+    return found
 
 
 def role(model: Model) -> str:

@@ -58,6 +58,17 @@ def test_without_a_lifter_it_says_so_and_stays_in_2d(shelf, tmp_path, capsys):
     assert not any(name.endswith(("view.html", "angles.csv")) for name in here)
 
 
+def test_a_file_of_the_user_is_not_written_over(shelf, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    shutil.copyfile(demo.EXAMPLES / "skateboard.jpg", tmp_path / "out/skateboard.jpg")
+    (tmp_path / "out/street.jpg").write_text("mine")
+    with pytest.raises(SystemExit):
+        run(__main__.main, "demo", "--to", "out")
+    assert "error: out/street.jpg: a file of yours" in capsys.readouterr().err
+    assert written(tmp_path / "out") == {"skateboard.jpg", "street.jpg"}
+    assert (tmp_path / "out/street.jpg").read_text() == "mine"
+
+
 def test_a_model_that_does_not_exist_is_one_line_and_help_needs_nothing(shelf, capsys):
     with pytest.raises(SystemExit):
         run(__main__.main, "demo", "--model", "nothing")

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from helpers.commands import command, run
 from helpers.heads import case, model
+from helpers.shelf import film
 from omegaconf import OmegaConf
 
 from posediff import __main__, checkpoint, config, use
@@ -96,6 +98,35 @@ def test_a_word_that_is_nothing_says_what_was_meant(capsys):
     assert "did you mean --layout?" in said
 
 
+@pytest.mark.parametrize(
+    ("words", "mine"),
+    [
+        (("poses.mp4",), "poses.mp4"),
+        (("poses.mp4", "--formats", "csv,video"), "poses.mp4"),
+        (("poses.json",), "poses.json"),
+        (("frames.json", "a.jpg"), "frames.json"),
+        (("a.jpg", "--boxes", "frames.json"), "frames.json"),
+        (("a.jpg", "a_people.jpg"), "a_people.jpg"),
+        ((".",), "a_people.jpg"),
+        (("c/clip.mp4", "clip/poses.mp4"), "clip/poses.mp4"),
+        (("a.jpg", "--to", "page"), "page/view.html"),
+    ],
+)
+def test_nothing_of_the_user_is_written_over(capsys, tmp_path, monkeypatch, words, mine):
+    monkeypatch.chdir(tmp_path)
+    for name in ("poses.mp4", "a.jpg", "a_people.jpg", "c/clip.mp4", "clip/poses.mp4"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("mine")
+    Path("page").mkdir()
+    for name in ("poses.json", "frames.json", "page/view.html"):
+        Path(name).write_text("mine")
+    said = error_line(capsys, "--to", ".", *words)
+    assert said.startswith(f"error: {mine}: ")
+    assert "over it; name another folder" in said
+    assert said.endswith(", --to FOLDER")
+    assert {path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == {"mine"}
+
+
 IN_2D = ("a__1__people.jpg", "b_people.jpg", "frames.json", "joints.csv", "people.npz")
 IN_3D = ("angles.csv", "view.html")
 
@@ -147,6 +178,26 @@ def test_people_of_photos_are_written_and_the_models_said(models, capsys, tmp_pa
     assert [f.name for f in read(tmp_path / "out/frames.json")] == [path.name for path in photos]
 
 
+@pytest.mark.filterwarnings("ignore:films are MPEG-4")
+def test_what_a_film_had_before_an_error_is_written(models, capsys, tmp_path, monkeypatch):
+    real = use.frames_of
+
+    def broken(*given):
+        yield from islice(real(*given), 2)
+        raise ValueError("a.mp4: frame 2 is damaged")
+
+    monkeypatch.setattr(use, "frames_of", broken)
+    film(tmp_path / "a.mp4")
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({f"{n:06d}": [[10, 10, 40, 90]] for n in range(3)}))
+    words = ("--to", tmp_path / "out", "--boxes", boxes, "--device", "cpu", *models)
+    said = error_line(capsys, tmp_path / "a.mp4", *words)
+    assert said == "error: a.mp4: frame 2 is damaged; the 2 frames before it are written"
+    assert len(read(tmp_path / "out/frames.json")) == 2
+    names = ("angles.csv", "frames.json", "joints.csv", "people.npz", "poses.mp4", "view.html")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [*names]
+
+
 def test_files_of_keypoints_are_lifted(lifters, capsys, tmp_path):
     points = np.random.default_rng(0).uniform(100, 400, (3, 17, 2))
     for name in ("a", "b"):
@@ -171,6 +222,9 @@ def test_keypoints_in_shares_of_the_picture_are_those_in_pixels(lifters, capsys,
     run(__main__.main, *shares, "--units", "fraction", "--image-size", "960,540")
     pixels, found = (np.load(tmp_path / folder / "poses.npz")["keypoints"] for folder in "ab")
     np.testing.assert_allclose(found, pixels, atol=1e-4)
+    assert "--formats curves: only for videos" in error_line(
+        capsys, CONF + "/../posediff/examples/tennis.jpg", "--formats", "curves"
+    )
     assert "--units: only for files of keypoints" in error_line(
         capsys, CONF + "/../posediff/examples/tennis.jpg", "--units", "fraction"
     )

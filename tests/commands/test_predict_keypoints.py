@@ -37,7 +37,8 @@ def test_predicting_writes_poses_for_programs_and_people_and_a_picture(lifters, 
     text = json.loads((tmp_path / "out/poses.json").read_text())
     assert len(text["poses"]) == 3
     assert text["meta"]["steps"] == 5
-    assert len(list((tmp_path / "out").glob("*.png"))) == 3
+    drawn = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert drawn == [f"{i:06d}_pose.png" for i in range(3)]
     assert str(tmp_path / "out/poses.npz") in said
 
 
@@ -126,6 +127,16 @@ def test_bad_keypoints_are_one_line_and_leave_the_last_answer_alone(
     assert "bad.json" in line
     assert word in line
     assert (out / "poses.npz").read_bytes() == b"the last answer"
+
+
+def test_the_input_is_not_written_over(lifters, capsys, tmp_path):
+    path = keypoints(tmp_path).rename(tmp_path / "poses.json")
+    before = path.read_bytes()
+    words = (f"input={path}", "layout=h36m17", f"output={tmp_path}")
+    said = error_of(capsys, "predict", "task=lift3d", *words)
+    assert "poses.json: was given, and the results would be written over it" in said
+    assert "output=FOLDER" in said
+    assert path.read_bytes() == before
 
 
 def test_an_unknown_layout_or_size_is_one_line(lifters, capsys, tmp_path):

@@ -25,6 +25,14 @@ def test_points_of_a_unit_become_pixels(units):
         in_pixels(UNITS[units], SCORES, units, None, "a")
 
 
+@pytest.mark.parametrize("units", UNITS)
+def test_a_joint_at_the_origin_of_a_unit_is_missing(units):
+    points = UNITS[units].clone()
+    points[1, 3] = 0
+    found = in_pixels(points, SCORES, units, SIZE, "a")
+    assert (found == 0).all(-1).nonzero().tolist() == [[1, 3]]
+
+
 @pytest.mark.parametrize("units", [*UNITS, "metres"])
 def test_without_a_unit_they_are_refused_but_not_pixels(units):
     points = UNITS.get(units, PIXELS / 1000)

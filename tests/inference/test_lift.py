@@ -6,7 +6,8 @@ import torch
 import posediff
 from posediff.data.lifting.synthetic_people import synthetic
 from posediff.diffusion import Decoded, Regression, Window
-from posediff.inference.lift import SHARE, SIDE, own_image
+from posediff.inference.lift import SHARE, SIDE, lifted, own_image
+from posediff.inference.lifting_input import Tracks
 from posediff.pose.camera import project
 
 
@@ -114,6 +115,14 @@ def test_a_gap_is_bridged_and_a_long_gap_starts_a_new_segment(video):
     assert (first["scores"][0, :3] == 1).all()
 
 
+def test_frames_of_a_step_are_successive(video):
+    head, frames, names = model(9), torch.tensor([7, 37, 97]), ["7", "37", "97"]
+    one = torch.zeros(3, dtype=torch.long)
+    rows = Tracks(video[:3], torch.ones(3, 17), names, one, frames, step=30)
+    lifted(head, rows, "h36m17", (1000, 1000))
+    assert [x["frames_valid"].tolist() for x in head.head.seen] == [[[1, 1, 0, 1, 0, 0, 0, 0, 0]]]
+
+
 def test_tracks_do_not_share_windows_and_may_have_any_order(video):
     other = video.flip(0) + 40
     both = torch.stack([video[:6], other[:6]], 1).flatten(0, 1)  # in turn
@@ -163,6 +172,18 @@ def test_the_camera_reaches_the_sample(video):
     assert head.head.seen[0]["camera"].tolist() == [[*camera, 0, 0, 0, 0, 0]] * 30
 
 
+def test_scores_are_at_most_1_and_whole_numbers_may_be_of_any_type(video):
+    scores = torch.full((30, 17), 7.5, dtype=torch.bfloat16, requires_grad=True)
+    frames = torch.arange(30, dtype=torch.float64).tolist()
+    poses = posediff.lift(model(9), video, scores=scores, layout="h36m17", frames=frames)
+    alone = posediff.lift(model(9), video, layout="h36m17")
+    assert torch.equal(poses.keypoints, alone.keypoints)
+    assert torch.equal(poses.scores, alone.scores)
+
+
+SIZES = [(0, 0), (-1, 9), (float("nan"), 9), (float("inf"),) * 2, (1e39, 9), (9, 9, 9), 9]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -170,6 +191,16 @@ def test_the_camera_reaches_the_sample(video):
         ({"camera": [1100, 500, 500]}, r"camera must be \[f_x,f_y,c_x,c_y\] or 9 numbers"),
         ({"camera": [1100, 1100, float("nan"), 500]}, "camera must be"),
         ({"scores": torch.zeros(30, 17)}, "no person in any frame has 9 known joints of h36m17"),
+        *[({"image_size": x}, r"image_size must be \[width,height\]") for x in SIZES],
+        (
+            {"scores": torch.ones(30)},
+            r"scores must be .* of shape \(30, 17\), not an array of .*30",
+        ),
+        ({"scores": torch.full((30, 17), torch.nan)}, "scores must be finite"),
+        ({"tracks": torch.zeros(29)}, r"tracks must be .* of shape \(30\)"),
+        ({"frames": torch.arange(30) / 2}, "frames must be whole numbers"),
+        ({"frames": torch.arange(30) * 1e20}, "frames must be whole numbers"),
+        ({"ids": ["a"] * 31}, "ids must be 30, one for every row of points, not 31"),
         ({"layout": "mpii16"}, "17 joints given, but skeleton mpii16 has 16"),
     ],
 )

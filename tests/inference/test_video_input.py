@@ -89,6 +89,8 @@ def test_input_that_cannot_be_used_is_named(folder, film, tmp_path):
         ({"f1.png": [[0, 0, 0, 9]]}, "frame f1.png, box 0"),
         ({"f1.png": [{"box": [1, 2, 3]}]}, "4 finite numbers"),
         ({"f1.png": [{"track_id": 1}]}, "track_id"),
+        ({"f1.png": [{"track_id": True, "box": [0, 0, 9, 9]}]}, "box 0: track_id must be an"),
+        ({"f1.png": [{"track_id": 2**63, "box": [0, 0, 9, 9]}]}, "track_id must be an"),
         ({"f1.png": [{"track_id": 1, "box": [0, 0, 9, 9]}] * 2}, "two boxes of track 1"),
         ({}, "no box"),
         ([1], "boxes.json"),
@@ -126,3 +128,18 @@ def test_frames_have_the_numbers_of_their_names_and_gaps_stay(tmp_path):
     assert video.numbers == [1, 2, 4, 10]
     (sample,) = samples(video, people_in(video, None), **MADE_FOR)
     assert sample["frames_valid"].tolist() == [[0, 1, 0], [1, 1, 1], [0, 1, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("word", ["000010", "10", "000010.png", "shots/000010.jpg"])
+def test_a_frame_of_a_folder_has_the_number_of_its_file_whatever_the_step(tmp_path, word):
+    folder, boxes = tmp_path / "walk", tmp_path / "boxes.json"
+    folder.mkdir()
+    for i in range(4):
+        cv2.imwrite(str(folder / f"{5 * i:06d}.png"), frame(i))
+    boxes.write_text(json.dumps({word: [[0, 0, 40, 60]], "0": [[0, 0, 40, 60]]}))
+    assert [p.frame for p in people_in(open_video(folder), str(boxes))] == [0, 2]
+    (folder / "000010.png").write_bytes(b"no picture")
+    assert [p.frame for p in people_in(open_video(folder), str(boxes))] == [0]
+    cv2.imwrite(str(folder / "b_0.png"), frame(0))
+    with pytest.raises(ValueError, match=r"boxes\.json: frame 0 may be 000000\.png or b_0\.png;"):
+        people_in(open_video(folder), str(boxes))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from helpers.people import person, video
 
-from posediff.outputs.frame_json import ARRAYS, read, writing_json
+from posediff.doors import limits
+from posediff.outputs.frame_json import ARRAYS, read, stream, writing_json
 from posediff.people.frame import Frame, Person
 from posediff.pose.skeleton import skeleton
 
@@ -71,6 +72,38 @@ def test_any_json_reader_finds_units_joints_and_a_line_per_frame(tmp_path, frame
     assert read(written(tmp_path / "none.json", [])) == ()
     path.write_text(path.read_text().replace('"made_by":', '"other":'))  # as the first files were
     assert [frame.made_by for frame in read(path)] == [()] * len(frames)
+
+
+def test_a_long_file_is_read_frame_after_frame(tmp_path, frames, monkeypatch):
+    path = written(tmp_path / "frames.json", frames)
+    longest = max(map(len, path.read_bytes().splitlines())) + 1
+    assert longest < path.stat().st_size - 100
+    monkeypatch.setattr(limits.CURRENT, "json_mb", longest / 1e6)
+    with pytest.raises(ValueError, match=r"more than limits\.json_mb"):
+        read(path)
+    again = written(tmp_path / "again.json", stream(path))
+    assert again.read_bytes() == path.read_bytes()
+    assert [*stream(written(tmp_path / "none.json", []))] == []
+    monkeypatch.setattr(limits.CURRENT, "json_mb", (longest - 2) / 1e6)
+    with pytest.raises(ValueError, match=r"the size of a line in MB is .* limits.json_mb"):
+        list(stream(path))
+
+
+def test_a_stream_of_another_or_broken_file_is_an_error_that_names_it(tmp_path, frames):
+    path = written(tmp_path / "frames.json", frames)
+    head, first, *lines = path.read_text().splitlines()
+    for wrong, said in (
+        ([], "no JSON"),
+        (["{}"], "no JSON"),
+        ([head, first], "cut short"),
+        ([head, first, lines[0][:-20]], "frame 1: cut short or no JSON"),
+        ([head.replace('"version":1', '"version":9'), first, *lines], "version 9"),
+        ([head, first.replace('"scores":', '"scored":'), *lines], "frame 0 cannot be read"),
+    ):
+        path.write_text("\n".join(wrong))
+        with pytest.raises(ValueError, match=said) as error:
+            list(stream(path))
+        assert str(path) in str(error.value)
 
 
 def test_another_file_is_an_error_that_names_it(tmp_path, frames):

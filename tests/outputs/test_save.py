@@ -1,5 +1,6 @@
 """All formats of a stream of frames at once, complete or absent."""
 
+import os
 from dataclasses import replace
 
 import cv2
@@ -10,6 +11,7 @@ from helpers.people import person, video
 import posediff
 from posediff.outputs.frame_json import read
 from posediff.outputs.save import FORMATS
+from posediff.people.frame import Frame
 from posediff.prepare.motion import read_bvh
 
 DATA = ("json", "coco", "csv", "npz", "angles", "bvh", "trc")
@@ -93,6 +95,21 @@ def test_a_film_has_every_frame_with_its_people(tmp_path):
     for bad in (frames[:1], [replace(frame, time=None) for frame in frames]):
         with pytest.raises(ValueError, match=r"poses.mp4: a film needs"):
             posediff.save(bad, tmp_path / "bad", "video")
+
+
+def test_pictures_of_any_names_are_written_each_under_its_own(tmp_path):
+    image = np.zeros((40, 60, 3), np.uint8)
+    names = ("x.jpg", "x.png", "x_2.jpg", "X.jpg", os.fsdecode(b"bad\xff.jpg"))
+    frames = [Frame(name, (60, 40), (), image) for name in names]
+    posediff.save(frames, tmp_path, ["pictures", "json", "csv", "npz", "coco"])
+    assert {path.name for path in tmp_path.glob("*.jpg")} == {
+        *("x_people.jpg", "x_2_people.jpg", "x_2_2_people.jpg", "X_3_people.jpg"),
+        "bad_udcff_people.jpg",
+    }
+    assert [frame.name for frame in read(tmp_path / "frames.json")] == [
+        *names[:4],
+        "bad\\udcff.jpg",
+    ]
 
 
 def test_what_does_not_fit_is_one_clear_line(tmp_path, frames):

@@ -1,5 +1,6 @@
 """posediff.estimate on drawn photos, with models that are hardly trained."""
 
+import json
 from functools import partial
 
 import cv2
@@ -158,6 +159,23 @@ def test_boxes_may_be_a_mapping_a_file_or_a_callable(used, tmp_path):
     assert whole.people[0].box.tolist() == [0, 0, *SIZE]
 
 
+def test_boxes_keep_their_scores_and_low_ones_of_a_file_are_left_out(used, tmp_path):
+    boxes = [{"box": box, "score": s} for box, s in zip(TWO, (np.float32(0.75), 0.1), strict=True)]
+    options = {"models": used, "to": "2d"}
+    (frame,) = posediff.estimate(photo(), boxes=boxes, **options)
+    assert [person.box_score for person in frame] == pytest.approx([0.75, 0.1])
+    low = boxes[1] | {"image_id": 0, "category_id": 1, "bbox": TWO[1]}
+    rows = [low | {"score": s} for s in (0.1, 0.6, 0.249, 7)]
+    (tmp_path / "found.json").write_text(json.dumps(rows))
+    with pytest.warns(UserWarning, match=r"found\.json: 2 of 4 boxes left out for a score below 0"):
+        (frame,) = posediff.estimate(photo(), boxes=tmp_path / "found.json", **options)
+    assert [person.box_score for person in frame] == pytest.approx([0.6, 1])
+    tracked = [row | {"track_id": n} for n, row in enumerate(rows)]
+    (tmp_path / "found.json").write_text(json.dumps(tracked))
+    (frame,) = posediff.estimate(photo(), boxes=tmp_path / "found.json", **options)
+    assert len(frame.people) == 4
+
+
 def test_the_shipped_detector_finds_nobody_in_grey(used):
     (frame,) = posediff.estimate(np.full((90, 120, 3), 90, np.uint8), models=used)
     assert frame.people == ()
@@ -205,6 +223,9 @@ def test_a_call_that_cannot_be_used_fails_at_once(used, changed, line):
 def test_models_must_do_what_they_are_given_for(used):
     with pytest.raises(ValueError, match="given as lift3d is one of image2d"):
         posediff.estimate(photo(), models={"image2d": used[0], "lift3d": used[0]})
+    for wrong in (["people"], {"image2d": "people"}, {"image2d": 5}, {"image2d": None}, [used]):
+        with pytest.raises(ValueError, match=r"^models: .* is no model of poses; give the name of"):
+            posediff.estimate(photo(), models=wrong)
     with pytest.raises(ValueError, match="two of image2d"):
         posediff.estimate(photo(), models=[used[0], used[0]])
     with pytest.raises(FileNotFoundError, match="no such photo"):

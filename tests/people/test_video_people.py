@@ -1,5 +1,7 @@
 """posediff.estimate on drawn videos, with models that are hardly trained."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -110,14 +112,23 @@ def test_tracks_of_the_user_are_kept(tmp_path):
     frames = list(posediff.estimate(path, to="2d", models=models, boxes=boxes))
     assert [frame.people[0].track for frame in frames] == [9] * 3
     wrong = {"000000": [{"box": TWO[0], "track_id": 9}, TWO[1]]}
-    with pytest.raises(ValueError, match=r"clip\.avi: 000000: give every box a track_id"):
+    with pytest.raises(ValueError, match=r"frame 000000 .*: give every box a track_id"):
         next(posediff.estimate(path, to="2d", models=models, boxes=wrong))
 
 
 def test_frames_before_a_bad_one_are_not_lost(tmp_path):
     path, models = film(tmp_path / "clip.avi", 5), used("coarse", "posterior_video")
-    boxes = {f"{n:06d}": TWO for n in range(5)} | {"000003": [[900, 0, 10, 10]]}
-    frames, found = posediff.estimate(path, models=models, boxes=boxes, hypotheses=1), []
+    boxes = iter([TWO, TWO, TWO, [[900, 0, 10, 10]], TWO])
+    frames = posediff.estimate(path, models=models, boxes=lambda _: next(boxes), hypotheses=1)
+    found = []
     with pytest.raises(ValueError, match=r"clip\.avi: 000003: box 0"):
         found.extend(frame.index for frame in frames)
     assert found == [0, 1, 2]
+
+
+@pytest.mark.parametrize("box", [[900, 0, 10, 10], [0, 0, 0, 9]])
+def test_boxes_of_a_film_are_checked_before_its_first_frame(tmp_path, box):
+    path, models, boxes = film(tmp_path / "clip.avi", 5), used("coarse"), tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({"000000": TWO, "000003": [*TWO, box]}))
+    with pytest.raises(ValueError, match=r"boxes\.json: frame 000003 .*: box 2, .* or delete it$"):
+        next(posediff.estimate(path, to="2d", models=models, boxes=boxes))

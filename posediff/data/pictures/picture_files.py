@@ -7,6 +7,7 @@ three equal channels, CMYK becomes RGB, 16 bits become 8, transparency is droppe
 
 import io
 import math
+import re
 import struct
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,7 @@ RGB = NDArray[np.uint8]  # (h, w, 3)
 JPEG, PNG = b"\xff\xd8", b"\x89PNG"
 EXIF, NOTES = (b"Exif\0\0", b"eXIf"), 1 << 16  # marks of notes of the camera; bytes that have them
 # every segment is 0xFF, a kind, two bytes of length; these kinds contain height and width
+MARKER, END = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]"), b"\xff\xd9"  # others are in the pixels
 FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 
 
@@ -134,6 +136,11 @@ def _require_file(path: Path) -> None:
 
 def _is_complete(data: bytes) -> bool:
     """True if a JPEG or PNG has its end; some versions of OpenCV fill a missing part with grey."""
-    if data.startswith(JPEG):  # the end marker follows the start of the last scan
-        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    return not data.startswith(PNG) or b"IEND" in data
+    if not data.startswith(JPEG):
+        return not data.startswith(PNG) or b"IEND" in data
+    at = 2
+    while found := MARKER.search(data, at):
+        if found[0] == END:  # what follows is another file, such as a phone's video
+            return True
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    return False

@@ -15,15 +15,17 @@ perhaps "track_id" and "score". -1 is no track, nor is one that is repeated with
 """
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from posediff.doors.checks import mapping, number, of_words
+from posediff.doors.checks import array, mapping, number, of_words
 from posediff.files import read_text, visible
+from posediff.inference.person_boxes import THRESHOLD
 from posediff.inference.tools.categories import people_among
-from posediff.inference.tools.detections import last_number, track_name
+from posediff.inference.tools.detections import last_number, shortened, track_name
 from posediff.inference.tools.ultralytics import PERSON, label_numbers
 
 FORM = '{"photo.jpg": [[x, y, w, h], ...], ...}'
@@ -34,24 +36,35 @@ class PictureBoxes(Mapping[str, list[Any]]):
     """Boxes by the names of pictures. A picture is found by its name, its name without folder or
     suffix, or, if the file has numbers alone, by the number in its name.
 
-    first: the number of the first frame of a video file in these names.
+    path: of the file. first: the number of the first frame of a video file in these names.
     """
 
-    def __init__(self, boxes: Mapping[str, list[Any]], first: int = 0) -> None:
-        self.boxes, self.first = boxes, first
-        self.spelt: dict[str, str] = {}
+    def __init__(self, path: Path, boxes: Mapping[str, list[Any]], first: int = 0) -> None:
+        self.path, self.boxes, self.first = path, boxes, first
+        self.spelt: dict[str, list[str]] = {}
         for name in boxes:
-            for word in (Path(name).name, Path(name).stem, f"#{int(name)}" if _is(name) else name):
-                self.spelt.setdefault(word, name)
+            for word in {Path(name).name, Path(name).stem, f"#{int(name)}" if _is(name) else name}:
+                self.spelt.setdefault(word, []).append(name)
 
-    def __getitem__(self, name: str) -> list[Any]:
-        if name in self.boxes:
-            return self.boxes[name]
-        number = last_number(Path(name).stem)
-        for word in (Path(name).name, Path(name).stem, *([] if number is None else [f"#{number}"])):
-            if word in self.spelt:
-                return self.boxes[self.spelt[word]]
-        raise KeyError(name)
+    def __getitem__(self, picture: str) -> list[Any]:
+        name = self.name_of(picture)
+        if name is None:
+            raise KeyError(picture)
+        return self.boxes[name]
+
+    def name_of(self, picture: str) -> str | None:
+        """The name of a picture in the file, None if it has none. Raises ValueError for several."""
+        if picture in self.boxes:
+            return picture
+        path = Path(picture)
+        for word in (path.name, path.stem, f"#{last_number(path.stem)}"):
+            found = self.spelt.get(word, [])
+            if len(found) > 1:
+                both = " and ".join(found[:2])
+                raise ValueError(f"{self.path}: both {both} may be {picture}; keep one of them")
+            if found:
+                return found[0]
+        return None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.boxes)
@@ -60,11 +73,20 @@ class PictureBoxes(Mapping[str, list[Any]]):
         return len(self.boxes)
 
     def of_film(self) -> "PictureBoxes":
-        """The same by the frames of a video file, which count from 0 (000012)."""
+        """The same by the frames of a video file, which count from 0 (000012).
+
+        Raises ValueError for the labels of several videos.
+        """
         if not self.first:
             return self
         numbers = {name: last_number(name) or 0 for name in self.boxes}
-        return PictureBoxes({f"{n - self.first:06d}": self.boxes[x] for x, n in numbers.items()})
+        # all but the number: labels are named by their video
+        videos = {re.sub(r"\d+(?=\D*$)", "", name): name for name in self.boxes}
+        if len(videos) > 1:
+            names = shortened([*videos.values()])
+            raise ValueError(f"{self.path}: labels of several videos, {names}; keep those of one")
+        frames = {f"{n - self.first:06d}": self.boxes[name] for name, n in numbers.items()}
+        return PictureBoxes(self.path, frames)
 
 
 def _is(name: str) -> bool:
@@ -74,18 +96,18 @@ def _is(name: str) -> bool:
 def boxes_of(path: Path, content: Any) -> PictureBoxes:
     """The boxes of a parsed JSON file. Raises ValueError if it has no form that is known."""
     if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
-        return _grouped(_of_coco(path, content))
+        return _grouped(path, _of_coco(path, content))
     if isinstance(content, list) and content and _are_results(content):
-        return _grouped(_of_results(path, content))
+        return _grouped(path, _of_results(path, content))
     if isinstance(content, list) and any(content):
         pictures = content if isinstance(content[0], list) else [content]
         if all(isinstance(x, dict) and "box" in x for picture in pictures for x in picture):
             names = [path.stem] if pictures[0] is not content[0] else map(str, range(len(pictures)))
             rows = [(n, x) for n, some in zip(names, pictures, strict=True) for x in some]
-            return _grouped([_of_ultralytics(f"{path}: picture {n}", n, x) for n, x in rows])
+            return _grouped(path, [_of_ultralytics(f"{path}: picture {n}", n, x) for n, x in rows])
     if not isinstance(content, dict) or not all(isinstance(x, list) for x in content.values()):
         raise ValueError(f"{path}: must be {FORM}, or boxes of COCO, Ultralytics or MOT")
-    return PictureBoxes(content)
+    return PictureBoxes(path, content)
 
 
 def read_texts(path: Path) -> PictureBoxes:
@@ -100,16 +122,41 @@ def read_texts(path: Path) -> PictureBoxes:
     for file in paths:
         lines = [line for line in read_text(file).splitlines() if line.strip()]
         if path.is_file() and lines and "," in lines[0]:
-            return _grouped(_of_mot(path, lines), first=1)
+            return _grouped(path, _of_mot(path, lines), first=1)
         boxes[file.stem] = [_of_label(f"{file}: line {i}", x) for i, x in enumerate(lines, 1)]
     kept = {name: [x for x in entries if x is not None] for name, entries in boxes.items()}
-    return _grouped([(name, entry) for name, some in kept.items() for entry in some], first=1)
+    return _grouped(path, [(name, x) for name, some in kept.items() for x in some], first=1)
+
+
+def without_weak(boxes: PictureBoxes) -> PictureBoxes:
+    """The same without those of a score below THRESHOLD, which a warning counts. Boxes with a track
+    stay: their tracker has chosen them, and a person would have gaps."""
+
+    def is_weak(name: str, n: int, entry: Any) -> bool:
+        tracked = isinstance(entry, Mapping) and entry.get("track_id") is not None
+        return not tracked and score_of(f"{boxes.path}: {name}, box {n}", entry) < THRESHOLD
+
+    kept = {
+        name: [entry for n, entry in enumerate(entries) if not is_weak(name, n, entry)]
+        for name, entries in boxes.items()
+    }
+    total, left = (sum(map(len, some.values())) for some in (boxes, kept))
+    if left < total:
+        lost = f"{total - left} of {total} boxes left out for a score below {THRESHOLD}"
+        warnings.warn(f"{boxes.path}: {lost}", stacklevel=3)
+    return PictureBoxes(boxes.path, kept, boxes.first)
+
+
+def score_of(where: str, entry: Any) -> float:
+    """The score of an entry, at most 1, which counts for one without a score."""
+    given = entry.get("score") if isinstance(entry, Mapping) else None
+    return 1.0 if given is None else min(1.0, float(array(f"{where}: score", given)))
 
 
 Row = tuple[str, dict[str, Any]]  # name of the picture, and an entry
 
 
-def _grouped(rows: Sequence[Row | None], first: int = 0) -> PictureBoxes:
+def _grouped(path: Path, rows: Sequence[Row | None], first: int = 0) -> PictureBoxes:
     """The entries by picture, with tracks if all have one that is once in a picture."""
     known = [row for row in rows if row is not None]
     tracks = [
@@ -122,7 +169,7 @@ def _grouped(rows: Sequence[Row | None], first: int = 0) -> PictureBoxes:
         if not twice and None not in numbers and track is not None:
             entry["track_id"] = own
         boxes.setdefault(name, []).append(entry)
-    return PictureBoxes(boxes, first)
+    return PictureBoxes(path, boxes, first)
 
 
 def _are_results(content: Sequence[Any]) -> bool:

@@ -7,7 +7,7 @@ at most once in a frame; -1 and other numbers below 0 are no track.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,12 @@ def labels_of(people: Detections) -> list[str]:
     ]
 
 
+def step_of(numbers: Iterable[int]) -> int:
+    """From one frame to the next by their numbers: 30 of 0, 30, 90, and 1 of fewer than three."""
+    ordered = sorted(set(numbers))
+    return int(np.gcd.reduce(np.diff(ordered))) if len(ordered) > 2 else 1
+
+
 def numbers_of(people: Detections) -> dict[str, int]:
     """Frame name -> number of the frame in time."""
     named = list(dict.fromkeys([*people.listed, *people.frames]))
@@ -140,9 +146,7 @@ def empty_frames(people: Detections) -> list[str]:
     if people.listed or not any(people.tracks):
         return [name for name in people.listed if name not in occupied | people.unlabelled]
     taken = set(numbers.values())
-    ordered = sorted(taken)
-    step = int(np.gcd.reduce(np.diff(ordered))) if len(ordered) > 2 else 1
-    between = range(ordered[0], ordered[-1] + 1, step)
+    between = range(min(taken), max(taken) + 1, step_of(taken))
     return [str(n) for n in between if n not in taken] if len(between) < MOST else []
 
 

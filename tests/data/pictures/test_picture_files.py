@@ -93,6 +93,25 @@ def test_a_picture_that_is_cut_short_is_an_error(tmp_path, kind, part):
         picture_files.read(path)
 
 
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_video_behind_a_picture_is_ignored(tmp_path, progressive):
+    """As phones write them (Motion Photo), with any bytes."""
+    path, rng = tmp_path / "a.jpg", np.random.default_rng(0)
+    noise = rng.integers(0, 255, (64, 64, 3), np.uint8)
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_RST_INTERVAL, 3]
+    data = cv2.imencode(".jpg", noise, flags)[1].tobytes()
+    assert data.count(b"\xff\xda") == (10 if progressive else 1)  # scans
+    path.write_bytes(data)
+    alone = picture_files.read(path)
+    path.write_bytes(data + b"\0\0\0\x18ftyp\xff\xd9 \xff\xda")
+    assert (picture_files.read(path) == alone).all()
+    cut = data[: data.rfind(b"\xff\xda")] if progressive else data[:-2]
+    note = b"\xff\xe1\0\x08\xff\xd9\xff\xda\xff\xd9"  # a small picture in the camera's notes
+    path.write_bytes(cut[:2] + note + cut[2:])
+    with pytest.raises(ValueError, match="cut short"):
+        picture_files.read(path)
+
+
 def test_what_is_no_picture_is_an_error_that_names_the_file(tmp_path, image):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg: no such image file"):
         picture_files.read(tmp_path / "nowhere.jpg")

@@ -24,6 +24,13 @@ def test_boxes_by_the_name_of_the_photo_with_and_without_folder(tmp_path):
     assert [len(found.get(name, ())) for name in ("a.jpg", "b.jpg", "c.jpg")] == [1, 2, 0]
 
 
+def test_a_name_of_two_folders_is_neither_of_them(tmp_path):
+    found = saved(tmp_path / "a.json", {"train/1.jpg": [BOX], "val/1.jpg": [], "val/2.jpg": []})
+    assert found["val/1.jpg"] == found["2.jpg"] == []
+    with pytest.raises(ValueError, match=r"a\.json: both train/1.jpg and val/1.jpg may be 1.jpg"):
+        found.get("1.jpg")
+
+
 def test_coco_annotations_have_people_as_the_file_says(tmp_path):
     content = {
         "images": [{"id": 7, "file_name": "a.jpg"}],
@@ -57,6 +64,12 @@ def test_ultralytics_json_in_pixels_and_fractions(tmp_path, width, height):
     assert pixels(tmp_path, entry) == pytest.approx(BOX, abs=1e-4)
 
 
+@pytest.mark.parametrize("fraction", [5, None, [None, 0, 1, 1], [0, 0, 1], [0, 0, 1, 3e38], "abcd"])
+def test_a_box_of_fractions_is_four_numbers(tmp_path, fraction):
+    with pytest.raises(ValueError, match="box must be 4 finite numbers x, y, w, h, not "):
+        pixels(tmp_path, {"fraction": fraction})
+
+
 def test_ultralytics_text_files_by_picture(tmp_path):
     middle = (115 + 45) / 400, (105 + 30) / 300, 90 / 400, 60 / 300
     line = " ".join(map(str, (0, *middle, 0.9, 3)))
@@ -67,6 +80,9 @@ def test_ultralytics_text_files_by_picture(tmp_path):
     assert pixels(tmp_path, entry) == pytest.approx(BOX, abs=1e-4)
     assert entry["track_id"] == 3
     assert [*found.of_film()] == ["000000", "000001"]  # they count frames from 1
+    (tmp_path / "other_2.txt").write_text(line)
+    with pytest.raises(ValueError, match=r": labels of several videos, clip_2, other_2; keep"):
+        read_boxes(tmp_path).of_film()
 
 
 def test_mot_counts_frames_from_one_and_ignores_what_is_no_pedestrian(tmp_path):

@@ -274,6 +274,20 @@ def test_frames_have_the_numbers_of_the_file_and_gaps_stay(tmp_path):
         assert read_back(tmp_path / name, x, "coco17").frames.tolist() == [0, 2, 31]
 
 
+def test_frames_have_their_own_numbers_and_the_step_of_all(tmp_path):
+    x = people(17)
+    for names in (("30", "60", "120"), ("000030.jpg", "000060.jpg", "000120.jpg")):
+        notes = [
+            {"image_id": name, "track_id": 5, "keypoints": flat(row)}
+            for name, row in zip(names, x, strict=True)
+        ]
+        save_json(tmp_path / "coco.json", notes)
+        rows = read_back(tmp_path / "coco.json", x, "coco17")
+        assert rows.frames.tolist() == [30, 60, 120]
+        assert rows.step == 30
+        assert rows.empty == ["90"]
+
+
 def test_people_of_two_videos_are_never_one_track(tmp_path):
     x = people(17)
     entries = [
