@@ -8,7 +8,8 @@ figures and log of an unbroken one.
 
 import math
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, cast
 
@@ -33,6 +34,8 @@ from posediff.training import Outputs as Outputs
 from posediff.training import Training
 from posediff.training_state import TrainingState
 
+Timing = Callable[[str], AbstractContextManager[None]]  # of a part of a step, by its name
+
 
 def samples_of(frames: int, model: Model) -> int:
     """Number of a model's samples that contain so many frames, at least 1."""
@@ -52,16 +55,7 @@ def fit(
 
     Returns the figures of the best epoch. Raises Stopped after a signal, once a state is saved.
     """
-    if recipe.aligned(1.0) > 0 and model.sampler is None:
-        raise ValueError(
-            "trainer.self_aligned.share must be 0 for a method without diffusion: it has no states"
-        )
-    processes.share_statistics(model)
-    training = Training(model, optimizer, recipe)
-    if state is not None:
-        training.restore(state, recipe.steps(data))
-    if recipe.shard:
-        sharding.shard(model, optimizer, recipe.batch_size)
+    training = prepared(model, data, optimizer, recipe, state)
     kept = state.trainer.get("log") if state is not None else 0
     if kept is not None:
         outputs.cut_log(kept)
@@ -72,6 +66,27 @@ def fit(
             end_epoch(training, data, selection, outputs, stop)
             leave_if(processes.any_of(bool(stop.asked)), stop)
     return training.best
+
+
+def prepared(
+    model: Model,
+    data: Samples,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    state: TrainingState | None = None,
+) -> Training:
+    """A training before its next step. Raises ValueError if the model cannot follow the recipe."""
+    if recipe.aligned(1.0) > 0 and model.sampler is None:
+        raise ValueError(
+            "trainer.self_aligned.share must be 0 for a method without diffusion: it has no states"
+        )
+    processes.share_statistics(model)
+    training = Training(model, optimizer, recipe)
+    if state is not None:
+        training.restore(state, recipe.steps(data))
+    if recipe.shard:
+        sharding.shard(model, optimizer, recipe.batch_size)
+    return training
 
 
 def batches_from(training: Training, data: Samples) -> Iterator[Any]:
@@ -111,55 +126,73 @@ def leave_if(asked: bool, stop: Stop) -> None:
         raise Stopped(stop.asked or signal.SIGTERM)
 
 
-def train_one_step(training: Training, sample: Any, done: float) -> float:
+def untimed(part: str) -> nullcontext[None]:
+    return nullcontext()
+
+
+def train_one_step(training: Training, sample: Any, done: float, clock: Timing = untimed) -> float:
     """The loss of a batch, once the weights have followed its gradient; `done` is the part of the
-    training before it."""
+    training before it. clock: a context for every part of the step."""
     model, optimizer, recipe = training.model, training.optimizer, training.recipe
     torch.manual_seed(training.seed + (processes.number() << 56))
     for group, lr in zip(optimizer.param_groups, training.base, strict=True):
         group["lr"] = lr * recipe.rate(done)
     optimizer.zero_grad(set_to_none=True)
-    value = gradients(training, sample, recipe.aligned(done))
+    value = gradients(training, sample, recipe.aligned(done), clock)
     if recipe.max_norm is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.max_norm)
-    optimizer.step()
-    with sharding.together(model):
+        with clock("clip"):
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.max_norm)
+    with clock("optimizer"):
+        optimizer.step()
+    with clock("average"), sharding.together(model):
         training.average.update_parameters(model)
     return value
 
 
-def gradients(training: Training, sample: Any, aligned: float) -> float:
+def gradients(training: Training, sample: Any, aligned: float, clock: Timing) -> float:
     """The loss of a batch, whose gradients are left in the weights."""
     model, recipe, value, in_parts = training.model, training.recipe, 0.0, False
     device, bf16 = next(model.parameters()).device, recipe.precision == "bfloat16"
     split = micro_batch.split(sample, recipe.micro_batch, model, training.seed, recipe.batch_size)
     for part, noise, weight in split:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            loss: Tensor = weight * model(to(part, device), aligned, noise)
+        with clock("copy"):
+            part = to(part, device)
+        with clock("forward"), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            loss: Tensor = weight * model(part, aligned, noise)
         value, in_parts = value + loss.item(), noise is not None
-        loss.backward()  # type: ignore[no-untyped-call]  # of any loss: other processes wait
+        with clock("backward"):
+            loss.backward()  # type: ignore[no-untyped-call]  # of any loss: other processes wait
     value = processes.total(value)
     if not math.isfinite(value):
         raise ValueError(f"the loss is {value} at step {training.step}: lower trainer.optimizer.lr")
     if not recipe.shard:
-        processes.add_gradients(model)
+        with clock("backward"):
+            processes.add_gradients(model)
     return micro_batch.square(model, value) if model.squared and in_parts else value
+
+
+def scored(training: Training, selection: Selection, outputs: Outputs, stop: Stop) -> Figures:
+    """The figures of the mean of the weights. A signal ends their computation at once, unless other
+    processes wait in it: these leave together, at its end."""
+    average = cast(Model, training.average.module)
+    if processes.count() > 1:
+        return selection.score(average)
+    try:
+        with stop.anywhere():
+            return selection.score(average)
+    except KeyboardInterrupt:
+        training.save(outputs)  # its steps are done, and will not be done again
+        raise
 
 
 def end_epoch(
     training: Training, data: Samples, selection: Selection, outputs: Outputs, stop: Stop
 ) -> None:
     """Score the mean of the weights, keep it if it is the best, and save the state."""
-    average, recipe = cast(Model, training.average.module), training.recipe
-    try:
-        with stop.anywhere():
-            scored = selection.score(average)
-    except KeyboardInterrupt:
-        training.save(outputs)  # its steps are done, and will not be done again
-        raise
+    found, recipe = scored(training, selection, outputs, stop), training.recipe
     training.tick()
     steps, monitor = recipe.steps(data), selection.monitor
-    plain = {name: float(x) for name, x in scored.items()}  # states have no numbers of NumPy
+    plain = {name: float(x) for name, x in found.items()}  # states have no numbers of NumPy
     figures = {"loss": training.total / steps, **plain}
     if monitor not in figures:
         training.save(outputs)
@@ -176,7 +209,7 @@ def end_epoch(
     )
     if improved:
         training.best = line
-        outputs.save_best(average.state_dict())
+        outputs.save_best(training.average.module.state_dict())
     training.epoch, training.total, training.seconds = training.epoch + 1, 0.0, 0.0
     training.save(outputs)
     outputs.end_epoch()

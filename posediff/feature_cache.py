@@ -6,13 +6,14 @@
     <folder>/<name>-<key>/view1/ ..
 
 View v is the augmentation that a data set draws in epoch v. The key is a hash of all that the maps
-depend on. A view is complete or absent, so a stopped computation goes on with the next view.
+and entries depend on, so that corrected labels have maps of their own; of pictures it has the names
+and sizes. A view is complete or absent, so a stopped computation goes on with the next view. One
+process computes, and others wait for it.
 """
 
 import json
 import pickle
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,13 +26,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from posediff.files import replacing_folder
 from posediff.loading import Samples, in_order, left_out
 from posediff.nn.backbone import Backbone
 from posediff.sample import cat, pixels_of, take
+from posediff.torch_files import write_torch
 
 VERSION = 1  # of the maps and the files
 BATCH = 8  # samples: larger batches leave the processor's cache
-SAMPLES = "samples.pt"
+SAMPLES, LOCK = "samples.pt", "lock"
 
 
 class StoredView(NamedTuple):
@@ -45,21 +48,30 @@ class StoredView(NamedTuple):
 
 class CachedSamples:
     """A data set (`engine.Samples`) with maps in place of pixels, {"0": (B, [F,] C, H, W), ..}.
-    Epoch e has view e modulo their number."""
+    Epoch e has view e modulo their number. about: the summary of the data set.
 
-    def __init__(self, views: list[StoredView]) -> None:
-        self.views, self.epoch = views, 0
+    Views may differ in length, as a picture may be read at one time and not at another. Their
+    number of samples is that of the first; in a shorter one others take the place of the last.
+    """
+
+    def __init__(self, views: list[StoredView], about: dict[str, Any]) -> None:
+        self.views, self.about, self.epoch = views, about, 0
 
     def __len__(self) -> int:
         return len(self.views[0].samples["id"])
 
     def __getitems__(self, rows: list[int]) -> dict[str, Any]:
         view = self.views[self.epoch % len(self.views)]
+        rows = [row % len(view.samples["id"]) for row in rows]
         maps = {name: torch.from_numpy(x[rows]).float() for name, x in view.maps.items()}
         return {**take(view.samples, rows), view.pixels: maps}
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
+
+    def summary(self) -> dict[str, Any]:
+        """The description of the data in a result."""
+        return self.about
 
 
 def cached(
@@ -73,7 +85,8 @@ def cached(
 ) -> CachedSamples:
     """The data set with the maps of the backbone, read from `folder` or first written there.
 
-    name: of the data, for its folder and messages. options: all that its samples depend on.
+    name: of the data, for its folder and messages. options: all that its samples depend on
+    besides the files, which its summary tells.
     Raises ValueError if the backbone is not frozen, for less than one view, or a damaged file;
     OSError if the disk is too small.
     """
@@ -81,21 +94,17 @@ def cached(
         raise ValueError("trainer.cache keeps maps of a frozen backbone: set backbone.frozen=true")
     if views < 1:
         raise ValueError(f"trainer.cache.views must be 1 or more, got {views}")
-    at = folder / f"{name}-{key(backbone, {**options, 'samples': len(data)})}"
-    for v in range(views):
-        if not (at / f"view{v}").is_dir():
-            data.set_epoch(v)
-            start = time.monotonic()
-            write(data, backbone, at / f"view{v}", f"maps of {name}, view {v + 1}/{views}", workers)
-            rate = len(data) / (time.monotonic() - start)
-            print(
-                f"maps of {name}, view {v + 1}/{views}: {len(data):,} samples, {rate:.1f} a second"
-            )
+    about = data.summary()
+    at = folder / f"{name}-{key(backbone, {**options, 'data': about, 'samples': len(data)})}"
+    folders = [at / f"view{v}" for v in range(views)]
+    if not all(view.is_dir() for view in folders):
+        with alone(at):
+            compute(data, backbone, folders, f"maps of {name}", workers)
     print(f"maps of {name}: {views} view{'s' * (views > 1)} in {at}", flush=True)
-    found = [read(at / f"view{v}") for v in range(views)]
-    if lost := found[0].lost:
+    found = [read(view) for view in folders]
+    if lost := [*dict.fromkeys(line for view in found for line in view.lost)]:
         print(f"maps of {name}: {len(lost)} samples could not be read: {'; '.join(lost[:3])}")
-    return CachedSamples(found)
+    return CachedSamples(found, about)
 
 
 def key(backbone: Backbone, options: Mapping[str, Any]) -> str:
@@ -109,6 +118,19 @@ def key(backbone: Backbone, options: Mapping[str, Any]) -> str:
     return digest.hexdigest()[:16]
 
 
+def compute(
+    data: Samples, backbone: Backbone, folders: list[Path], label: str, workers: int
+) -> None:
+    """Write the views that are not there."""
+    for v, folder in enumerate(folders):
+        if not folder.is_dir():
+            data.set_epoch(v)
+            start, view = time.monotonic(), f"{label}, view {v + 1}/{len(folders)}"
+            write(data, backbone, folder, view, workers)
+            rate = len(data) / (time.monotonic() - start)
+            print(f"{view}: {len(data):,} samples, {rate:.1f} a second")
+
+
 @torch.inference_mode()
 def write(data: Samples, backbone: Backbone, folder: Path, label: str, workers: int) -> None:
     """Compute a view: the maps and the other entries of all samples."""
@@ -116,7 +138,7 @@ def write(data: Samples, backbone: Backbone, folder: Path, label: str, workers: 
     files: list[NDArray[np.float16]] = []
     rest, done, pixels = list[dict[str, Any]](), 0, ""
     backbone.eval()
-    with complete(folder) as beside:
+    with replacing_folder(folder) as beside:
         for batch in in_order(data, BATCH, workers, label):
             pixels = pixels_of(batch)
             images: Tensor = batch.pop(pixels)
@@ -128,7 +150,7 @@ def write(data: Samples, backbone: Backbone, folder: Path, label: str, workers: 
             rest.append(batch)
             done += len(images)
         about = {"pixels": pixels, "samples": cat(rest), "lost": left_out(data)}
-        torch.save(about, beside / SAMPLES)
+        write_torch(about, beside / SAMPLES)
 
 
 def new_files(
@@ -161,14 +183,15 @@ def read(folder: Path) -> StoredView:
 
 
 @contextmanager
-def complete(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` to fill; it takes that place unless the block raises, or unless
-    another process was there first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part", dir=folder.parent))
-    try:
-        yield beside
-        if not folder.exists():
-            beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process computes in a folder. The lock ends with the process."""
+    from fcntl import LOCK_EX, LOCK_NB, lockf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        try:
+            lockf(file, LOCK_EX | LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            print(f"{folder}: waiting for another process that computes these maps", flush=True)
+            lockf(file, LOCK_EX)
+        yield

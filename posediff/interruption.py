@@ -62,6 +62,8 @@ class Stop:
 
 
 def leave_to_parent() -> None:
-    """Leave Ctrl-C, in a worker of a loader, to the parent, which then ends it by SIGTERM."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Leave the signals, in a worker of a loader, to the parent: those of a terminal or a scheduler
+    go to all processes at once, and the parent still needs its workers' batches until it has saved.
+    A worker ends when the parent tells it, or is gone."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -5,6 +5,9 @@ its place, in order none does. It is said once, and kept (`left_out`); more than
 `limits.left_out` of the samples is an error.
 """
 
+import atexit
+import multiprocessing
+import signal
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -28,6 +31,7 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
     def __getitems__(self, rows: list[int]) -> dict[str, Any]: ...
     def set_epoch(self, epoch: int) -> None: ...
+    def summary(self) -> dict[str, Any]: ...
 
 
 class Subset:
@@ -45,6 +49,10 @@ class Subset:
 
     def set_epoch(self, epoch: int) -> None:
         self.data.set_epoch(epoch)
+
+    def summary(self) -> dict[str, Any]:
+        """That of all samples."""
+        return self.data.summary()
 
 
 def batches(length: int, size: int, seed: int, first: int, steps: int) -> Iterator[list[int]]:
@@ -221,3 +229,13 @@ def _whole(batch: Any) -> Any:
 
 def _begin(worker: int) -> None:
     leave_to_parent()
+
+
+@atexit.register
+def _end() -> None:
+    """End the workers that are left when Python exits, as those of an error's traceback are: it
+    waits for them, and they heed no signal that can be ignored."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch would call it an error
+    for worker in multiprocessing.active_children():
+        if worker.daemon:
+            worker.kill()

@@ -1,6 +1,6 @@
 """Shares of the time and the memory of a training step, in ten lines (debug=profile).
 
-The weights change as in training, and nothing is kept. The first step warms up and is not counted.
+The steps are those of the engine, and nothing is kept. The first one warms up and is not counted.
 """
 
 import resource
@@ -8,17 +8,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from posediff import engine, micro_batch, processes
 from posediff.diffusion import Model
-from posediff.loading import Samples, batches, loader
+from posediff.loading import Samples
 from posediff.recipe import Recipe
-from posediff.sample import to
-from posediff.training import averaging
 
 PARTS = ("load", "copy", "forward", "backward", "clip", "optimizer", "average")
 LARGEST = 3  # parts of the model that are named
@@ -42,6 +42,40 @@ class Clock:
         return time.perf_counter()
 
 
+class Meter:
+    """What a step of a model takes: seconds by part, those of the model's own parts inside of the
+    forward pass, and the most bytes that such a pass kept for the backward pass."""
+
+    def __init__(self, model: Model) -> None:
+        device = next(model.parameters()).device
+        self.model, self.kept = model, 0
+        self.clock, self.inside = Clock(device), Clock(device)
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        with self.clock(part), self._forward() if part == "forward" else nullcontext():
+            yield
+
+    @contextmanager
+    def _forward(self) -> Iterator[None]:
+        saved = dict[int, int]()
+
+        def pack(x: Tensor) -> Tensor:
+            storage = x.untyped_storage()
+            saved[storage.data_ptr()] = storage.nbytes()
+            return x
+
+        hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x)
+        with timed(self.model.head, self.inside), hooks:
+            yield
+        weights = {p.untyped_storage().data_ptr() for p in self.model.parameters()}
+        self.kept = max(self.kept, sum(n for at, n in saved.items() if at not in weights))
+
+    def clear(self) -> None:
+        self.clock.seconds.clear()
+        self.inside.seconds.clear()
+
+
 def profile(
     model: Model,
     data: Samples,
@@ -49,68 +83,26 @@ def profile(
     recipe: Recipe,
     steps: int,
 ) -> list[str]:
-    """The lines to print, after `steps` steps."""
-    device = next(model.parameters()).device
-    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=averaging(recipe.ema))
-    rows = batches(len(data), recipe.batch_size, recipe.seed, 0, steps + 1)
-    loading, clock, inside = (
-        loader(data, list(rows), recipe.workers),
-        Clock(device),
-        Clock(device),
-    )
+    """The lines to print, after `steps` steps of the engine.
+
+    They are those of the end of a training, which are self-aligned if any are. Raises ValueError if
+    the model cannot follow the recipe, and if processes share out its weights.
+    """
+    if recipe.shard and processes.count() > 1:
+        raise ValueError("trainer.profile measures whole weights: set trainer.shard=false with it")
+    recipe = replace(recipe, epochs=steps + 1)  # enough batches
+    training, meter = engine.prepared(model, data, optimizer, recipe), Meter(model)
+    loading = engine.batches_from(training, data)
     model.train()
-    data.set_epoch(0)
-    kept = 0
+    micro_batch.refuse(model, recipe.micro_batch)
     for step in range(steps + 1):
         if step == 1:
-            clock.seconds.clear()
-            inside.seconds.clear()
-        torch.manual_seed(recipe.seed + step)
-        with clock("load"):
+            meter.clear()
+        with meter("load"):
             batch = next(loading)
-        with clock("copy"):
-            sample = to(batch, device)
-        kept = max(kept, one_step(model, average, sample, optimizer, recipe, clock, inside))
-    return lines(clock, inside, model, recipe, steps, kept)
-
-
-def one_step(
-    model: Model,
-    average: torch.optim.swa_utils.AveragedModel,
-    sample: Any,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    clock: Clock,
-    inside: Clock,
-) -> int:
-    """A step of training; returns the bytes that its forward pass kept for the backward pass."""
-    device, saved = next(model.parameters()).device, dict[int, int]()
-
-    def pack(x: Tensor) -> Tensor:
-        storage = x.untyped_storage()
-        saved[storage.data_ptr()] = storage.nbytes()
-        return x
-
-    bf16 = recipe.precision == "bfloat16"
-    with (
-        clock("forward"),
-        timed(model.head, inside),
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x),
-        torch.autocast(device.type, torch.bfloat16, enabled=bf16),
-    ):
-        loss: Tensor = model(sample)
-    optimizer.zero_grad(set_to_none=True)
-    with clock("backward"):
-        loss.backward()  # type: ignore[no-untyped-call]
-    with clock("clip"):
-        if recipe.max_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.max_norm)
-    with clock("optimizer"):
-        optimizer.step()
-    with clock("average"):
-        average.update_parameters(model)
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    return sum(n for at, n in saved.items() if at not in weights)
+        engine.train_one_step(training, batch, 1.0, meter)
+        training.step += 1
+    return lines(meter, recipe, steps)
 
 
 @contextmanager
@@ -134,12 +126,13 @@ def timed(head: nn.Module, clock: Clock) -> Iterator[None]:
             hook.remove()
 
 
-def lines(
-    clock: Clock, inside: Clock, model: Model, recipe: Recipe, steps: int, kept: int
-) -> list[str]:
+def lines(meter: Meter, recipe: Recipe, steps: int) -> list[str]:
     """Ten lines: the step and its parts, the largest parts of the forward pass, and memory."""
-    total = sum(clock.seconds.values())
-    milliseconds = {part: 1e3 * clock.seconds[part] / steps for part in PARTS}
+    model, seconds = meter.model, meter.clock.seconds
+    total = sum(seconds.values())
+    milliseconds = {part: 1e3 * seconds[part] / steps for part in PARTS}
+    own = len(range(recipe.batch_size)[processes.share(recipe.batch_size)])
+    rows = min(own, recipe.micro_batch or own)  # in memory at once
 
     def shown(part: str, ms: float) -> str:
         return f"{part} {ms:.1f} ms ({ms * steps / total / 10:.0f} %)"
@@ -147,7 +140,7 @@ def lines(
     rate = steps * recipe.batch_size / total
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     learned = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-    outer = [x for x in inside.seconds.items() if x[1] > 0]
+    outer = [x for x in meter.inside.seconds.items() if x[1] > 0]
     largest = sorted(outer, key=lambda x: -x[1])[:LARGEST]
     found = [
         f"step of {recipe.batch_size} samples: {1e3 * total / steps:.1f} ms, {rate:.0f} samples/s "
@@ -160,7 +153,7 @@ def lines(
         ", ".join(shown(part, milliseconds[part]) for part in ("clip", "optimizer", "average")),
         f"memory, weights: {mb(weights)}, their mean {mb(weights)}, gradients {mb(learned)}, "
         f"optimizer about {mb(2 * learned)}",
-        f"memory, kept for the backward pass: {mb(kept)}, {mb(kept / recipe.batch_size)} a sample",
+        f"memory, kept for the backward pass: {mb(meter.kept)}, {mb(meter.kept / rows)} a sample",
         f"memory, peak of this process: {mb(peak(next(model.parameters()).device))}",
         f"most time: {max(milliseconds, key=lambda part: milliseconds[part])}",
     ]

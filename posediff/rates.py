@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 
-def constant(done: float) -> float:
+def constant(done: float, **others: object) -> float:
+    """1. Options of `others` are ignored: where this replaces the rate of a trainer, the options of
+    that one stay in the configuration."""
     return 1.0
 
 

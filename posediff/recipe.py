@@ -62,6 +62,13 @@ class Recipe:
                 raise ValueError(f"trainer.{name} must be 1 or more, got {value}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"trainer.recipe.ema must be at least 0 and below 1, got {self.ema}")
+        try:
+            self.rate(0.0)
+        except TypeError as error:  # of an option, of this rate or of the one that it replaces
+            raise ValueError(
+                f"trainer.rate: {error}: take an option out with ~trainer.rate.<option>, or add it "
+                "with +trainer.rate.<option>=<value>"
+            ) from None
 
     def steps(self, data: Samples) -> int:
         """Optimiser steps in an epoch; all batches are full."""

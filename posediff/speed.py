@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_map_only
 
 from posediff.data.pictures.picture_memory import MEMORY
 from posediff.diffusion import Model
+from posediff.diffusion.choices import one_of
 from posediff.recomputation import recompute
 
 MOST_WORKERS = 8  # processes that load data for one GPU
@@ -49,10 +50,10 @@ def suited(device: torch.device, model: nn.Module) -> Settings:
 
 
 def usable_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The cores that this process may use: its part of them beside others of torchrun."""
+    affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -69,6 +70,7 @@ def use(trainer: Any, model: Model, device: torch.device) -> str:
     `trainer.machine` is auto; returns lines that say what was done, or what makes it slow, or
     nothing."""
     lines = []
+    one_of("trainer.machine", trainer.machine, ("as_set", "auto"))
     if trainer.machine == "auto":
         picked = suited(device, model)
         trainer.threads, trainer.channels_last = picked.threads, picked.channels_last
@@ -80,6 +82,8 @@ def use(trainer: Any, model: Model, device: torch.device) -> str:
             "and is far slower with it than with trainer.recipe.precision=float32"
         )
     if trainer.threads is not None:
+        if trainer.threads < 1:
+            raise ValueError(f"trainer.threads must be 1 or more, or null, got {trainer.threads}")
         torch.set_num_threads(trainer.threads)
     if trainer.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

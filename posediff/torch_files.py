@@ -1,7 +1,7 @@
 """Weight files of other projects, as torch.save writes them: tensors and plain Python values.
 
 No other object is built and no code is run. NumPy's objects beside the weights (a random state, a
-score) are read as an `Inert`.
+score) are read as an `Inert`. `write_torch` is for files of our own.
 """
 
 import re
@@ -46,6 +46,15 @@ def state_of(content: Any) -> dict[str, Tensor]:
     state = {key: x for key, x in content.items() if isinstance(x, Tensor)}
     inner = (state_of(content[key]) for key in WRAPPINGS if isinstance(content.get(key), Mapping))
     return max((state, *inner), key=len)
+
+
+def write_torch(content: Mapping[str, Any], path: Path) -> None:
+    """torch.save. Raises OSError, which names the file, if the disk is full."""
+    try:
+        torch.save(dict(content), path)
+    except RuntimeError as error:  # torch's word for it
+        why = str(error).partition("\n")[0]
+        raise OSError(f"{path}: cannot be written, is the disk full? ({why})") from None
 
 
 def refuse_program(path: Path) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from posediff import checkpoint, run_folder
 from posediff.files import new_folder, sync
-from posediff.torch_files import refuse_program
+from posediff.torch_files import refuse_program, write_torch
 
 LAST, PREVIOUS, DAMAGED = (f"checkpoints/{name}" for name in ("last", "previous", "damaged"))
 TRAINER, SUMS = "trainer.pt", "sums.json"
@@ -45,13 +45,7 @@ def save(
     last, previous = run / LAST, run / PREVIOUS
     with new_folder(last) as beside:
         checkpoint.fill(beside, weights, config)
-        try:
-            torch.save(dict(trainer), beside / TRAINER)
-        except RuntimeError as error:  # torch's word for a full disk
-            why = str(error).partition("\n")[0]
-            raise OSError(
-                f"{last / TRAINER}: cannot be written, is the disk full? ({why})"
-            ) from None
+        write_torch(trainer, beside / TRAINER)
         read_trainer(beside, mmap=True)
         sums = {path.name: checkpoint.digest(path) for path in sorted(beside.iterdir())}
         (beside / SUMS).write_text(json.dumps(sums, indent=1) + "\n")

@@ -13,13 +13,12 @@ WEIGHTS=${WEIGHTS:-posediff/weights}
 HERE=$(dirname "$0")
 MORE="$*"
 
-# train TASK/DATASET/NAME OVERRIDES: a run, in that folder of the runs
+# train TASK/DATASET/NAME OVERRIDES: a run, in that folder of the runs; resume=true begins one, too
 train() {
     run=$1
     shift
-    if [ -d "$RUNS/$run/checkpoints/last" ]; then set -- "$@" resume=true; fi
     # shellcheck disable=SC2086
-    show "$PY" -m posediff.train "$@" name="$(basename "$run")" $MORE
+    show "$PY" -m posediff.train "$@" name="$(basename "$run")" resume=true $MORE
 }
 
 # publish TASK/DATASET/NAME MODEL [--share ...]: its best weights, as the model of that name

@@ -2,13 +2,15 @@
 
 import itertools
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from helpers.small_training import left, train, without_time
 
-from posediff import checkpoint, engine, loading, rates, training, training_state
+from posediff import checkpoint, config, engine, loading, rates, training, training_state
 from posediff.progress import clock, progress
+from posediff.train import recipe_of
 
 
 def test_every_pass_shows_every_sample_once_in_an_order_of_its_own():
@@ -51,6 +53,33 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert rates.cosine(0.55, warmup=0.1) == pytest.approx(0.5)
     assert rates.cosine(1.0) == pytest.approx(0)
     assert rates.constant(0.7) == 1
+
+
+CONF = Path(__file__).parents[1] / "conf"
+PRESETS, TRAINERS = (
+    sorted(x.stem for x in (CONF / kind).iterdir()) for kind in ("preset", "trainer")
+)
+TASKS = {"sgdd": "image2d", "reconstruction": "video2d", "decoder": "video2d"}  # else lift3d
+REPLACED = [("official_frame", "d3dp"), ("official_frame", "people"), ("official_video", "mixste")]
+
+
+@pytest.mark.parametrize(
+    ("preset", "trainer"),
+    [*REPLACED, *(pytest.param(p, t, marks=pytest.mark.slow) for p in PRESETS for t in TRAINERS)],
+)
+def test_every_preset_has_a_learning_rate_with_every_trainer(preset, trainer):
+    task = TASKS.get(preset.partition("_")[0], "lift3d")
+    given = [f"task={task}", f"preset={preset}", f"trainer={trainer}"]
+    assert 0 <= recipe_of(config.compose("train", given)).rate(0.5) <= 1
+
+
+def test_options_that_a_rate_does_not_have_are_one_line():
+    given = ["task=lift3d", "trainer=d3dp", "trainer.rate._target_=posediff.rates.cosine"]
+    with pytest.raises(
+        ValueError, match=r"^trainer\.rate: cosine\(\) got .* 'last': take .*~trainer"
+    ):
+        recipe_of(config.compose("train", given))
+    assert recipe_of(config.compose("train", [*given, "~trainer.rate.last"])).rate(1.0) == 0
 
 
 class Spoilt:

@@ -1,12 +1,16 @@
 """The cache of a frozen backbone: the samples of a data set, with maps in place of their pixels."""
 
+import os
 import shutil
+import time
 from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.small_training import KILLED, in_child
 
-from posediff import engine, feature_cache
+from posediff import engine, feature_cache, files
+from posediff.doors import limits
 from posediff.feature_cache import cached
 from posediff.nn.small import Small
 from posediff.pose.crop import mirror_crop
@@ -20,12 +24,16 @@ class Drawn:
 
     def __init__(self, key="image", frames=()):
         self.key, self.frames, self.epoch, self.calls = key, frames, 0, 0
+        self.labels = "as they were"
 
     def __len__(self):
         return N
 
     def set_epoch(self, epoch):
         self.epoch = epoch
+
+    def summary(self):
+        return {"labels": self.labels}
 
     def __getitems__(self, rows):
         self.calls += 1
@@ -128,16 +136,84 @@ def test_a_stopped_computation_leaves_nothing_but_complete_views(tmp_path):
     with pytest.raises(ValueError, match=r"8\.png: the image is damaged"):
         cached(Broken(), frozen(), tmp_path, "train", {}, views=2)
     (folder,) = tmp_path.iterdir()
-    assert [path.name for path in folder.iterdir()] == ["view0"]
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "view0"]
 
 
-def test_two_that_compute_the_same_view_do_not_disturb_each_other(tmp_path):
-    with feature_cache.complete(tmp_path / "view0") as first:
-        (first / "a").touch()
-        with feature_cache.complete(tmp_path / "view0") as second:
-            (second / "b").touch()
-    assert [path.name for path in (tmp_path / "view0").iterdir()] == ["b"]
-    assert [path.name for path in tmp_path.iterdir()] == ["view0"]
+def test_what_a_killed_computation_left_is_removed_by_the_next_one(tmp_path):
+    class Killed(Drawn):
+        def __getitems__(self, rows):
+            if 8 in rows:
+                os._exit(KILLED)
+            return super().__getitems__(rows)
+
+    assert in_child(lambda: cached(Killed(), frozen(), tmp_path, "train", {})) == KILLED
+    assert [*tmp_path.glob("*/view0.part/0.npy")]
+    cached(Drawn(), frozen(), tmp_path, "train", {})
+    assert [path.name for path in tmp_path.glob("*/view*")] == ["view0"]
+
+
+def test_one_of_two_that_want_the_same_view_waits_for_the_other(tmp_path):
+    class Slow(Drawn):
+        def __getitems__(self, rows):
+            (tmp_path / "begun").touch()
+            time.sleep(0.3)
+            return super().__getitems__(rows)
+
+    child = os.fork()
+    if not child:
+        os._exit(in_child(lambda: cached(Slow(), frozen(), tmp_path, "train", {})))
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    data = Drawn()
+    assert len(cached(data, frozen(), tmp_path, "train", {})) == N
+    assert data.calls == 0
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch):
+    def full(content, path):
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"samples\.pt: cannot be written, is the disk full\?"):
+        cached(Drawn(), frozen(), tmp_path, "train", {})
+    assert not [*tmp_path.glob("*/view*")]
+
+
+def test_views_are_synced_before_they_take_their_place(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(files, "sync", lambda path: synced.append((path.name, path.exists())))
+    cached(Drawn(), frozen(), tmp_path, "train", {})
+    assert {("samples.pt", True), ("0.npy", True), ("view0.part", True)} <= {*synced}
+
+
+def test_corrected_labels_are_computed_anew(tmp_path):
+    data = Drawn()
+    cached(data, frozen(), tmp_path, "train", {})
+    calls, data.labels = data.calls, "corrected"
+    cached(data, frozen(), tmp_path, "train", {})
+    assert data.calls == 2 * calls
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+def test_views_of_which_another_number_of_samples_could_be_read_are_trained_on(
+    tmp_path, capsys, monkeypatch
+):
+    class Damaged(Drawn):
+        def __getitems__(self, rows):
+            if {*rows} & ({3, 7} if self.epoch == 1 else {5}):
+                raise ValueError(f"{rows[0]}.png: the image is damaged")
+            return super().__getitems__(rows)
+
+    monkeypatch.setattr(limits.CURRENT, "left_out", 0.5)
+    held = cached(Damaged(), frozen(), tmp_path, "train", {}, views=2)
+    assert "3 samples could not be read" in capsys.readouterr().out
+    assert [len(view.samples["id"]) for view in held.views] == [N - 1, N - 2]
+    for epoch in range(2):
+        held.set_epoch(epoch)
+        found = held.__getitems__([*range(len(held))])
+        assert found["keypoints"][0, 0].tolist() == [0, epoch]
+        assert len(found["id"]) == len(found["image"]["0"]) == N - 1
 
 
 @pytest.mark.parametrize("name", ["samples.pt", "0.npy"])
@@ -160,7 +236,7 @@ def test_what_cannot_be_kept_is_an_error_of_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(OSError, match=r"GB are free: set trainer\.cache\.folder"):
         cached(Drawn(), frozen(), tmp_path, "train", {})
-    assert not [*tmp_path.glob("*/*")]
+    assert not [*tmp_path.glob("*/view*")]
 
 
 def test_maps_have_no_mirror_image(tmp_path):

@@ -1,6 +1,8 @@
 """How batches reach a training: by workers that stay and read ahead, into pinned memory."""
 
 import os
+import subprocess
+import sys
 import time
 from multiprocessing import Value
 
@@ -66,3 +68,27 @@ def test_batches_are_in_pinned_memory_for_a_gpu_alone(monkeypatch, gpu, workers)
     monkeypatch.setattr(loading, "DataLoader", loader)
     assert list(stream(Watched(), workers)) == []
     assert (asked["pin_memory"], asked["num_workers"]) == (gpu, workers)
+
+
+KEPT = """
+from posediff import loading
+
+class Data:
+    def __len__(self):
+        return 4
+
+    def __getitems__(self, rows):
+        return {"rows": rows}
+
+batches = loading.loader(Data(), [[n] for n in range(4)], 2)
+next(batches)
+raise RuntimeError("a mistake")
+"""
+
+
+@pytest.mark.slow  # PyTorch gives workers some seconds first
+def test_an_error_ends_a_program_that_still_has_workers():
+    code = [sys.executable, "-c", KEPT]
+    ended = subprocess.run(code, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == "RuntimeError: a mistake"

@@ -1,17 +1,21 @@
 """Two processes train and score as one does."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
 from helpers.heads import case, model
-from helpers.small_training import Line, Squared, train, without_time
+from helpers.small_training import Line, Squared, error_of, train, without_time
 from helpers.two_processes import close, two
 from torch import nn
 
-from posediff import config, loading, processes
+from posediff import config, loading, processes, training_state
 from posediff.inference.photos import Photos
 from posediff.inference.request import Request
 from posediff.inference.videos import VideoFrames
+from posediff.interruption import Stopped
 from posediff.use import gathered
 from posediff.visual.pose3d import write_picture
 
@@ -28,6 +32,21 @@ def test_two_processes_train_as_one_and_their_number_may_change(
     two(tmp_path, lambda: train(tmp_path / "then", epochs=1, **options))
     train(tmp_path / "then", kind=kind)
     close(tmp_path / "then", tmp_path / "one")
+
+
+@pytest.mark.parametrize("shard", [False, True])
+def test_a_signal_to_one_process_in_scoring_ends_all_once_they_have_scored(tmp_path, shard):
+    def score(model):
+        if not processes.first():
+            os.kill(os.getpid(), signal.SIGTERM)
+        return {"error": processes.total(error_of(model)["error"])}
+
+    def work():
+        with pytest.raises(Stopped):
+            train(tmp_path / "run", score=score, batch_size=4, shard=shard)
+
+    two(tmp_path, work)
+    assert training_state.newest(tmp_path / "run").trainer["epoch"] == 1
 
 
 def test_batch_normalisation_has_the_statistics_of_both(tmp_path):

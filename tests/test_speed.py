@@ -1,6 +1,7 @@
 """Settings of a machine change the time of a training, not what it learns."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from helpers.lifters import ENCODER
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from posediff import config, engine, speed, tree
+from posediff import config, engine, processes, profiling, speed, tree
 from posediff import sample as samples
 from posediff.data.pictures.picture_memory import PictureMemory
 
@@ -50,6 +51,14 @@ def test_auto_says_what_it_picked_and_sets_it(monkeypatch):
     assert (lifter.precision, lifter.channels_last) == ("bfloat16", False)
     monkeypatch.setattr(speed, "has_bfloat16", lambda device: False)
     assert speed.suited(CPU, made).precision == "float32"
+
+
+@pytest.mark.parametrize(("processes", "threads", "workers"), [(1, 1, 5), (2, 1, 2), (9, 1, 0)])
+def test_processes_of_one_machine_share_its_cores(monkeypatch, processes, threads, workers):
+    monkeypatch.setattr(speed.os, "sched_getaffinity", lambda process: range(6), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    picked = speed.suited(torch.device("cuda"), model("encoder"))
+    assert (picked.threads, picked.workers) == (threads, workers)
 
 
 @pytest.mark.parametrize(("native", "told"), [(False, True), (True, False)])
@@ -185,6 +194,12 @@ def test_auto_keeps_the_recipe_of_the_task():
         assert auto.optimizer == usual.optimizer
 
 
+def test_an_optimiser_of_torch_without_fused_steps_can_be_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("POSEDIFF_RUNS", str(tmp_path))
+    command("train", *ENCODER, "name=nadam", "trainer.optimizer._target_=torch.optim.NAdam")
+    assert [*tmp_path.rglob("checkpoints/best/model.safetensors")]
+
+
 def test_a_profile_says_in_ten_lines_where_time_and_memory_go(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("POSEDIFF_RUNS", str(tmp_path))
     command("train", *ENCODER, "debug=profile", "trainer.profile=2")
@@ -197,3 +212,34 @@ def test_a_profile_says_in_ten_lines_where_time_and_memory_go(tmp_path, monkeypa
     kept = re.search(r"kept for the backward pass: ([\d.]+) MB", "\n".join(lines))
     assert float(kept[1]) > 0
     assert not [*tmp_path.rglob("checkpoints")]
+
+
+def test_a_profile_is_of_the_step_that_trains(monkeypatch):
+    made, sizes = model("posterior"), []
+    whole = case("posterior").sample
+
+    class Data:
+        def __len__(self):
+            return len(whole["id"])
+
+        def __getitems__(self, rows):
+            return samples.take(whole, rows)
+
+        def set_epoch(self, epoch):
+            pass
+
+    forward = made.forward
+
+    def seen(sample, aligned, noise):
+        sizes.append((len(sample["id"]), aligned))
+        return forward(sample, aligned, noise)
+
+    monkeypatch.setattr(made, "forward", seen)
+    recipe = engine.Recipe(1, 4, micro_batch=2, aligned=lambda done: 0.5 * (done == 1))
+    optimizer = torch.optim.AdamW(made.parameters())
+    lines = profiling.profile(made, Data(), optimizer, recipe, 1)
+    assert sizes == [(2, 0.5)] * 4
+    assert lines[0].startswith("step of 4 samples: ")
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    with pytest.raises(ValueError, match=r"trainer\.profile .* set trainer\.shard=false"):
+        profiling.profile(made, Data(), optimizer, replace(recipe, shard=True), 1)

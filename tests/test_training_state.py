@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ from helpers.small_training import (
     without_time,
 )
 
-from posediff import checkpoint, files, run_folder, shipped, training_state
+from posediff import __version__, checkpoint, files, run_folder, shipped, training_state
 from posediff.interruption import Stopped
+from posediff.train import compare
 
 CALLS = 400  # more than a whole training has; asserted below
 
@@ -281,6 +283,18 @@ def test_a_state_of_an_older_version_goes_on(tmp_path, whole):
     assert steps == [3, 4, 5, None]
     best = "checkpoints/best/model.safetensors"
     assert found[best] == whole[best]
+
+
+def test_an_option_that_only_one_of_two_trainings_has_is_a_difference():
+    def goes_on(now, was, version=__version__):
+        config, trainer = {"versions": {"posediff": version}}, {"best": {}, "settings": was}
+        compare(training_state.TrainingState({}, config, trainer), now, Path("run"))
+
+    walk, run = ({"dataset": {"balance": {name: 0.5}}} for name in ("walk", "run"))
+    message = r"balance.run=0.5 \(it was None\), dataset.balance.walk=None \(it was 0.5\); give"
+    with pytest.raises(ValueError, match=message):
+        goes_on(run, walk)
+    goes_on(run, walk, "0.0.1")  # whose options had other names
 
 
 def test_a_run_folder_is_of_one_process_and_free_after_its_death(tmp_path):

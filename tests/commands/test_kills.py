@@ -4,6 +4,7 @@ and after the steps of one."""
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,10 +14,11 @@ import pytest
 from helpers.commands import LIMIT, command
 from helpers.heads import SGDD
 from helpers.lifters import ENCODER, LIFT
+from helpers.small_training import in_child
 from helpers.video2d import OVERRIDES
 from safetensors.torch import load_file
 
-from posediff import train
+from posediff import engine, train
 
 LONG = ("trainer.recipe.epochs=12", "trainer.save_every.steps=2", "device=cpu")  # 12 x 16 steps
 CROPS = ("trainer=people_minutes", *LIMIT, *LONG, "trainer.recipe.batch_size=4")
@@ -100,6 +102,66 @@ def test_a_signal_before_and_after_the_steps_says_how_to_go_on(
         with pytest.raises(SystemExit) as stopped:
             command("train", *options)
     assert stopped.value.code == 128 + signal.SIGTERM
-    assert f"stopped by SIGTERM, {state}; this goes on: posediff train" in capsys.readouterr().out
+    said = capsys.readouterr().out.strip().splitlines()[-1]
+    assert f"stopped by SIGTERM, {state}; this goes on: posediff train" in said
+    command("train", *options, "resume=true")
+    assert lines(tmp_path) == 8
+
+
+@pytest.mark.parametrize(
+    ("place", "folder"),
+    [
+        (["name=ablation/wide"], "lift3d/synthetic/ablation/wide"),
+        (["-m", "name=swept", "seed=3,4"], "lift3d/synthetic/swept-0"),
+        (["name=run", "hydra.run.dir='{0}/my own=run'"], "my own=run"),
+        (["--config-dir", "{0}/conf", "name=run", "trainer=own"], "lift3d/synthetic/run"),
+        (["hydra.searchpath=['{0}/conf']", "name=run", "trainer=own"], "lift3d/synthetic/run"),
+    ],
+)
+def test_the_command_that_goes_on_is_that_of_the_same_folder(
+    tmp_path, monkeypatch, capsys, place, folder
+):
+    def stop(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    (tmp_path / "conf/trainer").mkdir(parents=True)
+    own = "defaults: [default, _self_]\nrecipe: {ema: 0.5}\n"
+    (tmp_path / "conf/trainer/own.yaml").write_text(own)
+    options = [word.format(tmp_path) for word in place]
+    options = [*options, *ENCODER, f"paths.runs={tmp_path}"]  # behind --config-dir
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "calibrate", stop)
+        with pytest.raises(SystemExit):
+            command("train", *options)
+    words = shlex.split(capsys.readouterr().out.strip().rpartition("goes on: ")[2])
+    assert words[:2] == ["posediff", "train"]
+    command("train", *words[2:])
+    assert capsys.readouterr().out.strip().endswith(str(tmp_path / folder))
+    assert [*tmp_path.rglob("log.jsonl")] == [tmp_path / folder / "log.jsonl"]
+
+
+def test_a_signal_to_all_processes_of_a_group_ends_no_worker_before_the_state_is_saved(
+    tmp_path, monkeypatch
+):
+    real = engine.train_one_step
+
+    def step(training, sample, done):
+        if training.step == 1:
+            os.killpg(0, signal.SIGTERM)
+            time.sleep(0.5)  # for workers to die in
+        return real(training, sample, done)
+
+    def work():
+        os.setsid()
+        with pytest.raises(SystemExit) as stopped:
+            command("train", *options, "trainer.recipe.workers=2")
+        assert stopped.value.code == 128 + signal.SIGTERM
+
+    options = (*ENCODER, f"paths.runs={tmp_path}", "name=run")
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "train_one_step", step)
+        assert in_child(work) == 0
+    assert lines(tmp_path) == 2
     command("train", *options, "resume=true")
     assert lines(tmp_path) == 8

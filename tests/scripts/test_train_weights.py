@@ -19,9 +19,9 @@ TINY = (
 )
 
 
-def trained(shared, folder):
+def trained(shared, folder, python=sys.executable):
     places = {"POSEDIFF_DATA": shared / "data", "POSEDIFF_RUNS": folder / "runs"}
-    more = {**places, "PY": sys.executable, "WEIGHTS": folder / "weights", "PYTHONPATH": ROOT}
+    more = {**places, "PY": python, "WEIGHTS": folder / "weights", "PYTHONPATH": ROOT}
     run = subprocess.run(
         ["sh", "scripts/train_weights.sh", *TINY.split()],
         cwd=ROOT,
@@ -36,7 +36,7 @@ def trained(shared, folder):
 def test_all_models_are_trained_and_published_and_a_second_time_goes_on(
     shared, tmp_path, monkeypatch
 ):
-    code, out, err = trained(shared, tmp_path)
+    code, _, err = trained(shared, tmp_path)
     assert code == 0, err
     monkeypatch.setattr(shipped, "PACKAGED", tmp_path / "weights")
     ours = {"image2d", "lift3d", "lift3d_video", "video2d"}
@@ -47,9 +47,8 @@ def test_all_models_are_trained_and_published_and_a_second_time_goes_on(
         unwritten = [f"the card lacks {title}" for title in WRITTEN]
         assert faults(tmp_path / "weights" / name) == unwritten
     first = (tmp_path / "weights/lift3d/model.safetensors").read_bytes()
-    code, out, err = trained(shared, tmp_path)
+    code, _, err = trained(shared, tmp_path)
     assert code == 0, err
-    assert "resume=true" in out
     assert (tmp_path / "weights/lift3d/model.safetensors").read_bytes() == first
 
 
@@ -59,6 +58,14 @@ def test_the_first_training_that_fails_ends_the_script(tmp_path):
     assert err.startswith("error: ")
     assert out.count("$ ") == 1
     assert not (tmp_path / "weights").exists()
+
+
+@pytest.mark.parametrize("left", ["", "checkpoints/last", "checkpoints/previous"])
+def test_a_training_goes_on_from_whatever_state_there_is(tmp_path, left):
+    (tmp_path / "runs/image2d/lspet_crops/coarse" / left).mkdir(parents=True)
+    code, out, _ = trained(tmp_path, tmp_path, "false")  # a Python that trains nothing
+    assert code == 1
+    assert "name=coarse resume=true debug=limit" in out
 
 
 def test_make_weights_runs_the_list():

@@ -22,6 +22,7 @@ is used, since nobody knows whose the people are.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -91,6 +92,13 @@ class Annotations:
     def columns(self) -> dict[str, Any]:
         """All arrays (N, ...) by their names."""
         return {name: x for name, x in vars(self).items() if isinstance(x, np.ndarray)}
+
+    def digest(self, *more: NDArray[Any]) -> str:
+        """A number made of the pictures' names and sizes, of all labels, and of `more`."""
+        digest = sha256(repr(self.pictures).encode())
+        for column in (*self.columns().values(), *more):
+            digest.update(column.tobytes())
+        return digest.hexdigest()[:16]
 
     def truth(self) -> dict[str, list[dict[str, Any]]]:
         """Labels in COCO's form for a metric, joints in the order of the skeleton.

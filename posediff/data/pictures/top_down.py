@@ -249,6 +249,7 @@ class TopDownDataset(Dataset[dict[str, Any]]):
         """Facts about the data for the report of a result."""
         return {
             "annotations": str(self.annotations.path),
+            "labels": self.annotations.digest(),
             "area": self.annotations.area_is,
             "frames": len(self.annotations.pictures),
             "people": len(self),

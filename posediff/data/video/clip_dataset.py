@@ -172,6 +172,7 @@ class ClipDataset(Dataset[dict[str, Any]]):
     def summary(self) -> dict[str, Any]:
         """Facts about the data for the report of a result."""
         return self.people.summary() | {
+            "labels": self.annotations.digest(self.footage.track),
             "videos": len(self.footage.frames),
             "labelled_frames": int(self.footage.labelled.sum()),
             "offsets": list(self.offsets),

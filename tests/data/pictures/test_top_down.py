@@ -325,3 +325,15 @@ def test_boxes_of_heads_are_in_the_sample_if_the_file_has_any(photos):
         person.pop("bbox_head", None)
     photos.save()
     assert "head_box" not in data(photos)[0]
+
+
+@pytest.mark.parametrize(("key", "place"), [("keypoints", 0), ("bbox", 2), ("area", None)])
+def test_the_digest_of_the_labels_follows_every_correction(two, key, place):
+    before = data(two).summary()["labels"]
+    assert data(two).summary()["labels"] == before
+    person = two.data["annotations"][0]
+    if place is None:
+        person[key] += 1
+    else:
+        person[key][place] += 1
+    assert data(two).summary()["labels"] != before

@@ -353,3 +353,12 @@ def test_real_video_is_read(shared):
     assert len(bonn) == 164
     assert isinstance(bonn, ClipDataset)
     assert set(bonn.truth().videos()) == {"060470979.json"}
+
+
+def test_the_digest_of_the_labels_follows_the_tracks(videos):
+    document = videos.video("walk")
+    for place in range(5):
+        videos.person(document, place, 7)
+    before = data(videos).summary()["labels"]
+    document["annotations"][0]["track_id"] = 3
+    assert data(videos).summary()["labels"] != before
