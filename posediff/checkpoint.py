@@ -308,8 +308,9 @@ def newest(
     """
     wanted = {"name": dataset, "window": 1, **kind}
     runs_of = Path(runs).glob(f"{task}/{dataset}/*")
-    configs = {run / run_folder.BEST: existing(run / run_folder.BEST) / CONFIG for run in runs_of}
-    written = {best: x.stat().st_mtime for best, x in configs.items() if x.is_file()}
+    # not config.json, to which a recalibration writes
+    weights = {run / run_folder.BEST: existing(run / run_folder.BEST) / WEIGHTS for run in runs_of}
+    written = {best: x.stat().st_mtime for best, x in weights.items() if x.is_file()}
     for folder in sorted(written, key=lambda best: written[best], reverse=True):
         if not debug and run_folder.is_debug(run_folder.overrides(folder.parents[1])):
             continue

@@ -5,7 +5,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import update_wrapper
 from importlib import import_module
@@ -22,6 +22,9 @@ CONF = str(_here / "conf" if (_here / "conf").is_dir() else _here.parent / "conf
 
 # errors that the wrong kind of value causes
 OF_TYPES = (TypeError, KeyError, AttributeError, IndexError, ArithmeticError)
+# keys that name what is imported and called: never those of a file
+IMPORTED = ("task.input", "task.example", "task.draws")
+SEEDS = 2**43  # a step draws by 2**20 times the seed, in 63 bits
 FULL_ERRORS = os.environ.get("HYDRA_FULL_ERROR", "0") != "0"
 
 
@@ -44,7 +47,7 @@ def command(primary: str) -> Callable[[Callable[[Any], None]], Callable[[], None
                 return
             words = sys.argv[1:] = quoted(sys.argv[1:])
             os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits before we see it
-            with one_line_errors(), processes.together():
+            with one_line_errors(primary), processes.together():
                 corrections.refuse_flags(words, [*get_args_parser()._option_string_actions])
                 if processes.count() > 1 and not any(x.startswith("name=") for x in sys.argv):
                     now = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
@@ -86,17 +89,21 @@ class Guarded:
                 print(f"failed: {words}: {one_line(error)}", file=sys.stderr, flush=True)
                 raise
         else:
-            with one_line_errors():
+            with one_line_errors(self.primary):
                 self._checked(cfg)
 
     def _checked(self, cfg: Any) -> None:
-        check(cfg, self.primary)
         try:
+            check(cfg, self.primary)
             self.task(cfg)
         except (*OF_TYPES, ValueError) as error:
             if isinstance(error, OF_TYPES) or isinstance(error.__cause__, OF_TYPES):
-                refuse_other_types(self.primary)  # perhaps one is the cause
+                about_null = "NoneType" in str(error)  # else a null is not the cause
+                refuse_other_types(cfg, self.primary, null=about_null)
             raise error
+        finally:
+            with suppress(OSError):  # it holds something
+                run_of_command().rmdir()
 
     def __reduce__(self) -> tuple[Callable[[str], "Guarded"], tuple[str]]:
         spec = self.task.__globals__["__spec__"]  # of a module that runs as __main__, too
@@ -109,8 +116,16 @@ def guarded_of(module: str) -> Guarded:
     return found
 
 
+def run_of_command() -> Path:
+    """The run folder of this command. Hydra has made it; one that stays empty is removed."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
 def check(cfg: Any, primary: str) -> None:
-    """Raise ValueError if a choice does not fit the task, or if an option is missing."""
+    """Raise ValueError if a choice does not fit the task, or if an option is missing, or of another
+    kind where any value would do."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
@@ -124,11 +139,14 @@ def check(cfg: Any, primary: str) -> None:
             f"{', '.join(SKELETONS)}"
         )
     refuse_mistyped({key: OmegaConf.select(cfg, key) for key in TYPES})
+    if not 0 <= cfg.seed < SEEDS:
+        raise ValueError(f"seed={cfg.seed}: must be in 0 .. {SEEDS - 1}")
     choices, head = HydraConfig.get().runtime.choices, cfg.model.get("head") or {}
     refuse_misfit(cfg.task.name, cfg.task.get("reads"), head.get("_target_", ""), choices)
     for key in cfg:
         if OmegaConf.is_missing(cfg, key):
             raise ValueError(f"{key}= is missing; posediff {primary} --help says what it is")
+    refuse_other_types(cfg, primary, ["true or false"])  # else the words no and off would be true
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
@@ -150,8 +168,9 @@ def one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def one_line_errors(primary: str = "") -> Iterator[None]:
     """End expected errors in one line and exit code 1; HYDRA_FULL_ERROR=1 shows the traceback.
+    primary: the configuration of the command, if it has one.
 
     A warning is one line, too, without its place in the code.
     """
@@ -166,10 +185,9 @@ def one_line_errors() -> Iterator[None]:
         print(f"error: {one_line(e)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print(
-            "\nstopped. Training continues with name=<of the run folder> resume=true",
-            file=sys.stderr,
-        )
+        goes_on = "training continues with name=<of the run folder> resume=true"
+        how = goes_on if primary == "train" else "no file is left half written"
+        print(f"\nstopped; {how}", file=sys.stderr)
         sys.exit(130)
     finally:
         warnings.formatwarning = before
@@ -192,6 +210,7 @@ def require_plain(override: str, groups: Collection[str], where: str) -> None:
         raise ValueError(f"{where}: {override[:200]!r} is not of the form key=value") from None
     key = str(parsed.key_or_group)
     right = bool(re.fullmatch(r"[A-Za-z]\w*([./][A-Za-z]\w*)*", key))
+    right &= key not in IMPORTED
     right &= (
         key.partition(".")[0] in groups and not parsed.package and not parsed.is_sweep_override()
     )
@@ -219,9 +238,12 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float)
 
 
-def refuse_other_types(primary: str) -> None:
+def refuse_other_types(
+    cfg: Any, primary: str, kinds: Collection[str] = (), null: bool = False
+) -> None:
     """Raise ValueError for the first option of this command whose value is of another kind than its
-    default: a word for a number, a number for a list."""
+    default: a word for a number, a number for a list. `kinds` are those of the defaults to look at,
+    () for all; null is of another kind only with `null`."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
@@ -231,10 +253,12 @@ def refuse_other_types(primary: str) -> None:
     given = config.overrides_given()
     groups = {str(key) for key in HydraConfig.get().runtime.choices}
     choices = [x for x in given if config.key_of(x).partition("@")[0] in groups]
-    plain, whole = config.compose(primary, choices), config.compose(primary, given)
+    plain = config.compose(primary, choices)
     for override in given:
         key = config.key_of(override)
-        before, now = (OmegaConf.select(cfg, key, throw_on_missing=False) for cfg in (plain, whole))
+        before, now = (OmegaConf.select(x, key, throw_on_missing=False) for x in (plain, cfg))
         kind = next((name for name, is_one in KINDS.items() if is_one(before)), None)
-        if override not in choices and kind and not KINDS[kind](now):
+        if override in choices or kind is None or (now is None and not null):
+            continue
+        if kind in (kinds or KINDS) and not KINDS[kind](now):
             raise ValueError(f"{override}: {key} must be {kind}, as {before}, its default")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from posediff import checkpoint, run_folder, shipped, tree
-from posediff.command import CONF, expected_errors, one_line
+from posediff.command import CONF, IMPORTED, expected_errors, one_line
 from posediff.diffusion import Model
 from posediff.diffusion.choices import one_of
 from posediff.diffusion.model import Rule
@@ -33,8 +33,8 @@ def compose(primary: str, overrides: Sequence[str]) -> Any:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    if GlobalHydra.instance().is_initialized():  # inside a main
-        return hydra.compose(primary, list(overrides))
+    if GlobalHydra.instance().is_initialized():  # inside a main, where its folders count, too
+        return hydra.compose(primary, [*search_path(), *overrides])
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
         return hydra.compose(primary, list(overrides))
 
@@ -107,12 +107,13 @@ def model_config(cfg: Any, model: dict[str, Any]) -> dict[str, Any]:
 
     from posediff import __version__
 
+    own = [o for o in overrides_given() if group_of(o) in METHOD_KEYS]
     return {
         "task": cfg.task.name,
         "method": cfg.task.method,
         "skeleton": cfg.dataset.skeleton,
         "dataset": {k: x for k, x in plain(cfg.dataset).items() if k in DATA_KEYS},
-        "overrides": [o for o in overrides_given() if group_of(o) in METHOD_KEYS],
+        "overrides": [o for o in own if key_of(o) not in IMPORTED],
         "date": date.today().isoformat(),
         "versions": {"posediff": __version__, "torch": str(torch.__version__)},
         "model": model,
@@ -130,6 +131,23 @@ def debugging() -> bool:
     from hydra.core.hydra_config import HydraConfig
 
     return HydraConfig.initialized() and run_folder.is_debug(overrides_given())
+
+
+def search_path() -> list[str]:
+    """The override of this command that names further folders of configurations, if it has one."""
+    from hydra.core.hydra_config import HydraConfig
+
+    given = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []
+    return [override for override in given if key_of(override) == "hydra.searchpath"]
+
+
+def own_folders() -> list[str]:
+    """--config-dir of this command and its folder, if it has one."""
+    from hydra.core.hydra_config import HydraConfig
+
+    sources = HydraConfig.get().runtime.config_sources
+    given = [source.path for source in sources if source.provider == "command-line"]
+    return [word for path in given for word in ("--config-dir", path)]
 
 
 def key_of(override: str) -> str:
@@ -247,6 +265,13 @@ def plain(node: Any) -> Any:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(node, resolve=True)
+
+
+def as_yaml(cfg: Any) -> str:
+    """A configuration as text, its interpolations as they are written."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(cfg)
 
 
 def unresolved(cfg: Any) -> dict[str, Any]:

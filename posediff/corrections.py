@@ -37,6 +37,11 @@ TYPES = {
     "image_size": "a list or null",
     "camera": "a list or null",
     "formats": "a list",
+    "classes": "a list",
+    "trainer.loggers": "a list",
+    "trainer.threads": "an integer or null",
+    "trainer.train_samples": "an integer or null",
+    "trainer.validation_samples": "an integer or null",
     "eval.monitor": "a text",
     "eval.aggregates": "a list",
 }

@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-
 from posediff import (
     __version__,
     announce,
@@ -21,11 +19,12 @@ from posediff import (
     processes,
     recalibration,
     report,
+    shipped,
     speed,
     start,
     tree,
 )
-from posediff.command import command
+from posediff.command import command, run_of_command
 from posediff.diffusion import Model
 from posediff.files import write_json
 from posediff.trained_model import trained
@@ -34,7 +33,7 @@ from posediff.truth import Truth
 
 @command("eval")
 def main(cfg: Any) -> None:
-    run = Path(HydraConfig.get().runtime.output_dir)
+    run = run_of_command()
     cfg, model, folder = trained(cfg, "eval")
     saved = checkpoint.read_config(folder)
     print(f"{announce.model(folder)}\n{announce.device(config.device(cfg.device))}", flush=True)
@@ -48,6 +47,7 @@ def main(cfg: Any) -> None:
     if cfg.compile:
         print(speed.compiled_answers([model]), flush=True)
     print(expectation.evaluation(model, data, size), flush=True)
+    model.head.forget()  # what was not scored
     clock = time.perf_counter()
     figures = engine.evaluate(model, data, metric, rules, size, cfg.seed)
     seconds = time.perf_counter() - clock
@@ -116,6 +116,7 @@ def matched(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
     `eval.match_start`."""
     found = start.used(cfg, checkpoint.read_config(folder))
     if cfg.eval.match_start:
+        refuse_finding(cfg, folder, "match_start")
         if keys := start.asked(map(config.key_of, config.overrides_given())):
             raise ValueError(f"eval.match_start chooses {keys[0]}: leave out one of the two")
         instead_of = found["instead_of"] if found else start.configured(cfg)
@@ -150,6 +151,7 @@ def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
     """The recalibration of the model folder; fitted on validation data if `eval.recalibrate`."""
     found: dict[str, Any] | None = checkpoint.read_config(folder).get(recalibration.KEY)
     if cfg.eval.recalibrate:
+        refuse_finding(cfg, folder, "recalibrate")
         data = config.dataset(cfg, "validation")
         held_out = engine.Subset(data, cfg.eval.recalibrate)
         size = engine.samples_of(cfg.eval.batch_size, model)
@@ -157,12 +159,29 @@ def recalibrated(cfg: Any, model: Model, folder: Path) -> dict[str, Any] | None:
         if processes.first():
             recalibration.keep(folder, found)
         print(f"recalibrated: {announce.spread_change(found['factors'])}")
-    elif found and found["steps"] != model.steps:
+    elif found and found.get("sampler", str(model.sampler)) != str(model.sampler):
         print(
-            f"warning: recalibrated at {found['steps']} steps, scored at "
-            f"{model.steps}: eval.recalibrate=512 does it again"
+            f"warning: recalibrated with {found['sampler']}, scored with {model.sampler}: "
+            "eval.recalibrate=512 does it again"
         )
+    elif found and cfg.eval.split == found.get("split"):
+        print("warning: the factors of the recalibration were found on the data that is scored")
     return found
+
+
+def refuse_finding(cfg: Any, folder: Path, option: str) -> None:
+    """Raise ValueError if an option that reads validation data is given where they are scored, or
+    where the model folder, to which it writes what it finds, is of the package."""
+    if cfg.eval.split == "validation":
+        raise ValueError(
+            f"eval.{option} reads the validation data, which eval.split=validation scores: score "
+            "another split"
+        )
+    if shipped.PACKAGED in folder.resolve().parents:
+        raise ValueError(
+            f"eval.{option} writes to the model folder, and {folder} is of the package: copy it, "
+            "and name the copy by checkpoint="
+        )
 
 
 if __name__ == "__main__":

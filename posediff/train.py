@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
 from posediff import (
+    __version__,
     announce,
     checkpoint,
     config,
@@ -28,23 +27,24 @@ from posediff import (
     training_state,
     tree,
 )
-from posediff.command import command
+from posediff.command import command, run_of_command
 from posediff.diffusion import Model
 from posediff.interruption import Stop, Stopped
 from posediff.nn import weights
 from posediff.training_state import TrainingState
 from posediff.truth import Truth
+from posediff.verbatim import quote
 from posediff.visual import held_out as held_out_sheet
 from posediff.visual.pose3d import write_picture
 
 CALIBRATED = "calibrated"  # in the config.json of the best model, once it is
 # of the settings of a training: what may differ when it is resumed, as it changes no result
-FREE = {"root", "workers", "cache", "save_every", "validation_samples", "shard"} | {
+FREE = {"root", "workers", "pictures_mb", "folder", "save_every", "shard"} | {
     *("machine", "threads", "compile", "recompute", "drawn", "loggers", "logger", "profile")
 }
 # and what may differ and changes the rest of the training
 RECIPE = {"epochs", "rate", "max_norm", "ema", "precision", "self_aligned", "micro_batch"} | {
-    *("channels_last", "fused")
+    *("channels_last", "validation_samples")
 }
 
 CHOSEN_BY = ("monitor", "better")  # of eval: how the best epoch is chosen
@@ -52,9 +52,8 @@ CHOSEN_BY = ("monitor", "better")  # of eval: how the best epoch is chosen
 
 @command("train")
 def main(cfg: Any) -> None:
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    folder = run_of_command()
     if cfg.resume and "name" not in map(config.key_of, config.overrides_given()):
-        folder.rmdir()
         raise ValueError("resume=true needs name=, the name of the run folder to go on in")
     with run_folder.locked(folder) if processes.first() else nullcontext():
         state = begun(cfg, folder) if processes.first() else None
@@ -67,7 +66,7 @@ def main(cfg: Any) -> None:
         except Stopped as stopped:
             saved = (folder / training_state.LAST).is_dir()
             how = "the state is saved" if saved else "before its first state"
-            print(f"stopped by {stopped.name}, {how}; this goes on: {resuming(folder)}")
+            print(f"stopped by {stopped.name}, {how}; this goes on: {resuming(cfg, folder)}")
             sys.exit(stopped.code)
 
 
@@ -83,10 +82,16 @@ def begun(cfg: Any, folder: Path) -> TrainingState | None:
     return None
 
 
-def resuming(folder: Path) -> str:
-    """The command that goes on with this training."""
+def resuming(cfg: Any, folder: Path) -> str:
+    """The command that goes on with this training, alone even if it was one of a sweep."""
     given = [o for o in config.overrides_given() if config.key_of(o) not in ("name", "resume")]
-    return shlex.join(["posediff", "train", *given, f"name={folder.name}", "resume=true"])
+    home = Path(cfg.paths.runs, cfg.task.name, cfg.dataset.name).absolute()
+    if folder.is_relative_to(home):
+        place = [f"name={folder.relative_to(home)}"]
+    else:
+        place = [f"name={cfg.name}", f"hydra.run.dir={quote(str(folder))}"]
+    where = [*config.own_folders(), *config.search_path()]
+    return shlex.join(["posediff", "train", *where, *given, *place, "resume=true"])
 
 
 def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
@@ -94,8 +99,8 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     torch.manual_seed(cfg.seed)
     data, held_out = config.dataset(cfg, "train"), config.dataset(cfg, "validation")
     truth = held_out.truth(whole=False)
-    data = some(data, cfg.trainer.train_samples)
-    held_out = some(held_out, cfg.trainer.validation_samples)
+    data = some(data, cfg, "train_samples")
+    held_out = some(held_out, cfg, "validation_samples")
     model_tree = config.model_tree(cfg)
     encoders, device = checkpoint.encoders(model_tree), config.device(cfg.device)
     model = config.build_model(model_tree, config.classes(cfg)).to(device)
@@ -105,7 +110,7 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     begin(cfg, folder, model, state, settings)
     introduce(cfg, model, len(data), len(held_out), f"{how}\n{used}{folder}")
     data, held_out = kept_maps(cfg, model, data, held_out)
-    optimizer = tree.build(config.plain(cfg.trainer.optimizer))(groups(cfg, model))
+    optimizer = optimizer_of(cfg, model)
     if cfg.trainer.profile is not None:
         print("\n".join(profiling.profile(model, data, optimizer, recipe, cfg.trainer.profile)))
         return
@@ -114,7 +119,7 @@ def train(cfg: Any, folder: Path, state: TrainingState | None) -> None:
     print(expectation.training(model, data, held_out, recipe, size), flush=True)
     copies = config.loggers(cfg, folder) if processes.first() else {}
     if processes.first():
-        run_folder.keep_options(folder, OmegaConf.to_yaml(cfg), config.overrides_given())
+        run_folder.keep_options(folder, config.as_yaml(cfg), config.overrides_given())
     with loggers.following(folder, cfg.eval.monitor, copies) as follower:
         best = engine.fit(
             model,
@@ -173,9 +178,14 @@ def selection_of(
     return engine.Selection(score, cfg.eval.monitor, cfg.eval.better)
 
 
-def some(data: engine.Samples, count: int | None) -> engine.Samples:
-    """`count` samples, evenly spaced; all for None."""
-    return data if count is None else engine.Subset(data, count)
+def some(data: engine.Samples, cfg: Any, key: str) -> engine.Samples:
+    """As many samples as this key of `trainer` says, evenly spaced; all for null."""
+    count = cfg.trainer[key]
+    if count is None:
+        return data
+    if count < 1:
+        raise ValueError(f"trainer.{key} must be 1 or more, or null for all, got {count}")
+    return engine.Subset(data, count)
 
 
 def say_left_out(data: engine.Samples, held_out: engine.Samples) -> None:
@@ -229,7 +239,9 @@ def compare(state: TrainingState, settings: dict[str, Any], folder: Path) -> Non
     before = dict(state.trainer.get("settings", {}))  # none in states of older versions
     if not state.trainer["best"]:
         before.pop("eval", None)  # nothing was chosen by it yet
-    changed = tree.differences(settings, before, "", FREE)
+    same = state.config.get("versions", {}).get("posediff") == __version__
+    settings = {key: settings[key] for key in before}
+    changed = tree.differences(settings, before, "", FREE, same_version=same)
     words = {at.lstrip("."): f"{at.lstrip('.')}={now} (it was {was})" for at, now, was in changed}
     other = [text for key, text in words.items() if not RECIPE & {*key.split(".")}]
     if other:
@@ -298,6 +310,19 @@ def cached(
         return feature_cache.cached(samples, backbone, place, name, options, views, workers)
 
     return part(data, "train", cfg.trainer.cache.views), part(held_out, "validation", 1)
+
+
+def optimizer_of(cfg: Any, model: Model) -> torch.optim.Optimizer:
+    """The configured optimiser of the parts of a model that learn. Raises ValueError for an option
+    that it does not have."""
+    node = config.plain(cfg.trainer.optimizer)
+    # without a value torch chooses, and not all optimisers have it
+    node = {key: x for key, x in node.items() if (key, x) != ("fused", None)}
+    name, target = node["_target_"], tree.build(node)
+    made: torch.optim.Optimizer = tree.called(
+        name, target.func, target.keywords, groups(cfg, model)
+    )
+    return made
 
 
 def groups(cfg: Any, model: Model) -> list[dict[str, Any]]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from posediff import checkpoint, config, shipped, start, tree
-from posediff.command import require_plain
+from posediff import checkpoint, config, processes, run_folder, shipped, start, tree
+from posediff.command import require_plain, run_of_command
 from posediff.diffusion import Model, Regression
 
 # what a command needs of a model folder
@@ -18,10 +18,16 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     """The model of a configuration, as trained unless overridden now.
 
     Returns the configuration composed again with what was set at training, the model in evaluation
-    mode on its device, and its folder.
-    Raises ValueError for an override that the model cannot follow.
+    mode on its device, and its folder. The run folder keeps the options of the command.
+    Raises ValueError for an override that the model cannot follow, and for the run folder of a
+    training.
     """
-    given, folder = config.overrides_given(), cfg.checkpoint
+    given, folder, asked = config.overrides_given(), cfg.checkpoint, cfg
+    run = run_of_command()
+    if run_folder.is_begun(run):
+        raise ValueError(
+            f"{run} holds a training: checkpoint= names its model, name= another folder for the run"
+        )
     if folder is None:
         chosen = [o for o in given if config.group_of(o) in ("task", "experiment", "preset")]
         how = " ".join(chosen) or f"task={cfg.task.name}"
@@ -47,6 +53,8 @@ def trained(cfg: Any, primary: str) -> tuple[Any, Model, Path]:
     if cfg.task.flip:
         model.head = model.head.mirrored()
     model.trained_on, model.recalibration = saved["dataset"], loaded.recalibration
+    if processes.first():
+        run_folder.keep_options(run, config.as_yaml(asked), given)
     return cfg, model.eval().to(config.device(cfg.device)), folder
 
 
@@ -76,7 +84,8 @@ def _as_trained(primary: str, saved: Mapping[str, Any], given: Sequence[str], fo
 def refuse_other_network(cfg: Any, saved: Mapping[str, Any], folder: Path) -> None:
     """Raise ValueError if the configuration describes another network than that of the folder."""
     asked, own = config.plain(cfg.model), saved["model"]
-    found = tree.differences(asked["head"], own["head"], "model.head", {"encoder"})
+    heads = asked["head"], own["head"]
+    found = tree.differences(*heads, "model.head", {"encoder"}, same_version=False)
     if "process" in asked and "process" in own:
         targets = asked["process"]["predicts"], own["process"]["predicts"]
         found += tree.differences(*targets, "task.predicts", set())

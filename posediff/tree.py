@@ -87,11 +87,18 @@ def _built(tree: Any, find: Any) -> Any:
     parts = {k: _built(x, find) for k, x in tree.items() if k not in ("_target_", "_partial_")}
     if "_target_" not in tree:
         return parts
-    target = find(tree["_target_"])
-    if tree.get("_partial_"):
-        return partial(target, **parts)
+    name, target = tree["_target_"], find(tree["_target_"])
+    return partial(target, **parts) if tree.get("_partial_") else called(name, target, parts)
+
+
+def called(name: str, target: Any, parts: Mapping[str, Any], *inputs: Any) -> Any:
+    """target(*inputs, **parts), whose errors begin with its name and the plain ones of its parts.
+
+    Raises ValueError for a key that the target does not have or misses, or a value that it cannot
+    use.
+    """
     try:
-        return target(**parts)
+        return target(*inputs, **parts)
     except (
         TypeError,
         AttributeError,
@@ -100,8 +107,7 @@ def _built(tree: Any, find: Any) -> Any:
         ArithmeticError,
         RuntimeError,
     ) as error:
-        # a key that the target does not have or misses, or a value that it cannot use
-        raise ValueError(f"{tree['_target_']}: {_settings(parts)}: {error}") from error
+        raise ValueError(f"{name}: {_settings(parts)}: {error}") from error
 
 
 def _settings(parts: Mapping[str, Any]) -> str:
@@ -119,11 +125,17 @@ def imported(name: str) -> Any:
         raise ValueError(f"_target_ {name} cannot be imported: {error}") from error
 
 
-def differences(a: Any, b: Any, at: str, free: set[str]) -> list[tuple[str, Any, Any]]:
-    """The leaves of two trees that differ, by their keys: those that both have and that are not
-    `free`."""
+def differences(
+    a: Any, b: Any, at: str, free: set[str], same_version: bool = True
+) -> list[tuple[str, Any, Any]]:
+    """The leaves of two trees that differ, by their keys that are not `free`. A key that one does
+    not have is None there; of trees of two versions of posediff, only keys of both are compared."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-        keys = [k for k in a if k in b and k not in free]
-        found = (differences(a[k], b[k], f"{at}.{k}", free) for k in keys)
+        keys = {**a, **b} if same_version else [k for k in a if k in b]
+        found = (
+            differences(a.get(k), b.get(k), f"{at}.{k}", free, same_version)
+            for k in keys
+            if k not in free
+        )
         return [x for some in found for x in some]
     return [] if a == b else [(at, a, b)]

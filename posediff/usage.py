@@ -75,7 +75,8 @@ USAGES = {
             "posediff eval task=lift3d dataset=synthetic",
             "posediff eval task=image2d dataset=coco checkpoint=runs/image2d/coco/mine",
             "posediff eval task=lift3d dataset=h36m checkpoint=models/official",
-            "posediff eval task=lift3d dataset=mocap task.hypotheses=50 eval.recalibrate=512",
+            "posediff eval task=lift3d dataset=mocap preset=posterior task.hypotheses=50 "
+            "eval.recalibrate=512",
             "posediff eval task=video2d dataset=jhmdb_video sampler.steps=2 device=cpu",
         ),
         (

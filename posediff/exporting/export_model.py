@@ -10,13 +10,14 @@ from posediff.trained_model import trained
 
 @command("export")
 def main(cfg: Any) -> None:
+    example = cfg.task.example  # it is called, so it comes from the command, not the model folder
     cfg, model, folder = trained(cfg, "export")
     print(announce.model(folder), flush=True)
-    if cfg.task.example is None:
+    if example is None:
         data = config.dataset(cfg, cfg.eval.split)
         sample = data.__getitems__([i * len(data) // cfg.rows for i in range(cfg.rows)])
     else:
-        sample = tree.imported(cfg.task.example)(model.cpu(), cfg.rows)
+        sample = tree.imported(example)(model.cpu(), cfg.rows)
     about = {
         "task": cfg.task.name,
         "method": cfg.task.method,

@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from helpers.commands import LIMIT, command, error_of
@@ -11,7 +12,7 @@ from helpers.lifters import ENCODER, LIFT, TINY
 from safetensors.torch import load_file
 
 import posediff
-from posediff import checkpoint, engine
+from posediff import checkpoint, engine, run_folder
 from posediff import report as reporting
 from posediff.command import one_line_errors
 
@@ -91,6 +92,11 @@ def test_what_a_resumed_training_must_have_in_common_with_its_beginning(lifters,
     assert "dataset.clips=3 (it was 2)" in refused("name=paper", "dataset.clips=3")
     assert "eval.better=higher (it was lower)" in refused("name=paper", "eval.better=higher")
     assert "eval.monitor=loss (it was mpjpe/mean)" in refused("name=paper", "eval.monitor=loss")
+    line = refused("name=paper", "+trainer.optimizer.amsgrad=true")
+    assert "began here: trainer.optimizer.amsgrad=True (it was None); give" in line
+    line = refused("name=paper", "trainer.optimizer.fused=true", "trainer.cache.views=2")
+    assert "trainer.optimizer.fused=True (it was None)" in line
+    assert "trainer.cache.views=2 (it was None)" in line
     assert (lifters / "paper/.hydra/overrides.yaml").read_bytes() == kept
     before = {*lifters.iterdir()}
     assert "resume=true needs name=" in refused()
@@ -99,10 +105,13 @@ def test_what_a_resumed_training_must_have_in_common_with_its_beginning(lifters,
 
 def test_a_run_without_a_state_begins_and_more_epochs_go_on(lifters, capsys):
     few = (*LIFT, "name=grown", "trainer.recipe.epoch_samples=32", "trainer.micro_batch=20")
+    more = ("trainer.recipe.epochs=2", "trainer.validation_samples=32")
     command("train", *few, "trainer.recipe.epochs=1", "resume=true")
     assert "trainer.recipe.epochs" not in capsys.readouterr().out
-    command("train", *few, "trainer.recipe.epochs=2", "resume=true")
-    assert "from here on trainer.recipe.epochs=2 (it was 1)" in capsys.readouterr().out
+    command("train", *few, *more, "resume=true")
+    said = capsys.readouterr().out
+    assert "trainer.validation_samples=32 (it was 64)" in said
+    assert "trainer.recipe.epochs=2 (it was 1)" in said
     assert len(losses(lifters / "grown")) == 2
 
 
@@ -167,6 +176,25 @@ def test_scoring_takes_the_newest_model_of_its_method_and_says_what_it_measured(
     assert report["metrics"]["mpjpe/mean"] > 0
     newest = scores(capsys, "experiment=lift3d_encoder")
     assert (newest["method"], newest["K"]) == ("encoder", 1)
+
+
+@pytest.mark.parametrize("name", ["eval", "predict", "export"])
+def test_the_folder_of_a_training_is_that_of_no_other_command(lifters, capsys, name):
+    kept = {path: path.read_bytes() for path in (lifters / "paper/.hydra").iterdir()}
+    given = ("task=lift3d", *TINY, f"checkpoint={lifters}/paper", "name=paper")
+    given += ("input=keypoints.npy", "output=out") if name == "predict" else ()
+    np.save("keypoints.npy", np.random.default_rng(0).uniform(100, 400, (3, 17, 2)))
+    line = error_of(capsys, name, *given)
+    assert "paper holds a training: checkpoint= names its model, name= another folder" in line
+    assert {path: path.read_bytes() for path in (lifters / "paper/.hydra").iterdir()} == kept
+
+
+def test_an_evaluation_may_be_repeated_and_keeps_its_options(lifters, capsys):
+    where = ("task=lift3d", f"checkpoint={lifters}/paper", "name=again")
+    first = scores(capsys, *where, "seed=1")
+    assert scores(capsys, *where, "seed=2")["metrics"] != first["metrics"]
+    assert "seed=2" in run_folder.overrides(lifters / "again")
+    assert run_folder.config(lifters / "again")["seed"] == 2
 
 
 def test_a_model_is_scored_as_it_was_trained_whatever_the_preset_in_force(lifters, capsys):
@@ -238,8 +266,10 @@ def test_recalibration_is_found_on_validation_data_and_kept_in_the_model_folder(
     assert "coverage@0.5/recalibrated" not in before
     report = scores(capsys, *where, "sampler.steps=2", "eval.recalibrate=30")
     found, after = report["recalibration"], report["metrics"]
+    sampler = found["sampler"]
+    assert sampler.startswith("DDIMSampler(steps=2,")
     assert {k: x for k, x in found.items() if k != "factors"} == {
-        "split": "validation", "samples": 30, "steps": 2, "K": 50,
+        "split": "validation", "samples": 30, "sampler": sampler, "K": 50,
     }  # fmt: skip
     assert checkpoint.read_config(folder)["recalibration"] == found
     for key in ("coverage@0.5", "calibration_error", "energy_score", "mpjpe/mean"):
@@ -250,9 +280,18 @@ def test_recalibration_is_found_on_validation_data_and_kept_in_the_model_folder(
     assert posediff.load(folder).hypotheses == 5
     command("eval", *TINY, *where, "sampler.steps=1")
     said = capsys.readouterr().out
-    assert "recalibrated at 2 steps, scored at 1" in said
+    assert f"recalibrated with {sampler}, scored with DDIMSampler(steps=1," in said
     assert "confident:" in said or "calibrated:" in said
     assert "reliability.png" in said
+
+
+@pytest.mark.parametrize("option", ["recalibrate", "match_start"])
+def test_what_is_found_on_validation_data_is_not_scored_on_it(lifters, capsys, option):
+    where = (*TINY, "task=lift3d", f"checkpoint={lifters}/paper/checkpoints/best")
+    line = error_of(capsys, "eval", *where, "eval.split=validation", f"eval.{option}=8")
+    assert f"eval.{option} reads the validation data, which eval.split=validation scores" in line
+    line = error_of(capsys, "eval", *TINY, "task=lift3d", "checkpoint=lift3d", f"eval.{option}=8")
+    assert "weights/lift3d is of the package: copy it" in line
 
 
 def test_building_gives_fresh_weights_by_the_command_line_s_names(lifters):

@@ -30,6 +30,45 @@ def test_a_value_of_another_kind_is_named(lifters, capsys, name, value):
     assert key.rpartition(".")[2] in line or given in line, line
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("resume=no", "trainer.compile=off", "backbone.frozen=no", "task.flip=0"),
+        "model.process.antithetic='false'",
+    ],
+)
+def test_only_true_and_false_are_true_or_false(capsys, tmp_path, option):
+    line = error_of(capsys, "train", "task=lift3d", *TINY, option, f"paths.runs={tmp_path}")
+    assert f"{option.partition('=')[0]} must be true or false, as False, its default" in line
+
+
+def test_defaults_are_those_of_your_own_configuration(capsys, tmp_path):
+    (tmp_path / "task").mkdir()
+    own = "defaults: [lift3d, _self_]\ntask: {own: false}\n"
+    (tmp_path / "task/mine.yaml").write_text(f"# @package _global_\n{own}")
+    given = ("task=mine", *TINY, f"hydra.searchpath=['file://{tmp_path}']", "task.own=on")
+    assert "task.own must be true or false" in error_of(capsys, "train", *given)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("trainer.threads=0", "trainer.threads must be 1 or more, or null, got 0"),
+        ("trainer.threads=all", "trainer.threads=all: must be an integer or null"),
+        ("trainer.machine=atuo", "must be one of as_set, auto, got 'atuo'; did you mean auto?"),
+        ("trainer.train_samples=0", "trainer.train_samples must be 1 or more, or null for all"),
+        ("trainer.validation_samples=0", "trainer.validation_samples must be 1 or more, or null"),
+        ("trainer.optimizer.etas=1", "trainer.optimizer.etas: no such option"),
+        ("+trainer.optimizer.etas=1", "torch.optim.AdamW: lr=0.001, weight_decay=0.0001, etas=1"),
+        ("trainer.loggers=tensorboard", "trainer.loggers=tensorboard: must be a list"),
+        ("classes=mine.Head", "classes=mine.Head: must be a list"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(capsys, tmp_path, option, words):
+    given = ("trainer.recipe.epoch_samples=null", option, f"paths.runs={tmp_path}")
+    assert words in error_of(capsys, "train", *ENCODER, *given)
+
+
 @pytest.mark.parametrize("value", ["image_size=5", "image_size=[a,b]", "camera=7", "layout=[1]"])
 def test_so_is_one_of_predict(lifters, capsys, tmp_path, value):
     given = ("task=lift3d", *TINY, "input=nothing.npy", f"output={tmp_path}")
@@ -73,10 +112,23 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch, count, found):
         config.device("cuda:2")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**43])
+def test_a_seed_that_cannot_be_multiplied_is_refused(capsys, tmp_path, seed):
+    line = error_of(capsys, "train", *ENCODER, f"seed={seed}", f"paths.runs={tmp_path}")
+    assert line == f"error: seed={seed}: must be in 0 .. {2**43 - 1}"
+
+
 @pytest.mark.parametrize("data", ["dataset=custom", "dataset=joined"])
 def test_a_data_set_without_a_skeleton_says_which_there_are(capsys, data):
     line = error_of(capsys, "train", "task=image2d", data, "name=bad")
     assert f"{data} needs dataset.skeleton, the layout of its joints: one of h36m17, " in line
+
+
+@pytest.mark.parametrize("name", ["train", "eval"])
+def test_a_command_that_is_refused_leaves_no_run_folder(tmp_path, capsys, name):
+    given = ("task=lift3d", "dataset=coco", "name=litter", f"paths.runs={tmp_path}")
+    assert "does not read dataset=coco" in error_of(capsys, name, *given)
+    assert not [*tmp_path.glob("lift3d/coco/*")]
 
 
 def test_a_value_that_is_wrong_late_leaves_no_run_folder(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Which model a command takes, and what it says of it before it begins."""
 
+import os
+import shutil
 from datetime import date
 from functools import partial
 
@@ -8,7 +10,7 @@ import pytest
 from helpers.commands import command, error_of, run
 from helpers.lifters import ENCODER, LIFT, TINY
 
-from posediff import __main__, run_folder, shipped, speed
+from posediff import __main__, checkpoint, run_folder, shipped, speed
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +62,21 @@ def test_a_run_of_a_debug_preset_is_not_taken_as_the_newest(tmp_path, monkeypatc
     assert smoke in error_of(capsys, "eval", *TINY, "experiment=lift3d_encoder")
     assert smoke in error_of(capsys, "train", *LIFT, "name=refused")
     command("eval", *TINY, "experiment=lift3d_encoder", "debug=limit")  # a smoke test, too
+
+
+def test_an_old_model_that_is_recalibrated_is_not_the_newest(lifters, tmp_path):
+    def newest():
+        return checkpoint.newest(tmp_path, "lift3d", "synthetic", "paper", {}).parts[-3]
+
+    for n, name in enumerate(("old", "new")):
+        best = tmp_path / f"lift3d/synthetic/{name}/checkpoints/best"
+        shutil.copytree(lifters / "paper/checkpoints/best", best)
+        for file in best.iterdir():
+            os.utime(file, (n, n))
+    assert newest() == "new"
+    old = tmp_path / "lift3d/synthetic/old/checkpoints/best"
+    checkpoint.write_config(old, checkpoint.read_config(old) | {"recalibration": {}})
+    assert newest() == "new"
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from helpers.commands import error_of, run, script
+from helpers.commands import command, error_of, run, script
 from helpers.lifters import ENCODER, LIFT
 
 import posediff
+from posediff import command as command_module
 from posediff import torch_files, training_state
 from posediff.command import require_plain
 from posediff.config import METHOD_KEYS
@@ -79,6 +80,7 @@ class Touch:
         "+model@x=diffusion",
         "a word",
         "schedule.steps=100000000",
+        *("task.input=os.system", "+task.example=os.system", "task.draws=os.system"),
     ],
 )
 def test_overrides_of_a_model_folder_are_options_with_plain_values(
@@ -88,6 +90,19 @@ def test_overrides_of_a_model_folder_are_options_with_plain_values(
     edit(folder, overrides=[*config_of(folder)["overrides"], given])
     line = error_of(capsys, "eval", *ENCODER, f"checkpoint={folder}")
     assert f"{folder}/config.json: overrides: " in line
+
+
+def test_an_export_calls_nothing_that_a_model_folder_names(
+    folder, canary, capsys, monkeypatch, tmp_path
+):
+    (folder / "x.py").write_text(f"open({str(canary)!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    edit(folder, overrides=[*config_of(folder)["overrides"], "task.example=model.x.f"])
+    given = (*ENCODER, f"checkpoint={folder}", f"output={tmp_path / 'out'}")
+    given += (f"paths.runs={tmp_path}",)
+    assert "'task.example=model.x.f' is no option of" in error_of(capsys, "export", *given)
+    monkeypatch.setattr(command_module, "IMPORTED", ())  # and if it passed, it would not be called
+    command("export", *given, "formats=[torch]")
 
 
 @pytest.mark.parametrize(
