@@ -290,7 +290,8 @@ def test_what_is_found_on_validation_data_is_not_scored_on_it(lifters, capsys, o
     where = (*TINY, "task=lift3d", f"checkpoint={lifters}/paper/checkpoints/best")
     line = error_of(capsys, "eval", *where, "eval.split=validation", f"eval.{option}=8")
     assert f"eval.{option} reads the validation data, which eval.split=validation scores" in line
-    line = error_of(capsys, "eval", *TINY, "task=lift3d", "checkpoint=lift3d", f"eval.{option}=8")
+    own = ("task=lift3d", "checkpoint=lift3d", "dataset.skeleton=mocap17")
+    line = error_of(capsys, "eval", *TINY, *own, f"eval.{option}=8")
     assert "weights/lift3d is of the package: copy it" in line
 
 
