@@ -251,7 +251,8 @@ def refuse_other_types(
     from posediff.corrections import KINDS
 
     given = config.overrides_given()
-    groups = {str(key) for key in HydraConfig.get().runtime.choices}
+    # experiment=[a,b] is no choice of Hydra's, and chooses as they do
+    groups = {"experiment"} | {str(key) for key in HydraConfig.get().runtime.choices}
     choices = [x for x in given if config.key_of(x).partition("@")[0] in groups]
     plain = config.compose(primary, choices)
     for override in given:

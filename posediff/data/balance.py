@@ -18,8 +18,8 @@ class Balance:
     shares    of the sources by name, in any unit
     sources   (N,) the name of every sample's source
 
-    Raises ValueError for a share that is not above 0, and unless shares and sources have the same
-    names.
+    Raises ValueError for a share that is not above 0 or of no sample, and unless shares and sources
+    have the same names.
     """
 
     def __init__(self, shares: Mapping[str, float], sources: Sequence[str]) -> None:
@@ -28,6 +28,11 @@ class Balance:
         parts = np.array([shares[name] for name in names], np.float64)
         self.ends = np.rint(np.cumsum(parts / parts.sum()) * len(which)).astype(np.int64)
         self.places = np.diff(self.ends, prepend=0)
+        for name in names[self.places == 0]:
+            raise ValueError(
+                f"dataset.balance: the share of {name} is less than one sample of an epoch: give "
+                "it more, or leave its data out"
+            )
         self.starts = self.ends - self.places
         self.order = np.argsort(which, kind="stable")  # the samples, source after source
         self.counts, self.firsts = counts, np.cumsum(counts) - counts

@@ -2,8 +2,9 @@
 
 Parts are of one kind: people in images, people in video, or 3D poses. Joints have the same names in
 all layouts, so they are matched by name: a joint of a part that the skeleton lacks is dropped, and
-one that the part lacks is not labelled. A 3D pose has no joint without a label, so its part must
-have those of the skeleton. The id of a sample begins with the name of its part.
+one that the part lacks is not labelled. Parts of 3D poses must be of the skeleton itself: there a
+joint of the same name is at another place of the body in another layout. The id of a sample begins
+with the name of its part.
 """
 
 from collections import defaultdict
@@ -131,10 +132,8 @@ class Joined(Dataset[dict[str, Any]]):
 
     def _check_layouts(self) -> None:
         for name, layout in zip(self.names, self.layouts, strict=True):
-            same = layout.joints == self.skeleton.joints
-            if not same and (
-                self.dimensions == 3 or not {*layout.joints} & {*self.skeleton.joints}
-            ):
+            shared = {*layout.joints} & {*self.skeleton.joints}
+            if not (layout.name == self.skeleton.name if self.dimensions == 3 else shared):
                 raise ValueError(
                     f"dataset.parts: {name} has the joints of {layout.name}, which cannot be those "
                     f"of dataset.skeleton={self.skeleton.name}"

@@ -65,7 +65,8 @@ def measure(
 ) -> tuple[DetectorNoise, dict[str, Any]]:
     """The noise of a 2D model, and further figures of its errors.
 
-    Raises ValueError if there are too few labelled people for that many steps of the score.
+    Raises ValueError if there are too few labelled people, or too few different scores, for that
+    many steps of the score.
     """
     people = sized(answers)
     swap, decided, exchanged = swaps(people, skeleton)
@@ -79,6 +80,13 @@ def measure(
         )
     edges = scores.quantile(torch.linspace(0, 1, steps + 1, dtype=scores.dtype))
     step = torch.bucketize(scores, edges[1:-1], right=True)
+    if not torch.bincount(step, minlength=steps).all():
+        value = scores.mode().values
+        part = float((scores == value).double().mean())
+        raise ValueError(
+            f"{part:.0%} of the scores are {value:g}, more than one of {steps} steps of the score "
+            "has: give fewer steps"
+        )
     errors = (back.detections - back.truth)[known]
     mixed = two_gaussians(errors, step, steps)
     inliers = torch.full_like(back.detections, torch.nan)

@@ -209,6 +209,8 @@ def _read_asf(path: Path) -> tuple[dict[str, _Joint], float]:
             parent, child = waiting[0]
             raise ValueError(f"{path}: hierarchy puts {child} below {parent}, not below the root")
         for parent, child in ready:
+            if child in bones:
+                raise ValueError(f"{path}: hierarchy places {child} twice: keep one")
             if child not in blocks:
                 raise ValueError(f"{path}: hierarchy names {child}, but bonedata does not")
             bones[child] = _asf_bone(path, child, blocks[child], parent, radians)

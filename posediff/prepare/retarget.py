@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -154,13 +155,20 @@ def _other(motion: Motion) -> dict[str, Array]:
     if "Head" not in points or not any(name in points for name in SPINES):
         raise KeyError("Head" if "Head" not in points else "Spine")
     points["spine"] = points[next(name for name in SPINES if name in points)]
-    return _with_top(points, "Neck", "Head")
+    return _with_top(motion.path, points, "Neck", "Head")
 
 
-def _with_top(points: dict[str, Array], neck: str, head: str) -> dict[str, Array]:
-    """The points with the middle of the head, above its joint in the direction of the neck."""
+def _with_top(path: Path, points: dict[str, Array], neck: str, head: str) -> dict[str, Array]:
+    """The points with the middle of the head, above its joint in the direction of the neck. Raises
+    ValueError if the neck has no length."""
     up = points[head] - points[neck]
-    points["top"] = points[head] + HEAD * up / np.linalg.norm(up, axis=-1, keepdims=True)
+    length = np.linalg.norm(up, axis=-1, keepdims=True)
+    if not length.all():
+        raise ValueError(
+            f"{path}: joint {head} is at the place of {neck}, so that the head has no direction: "
+            "give other joints (--joints)"
+        )
+    points["top"] = points[head] + HEAD * up / length
     return points
 
 
@@ -184,4 +192,4 @@ def _cmu(motion: Motion) -> dict[str, Array]:
 def _daz(motion: Motion) -> dict[str, Array]:
     points = dict(motion.points)
     points["thorax"] = (points["lCollar"] + points["rCollar"]) / 2
-    return _with_top(points, "neck", "head")
+    return _with_top(motion.path, points, "neck", "head")

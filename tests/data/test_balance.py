@@ -58,6 +58,7 @@ def test_a_place_does_not_depend_on_the_others():
         ({"a": 1, "b": 0}, "dataset.balance: b must be a number above 0, got 0"),
         ({"a": "x", "b": 1}, "dataset.balance: a must be a number above 0, got x"),
         ({"a": float("nan"), "b": 1}, "dataset.balance: a must be a number above 0, got nan"),
+        ({"a": 1, "b": 0.001}, "dataset.balance: the share of b is less than one sample of an ep"),
     ],
 )
 def test_wrong_shares_are_one_line(shares, message):

@@ -108,10 +108,12 @@ def test_video_is_joined_like_pictures():
 
 
 @pytest.mark.parametrize("window", [1, 9])
-def test_poses_in_3d_are_joined_if_they_have_the_same_joints(shared, window):
+def test_poses_in_3d_are_joined_if_they_are_of_one_skeleton(shared, window):
     parts = {
         "mocap": partial(mocap, shared / "data/mocap17", sources=["bd"], window=window),
-        "synthetic": partial(synthetic, keypoints="gt", clips=1, length=20, window=window),
+        "synthetic": partial(
+            synthetic, keypoints="gt", clips=1, length=20, window=window, skeleton="mocap17"
+        ),
     }
     data = joined(parts, "mocap17", balance={"mocap": 1, "synthetic": 1})
     batch = data.__getitems__(list(range(0, len(data), len(data) // 100)))
@@ -144,6 +146,11 @@ def test_what_cannot_be_joined_is_one_line(people, tmp_path):
         (people, {"options": {"x": {}}}, "dataset.options: x is none of dataset.parts, own, drawn"),
         (people | {"clips": clips}, {}, "own and clips are of different kinds: only one has fra"),
         ({"poses": poses}, {"skeleton": "coco17"}, "poses has the joints of h36m17, which cannot"),
+        (
+            {"poses": poses},
+            {"skeleton": "mocap17"},
+            "of h36m17, which cannot be those of .*mocap17",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             joined(parts, **{"skeleton": "crowdpose14"} | arguments)

@@ -343,7 +343,7 @@ def jhmdb_file(folder):
 
 
 def leeds(path):
-    return lsp.read(path, path.parent, "im{:04d}.jpg", "occluded")
+    return lsp.read(path, path.parent, "im{:04d}.jpg", "occluded")[0]
 
 
 def leeds_file(folder):

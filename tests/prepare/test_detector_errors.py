@@ -173,6 +173,15 @@ def test_people_with_few_labels_are_left_out_and_lost_answers_are_absent():
         measure(seen, BODY, 50)
 
 
+def test_scores_that_are_equal_are_not_made_into_steps_without_a_joint():
+    seen = answers(TRUE)
+    full = seen._replace(scores=torch.where(seen.scores > 0.45, 1.0, seen.scores))
+    with pytest.raises(ValueError, match=r"^57% of the scores are 1, more than one of 4 steps"):
+        measure(full, BODY, 4)
+    noise, _ = measure(full, BODY, 1)
+    assert noise.sigmas[0] > 1
+
+
 def test_rank_correlation_is_one_of_any_rising_pair():
     x = torch.linspace(-2, 2, 50)
     assert rank_correlation(x, x.exp()) == pytest.approx(1)

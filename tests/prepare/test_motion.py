@@ -174,6 +174,8 @@ def test_an_error_in_an_amc_file_is_one_line_with_its_place(write, old, new, mes
         ("0 0 90 XYZ", "0 0 90 XXZ", "a.asf: axis of upper must end in an order like XYZ"),
         ("upper fore\n", "upper fore hand\n", "a.asf: hierarchy names hand"),
         ("root upper\n", "", "a.asf: hierarchy puts fore below upper, not below the root"),
+        ("upper fore\n", "upper fore\nfore upper\n", "a.asf: hierarchy places upper twice"),
+        ("upper fore\n", "upper fore\nfore root\n", "a.asf: hierarchy places root twice"),
     ],
 )
 def test_an_error_in_an_asf_file_is_one_line_with_its_place(write, old, new, message):

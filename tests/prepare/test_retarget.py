@@ -98,6 +98,10 @@ def test_an_unknown_body_and_a_missing_joint_are_named():
     del motion.points["neck"]
     with pytest.raises(ValueError, match=r"daz\.bvh: the skeleton has no joint 'neck'"):
         mocap17(motion)
+    motion, points = daz(1.0)
+    motion.points["head"] = points["neck"]
+    with pytest.raises(ValueError, match=r"daz\.bvh: joint head is at the place of neck, so that"):
+        mocap17(motion)
     with pytest.raises(ValueError, match=r"x\.bvh: unknown body"):
         mocap17(Motion(Path("x.bvh"), {"Hips": np.zeros((1, 3))}, {}, {}))
 

@@ -92,8 +92,8 @@ class DetectorNoise:
             if not 0 <= share <= 1:
                 raise ValueError(f"noise.{name} must be in 0..1, got {share}")
         for name, sigma in sigmas.items():
-            if sigma < 0:
-                raise ValueError(f"noise.{name} must not be negative, got {sigma}")
+            if not 0 <= sigma < math.inf:
+                raise ValueError(f"noise.{name} must be finite and not negative, got {sigma}")
         if not -1 < self.limb < 1:
             raise ValueError(f"noise.limb must be between -1 and 1, got {self.limb}")
         self._check_lasting()
@@ -108,13 +108,13 @@ class DetectorNoise:
 
     def _check_lasting(self) -> None:
         pairs = all(isinstance(pair, Sequence) and len(pair) == 2 for pair in self.lasting)
-        if not pairs or any(frames < 1 or frames != int(frames) for frames, _ in self.lasting):
+        if not pairs or any(not 1 <= n < math.inf or n != int(n) for n, _ in self.lasting):
             raise ValueError(
                 "noise.lasting must be pairs [frames, share] of whole frames above 0, got "
                 f"{self.lasting}"
             )
         parts = [share for _, share in self.lasting]
-        if any(share < 0 for share in parts) or sum(parts) > 1:
+        if not (all(share >= 0 for share in parts) and sum(parts) <= 1):
             raise ValueError(f"shares of noise.lasting must be 0..1, also their sum, got {parts}")
 
     def draw(

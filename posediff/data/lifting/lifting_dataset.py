@@ -149,6 +149,11 @@ class LiftingDataset(Dataset[dict[str, Any]]):
             len(clip.world) if clip.valid is None else int(clip.valid.sum()) for clip, _ in pairs
         ]
         self.left_out = sum(valid) - int(self.rows.counts.sum())
+        if not len(self):
+            raise ValueError(
+                f"no camera sees {least} or more joints in any of {sum(valid)} frames: look at the "
+                "cameras (unit, R, resolution)"
+            )
 
     def _take_names(self, pairs: Sequence[tuple[Clip, int]]) -> None:
         """Keep the cameras, actions and names of pairs of a clip and a camera of it, and the keys

@@ -22,7 +22,7 @@ from posediff.diffusion.choices import one_of
 from posediff.doors.checks import array, entries, identity, mapping
 from posediff.doors.json_door import read_json
 from posediff.files import visible
-from posediff.pose.camera import Camera
+from posediff.pose.camera import Camera, undistort
 
 Named = tuple[Recording, set[str]]  # a clip, the names of its file, source and subject
 
@@ -128,7 +128,17 @@ def _camera(where: str, entry: dict[str, Any]) -> Camera:
     lens = torch.cat([numbers(key, count) for key, count in LENS.items()])
     if not (lens[:2] > 0).all():
         raise ValueError(f"{where}: focal must be above 0 pixels, got {lens[:2].tolist()}")
-    return Camera(rotation, numbers("t_world_mm", 3) / 1000, lens, numbers("resolution", 2))
+    size = numbers("resolution", 2)
+    if not (size > 0).all():
+        raise ValueError(f"{where}: resolution must be above 0 pixels, got {size.tolist()}")
+    corners = torch.cartesian_prod(*torch.stack([torch.zeros(2), size], -1))
+    # farther out `project` would move the 2D of joints that are in the image
+    if not (undistort(corners, lens).abs() <= 1).all():
+        raise ValueError(
+            f"{where}: its image must end within 45 degrees to each side of its axis, by focal, "
+            "center, radial and resolution: correct them, or leave the camera out"
+        )
+    return Camera(rotation, numbers("t_world_mm", 3) / 1000, lens, size)
 
 
 def _select(

@@ -43,14 +43,14 @@ class Recording:
 
 
 def write(path: Path, recordings: Sequence[Recording]) -> None:
-    """Write the file, rounded to 0.25 mm."""
-    positions = [np.rint(recording.joints / UNIT).astype(np.int32) for recording in recordings]
-    deltas = np.concatenate([np.diff(x, axis=0, prepend=np.zeros_like(x[:1])) for x in positions])
-    lengths = np.array([len(x) for x in positions], np.int32)
+    """Write the file, rounded to 0.25 mm. Raises ValueError for joints that are not finite or too
+    far away."""
+    deltas = np.concatenate([_deltas(path, recording) for recording in recordings])
+    lengths = np.array([len(recording.joints) for recording in recordings], np.int32)
     # 16 bits reach 8 m from the origin, further than the cameras see
     fits = np.abs(deltas).max() <= np.iinfo(np.int16).max
     entries: dict[str, Any] = {
-        "pos_delta": deltas.astype(np.int16) if fits else deltas,
+        "pos_delta": deltas.astype(np.int16) if fits else deltas.astype(np.int32),
         "start": (np.cumsum(lengths) - lengths).astype(np.int32),
         "length": lengths,
         "native_fps": np.array([recording.native_fps for recording in recordings], np.float32),
@@ -75,6 +75,18 @@ def read(path: Path) -> list[Recording]:
         words = {word: str(data[word][n]) for word in WORDS}
         clips.append(Recording(**words, native_fps=float(data["native_fps"][n]), joints=joints))
     return clips
+
+
+def _deltas(path: Path, recording: Recording) -> NDArray[np.float64]:
+    """The rows of pos_delta of a clip, whole numbers of 32 bits."""
+    positions = np.rint(recording.joints.astype(np.float64) / UNIT)
+    deltas: NDArray[np.float64] = np.diff(positions, axis=0, prepend=np.zeros_like(positions[:1]))
+    if not (np.abs(deltas) <= np.iinfo(np.int32).max).all():
+        raise ValueError(
+            f"{path}: clip {recording.name} of {recording.subject} has joints that are not finite "
+            "or too far away: look at its file and unit"
+        )
+    return deltas
 
 
 def _entries(path: Path) -> dict[str, NDArray[Any]]:

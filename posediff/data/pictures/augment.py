@@ -33,7 +33,7 @@ from posediff.pose.skeleton import Skeleton
 HALF = 1.5  # padding around half a body
 MANY = 8  # labelled joints above which half of a person may be shown
 SOME = 2  # labelled joints of a half above which it is shown
-LOWER = ("hip", "knee", "ankle", "toe", "heel", "foot")
+LOWER = ("pelvis", "hip", "knee", "ankle", "toe", "heel", "foot", "foot_index")
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -70,13 +70,13 @@ class Augmentation:
         visible: Tensor,
         skeleton: Skeleton,
         keys: NDArray[np.uint64],
+        aspect: float,
     ) -> CropView:
         """Views of B people: center and scale (B, 2) of the whole person, keypoints (B, J, 2) in
-        image pixels, visible (B, J), keys (B,)."""
+        image pixels, visible (B, J), keys (B,); aspect, width / height of a crop."""
         u = torch.from_numpy(random.uniform(keys, 12)).to(center.dtype)
         flip, halved, upper, turned, shifted = u[:, :5].T
         labelled = visible > 0
-        aspect = float(scale[0, 0] / scale[0, 1])
         middle, around, found = _half(keypoints, labelled, skeleton, upper < self.upper, aspect)
         half = found & (labelled.sum(-1) > MANY) & (halved < self.half_body)
         center = torch.where(half[:, None], middle, center)

@@ -53,16 +53,19 @@ def lsp(
     one_of("dataset.skeleton", skeleton, [SKELETON])
     root, folder = Path(root), Path(root) / "images"
     name, flag, train = EXTENDED if extended else OWN
-    people = read(root / "joints.mat", folder, name, flag)
-    for_training = np.arange(len(people.ids)) < round(train * len(people.ids))
+    people, count = read(root / "joints.mat", folder, name, flag)
+    # by number, so that nobody changes sides where a picture is left out
+    numbers = np.array([picture.id for picture in people.pictures], np.int64)
+    for_training = numbers <= round(train * count)
     people = people.subset(~for_training if split == "test" else for_training)
     if split != "test":
         people = held_out(people, split, validation)
     return TopDownDataset(people, folder, split == "train", root, **options)
 
 
-def read(path: Path, folder: Path, name: str, flag: Flag) -> Annotations:
-    """People of a joints.mat. name: of an image file in `folder`, to be formatted with its number.
+def read(path: Path, folder: Path, name: str, flag: Flag) -> tuple[Annotations, int]:
+    """People of a joints.mat, and how many it has, with those that are left out. name: of an image
+    file in `folder`, to be formatted with its number, from 1.
 
     Raises FileNotFoundError if a file is missing, ValueError if joints.mat cannot be used.
     """
@@ -77,7 +80,7 @@ def read(path: Path, folder: Path, name: str, flag: Flag) -> Annotations:
             for n, values in enumerate(triples, 1)
         ],
     }
-    return checked(path, data, skeleton_named(SKELETON), folder, "0.53*w*h")
+    return checked(path, data, skeleton_named(SKELETON), folder, "0.53*w*h"), len(points)
 
 
 def _joints(path: Path, flag: Flag) -> tuple[Array, NDArray[np.float64]]:

@@ -174,13 +174,14 @@ class TopDownDataset(Dataset[dict[str, Any]]):
     def _view(self, person: People, ids: Sequence[str]) -> CropView:
         """Views of people; in training drawn by (seed, id, epoch)."""
         box = torch.cat([person.box[:, :2], person.box[:, 2:] - person.box[:, :2]], -1)
-        center, scale = box_to_center_scale(box, self.size[0] / self.size[1])
+        aspect = self.size[0] / self.size[1]
+        center, scale = box_to_center_scale(box, aspect)
         if self.augment is None:
             zeros = torch.zeros(len(ids))
             return CropView(center, scale, zeros, zeros > 0, None)
         keys = random.keys(self.seed, random.name_keys(ids), self.epoch)
         return self.augment.draw(
-            center, scale, person.keypoints, person.visible, self.skeleton, keys
+            center, scale, person.keypoints, person.visible, self.skeleton, keys, aspect
         )
 
     def _affine(self, view: CropView, width: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ def without_copies(entries: list[Entry]) -> list[Entry]:
     except TypeError:  # an id that is no id, which is refused later
         return entries
     first: dict[Any, Entry] = {}
-    return [x for x in entries if first.setdefault(x.get("id"), x) is x or first[x["id"]] != x]
+    return [x for x in entries if first.setdefault(x.get("id"), x) is x or first[x.get("id")] != x]
 
 
 def checked_usable(

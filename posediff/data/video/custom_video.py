@@ -47,10 +47,12 @@ def custom_video(
 
 def held_out(footage: Footage, split: Split, part: float, film: str | None = None) -> Footage:
     """The part of the training videos that is for validation, at least one, or all others, by
-    their names alone. Raises ValueError if there is no video in it."""
+    their names alone. Raises ValueError if there is no video in it, or for a `film` that has no
+    group."""
     if not 0 <= part < 1:
         raise ValueError(f"dataset.validation is a part of the training videos, got {part}")
-    source = {video: _film(film, video) for video in footage.frames}
+    pattern = _pattern(film) if film else None
+    source = {video: _film(pattern, video) for video in footage.frames}
     films = sorted(set(source.values()))
     order = random.uniform(random.keys(0, random.name_keys(films)), 1)[:, 0].argsort()
     count = max(round(part * len(films)), 1) if part else 0
@@ -62,6 +64,16 @@ def held_out(footage: Footage, split: Split, part: float, film: str | None = Non
     return footage.subset(chosen)
 
 
-def _film(pattern: str | None, video: str) -> str:
-    found = re.fullmatch(pattern, video) if pattern else None
-    return found[1] if found else video
+def _pattern(film: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(film)
+    except (re.error, TypeError):
+        pattern = None
+    if pattern is None or not pattern.groups:
+        raise ValueError(f"dataset.film must be a regular expression with a group, got {film!r}")
+    return pattern
+
+
+def _film(pattern: re.Pattern[str] | None, video: str) -> str:
+    found = pattern.fullmatch(video) if pattern else None
+    return (found and found[1]) or video

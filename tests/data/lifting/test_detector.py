@@ -250,11 +250,15 @@ def test_errors_of_a_limb_s_joints_are_correlated_and_all_others_are_not():
 def test_impossible_noise_is_refused_by_name():
     with pytest.raises(ValueError, match=r"noise.swap must be in 0..1, got 1.5"):
         DetectorNoise(swap=1.5)
-    with pytest.raises(ValueError, match=r"noise.sigma_outlier must not be negative, got -1"):
+    with pytest.raises(
+        ValueError, match=r"noise.sigma_outlier must be finite and not negative, got -1"
+    ):
         DetectorNoise(sigma_outlier=-1)
     with pytest.raises(ValueError, match=r"noise.outliers\[1\] must be in 0..1, got 2"):
         DetectorNoise(scores=[0.1, 0.2, 0.3], sigmas=[1, 1], outliers=[0, 2])
-    with pytest.raises(ValueError, match=r"noise.sigmas\[0\] must not be negative, got -2"):
+    with pytest.raises(
+        ValueError, match=r"noise.sigmas\[0\] must be finite and not negative, got -2"
+    ):
         DetectorNoise(scores=[0.1, 0.2], sigmas=[-2], outliers=[0])
     with pytest.raises(ValueError, match=r"a number for each step .* got 2 and 1 for 3 scores"):
         DetectorNoise(scores=[0.1, 0.2, 0.3], sigmas=[1, 1], outliers=[0])
@@ -268,6 +272,20 @@ def test_impossible_noise_is_refused_by_name():
         DetectorNoise(lasting=[4, 0.3])
     with pytest.raises(ValueError, match=r"noise.limb must be between -1 and 1, got 1"):
         DetectorNoise(limb=1)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_noise_that_is_not_finite_is_refused_by_name(bad):
+    for name in ("sigma", "sigma_outlier", "sigma_occluded", "swap", "limb"):
+        with pytest.raises(ValueError, match=f"noise.{name} must be .*, got {bad}"):
+            DetectorNoise(**{name: bad})
+    table = {"scores": [0.1, 0.2], "sigmas": [1], "outliers": [0]}
+    for name, values in (("scores", [bad, 0.2]), ("sigmas", [bad]), ("outliers", [bad])):
+        with pytest.raises(ValueError, match=f"noise.{name}.* must .*got .*{bad}"):
+            DetectorNoise(**table | {name: values})
+    for pair in ([bad, 0.3], [4, bad]):
+        with pytest.raises(ValueError, match=r"noise.lasting must be .* got"):
+            DetectorNoise(lasting=[pair])
 
 
 def test_a_component_is_drawn_by_weight_or_is_the_heaviest():

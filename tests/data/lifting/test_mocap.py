@@ -9,7 +9,7 @@ import torch
 
 from posediff.data.lifting.mocap import mocap, read_cameras
 from posediff.data.lifting.recording import Recording, read, write
-from posediff.pose.camera import camera_to_world
+from posediff.pose.camera import camera_to_world, project
 
 FRAMES = 30
 CAMERA = {
@@ -185,6 +185,13 @@ def test_a_clip_in_two_files_is_an_error(folder):
         ({"focal": [1000]}, "cam0: focal must be finite numbers of shape"),
         ({"center": [500, float("nan")]}, "cam0: center must be finite"),
         ({"t_world_mm": "near"}, "cam0: t_world_mm must be finite numbers"),
+        ({"resolution": [1000, 0]}, "cam0: resolution must be above 0 pixels"),
+        ({"resolution": [-1000, 900]}, "cam0: resolution must be above 0 pixels"),
+        ({"resolution": [1e9, 900]}, "cam0: its image must end within 45 degrees"),
+        ({"focal": [499, 1100]}, "cam0: its image must end within 45 degrees"),
+        ({"center": [500, -201]}, "cam0: its image must end within 45 degrees"),
+        # half the width is .96 focal lengths, but the ray of a corner has x = 1.07
+        ({"focal": [520, 520], "radial": [-0.05, 0, 0]}, "cam0: its image must end within 45 deg"),
     ],
 )
 def test_a_wrong_camera_is_one_line_that_names_it(tmp_path, change, message):
@@ -192,6 +199,24 @@ def test_a_wrong_camera_is_one_line_that_names_it(tmp_path, change, message):
     path.write_text(json.dumps({"cameras": [CAMERA | change]}))
     with pytest.raises(ValueError, match=f"cameras.json: {message}"):
         read_cameras(path)
+
+
+def test_a_joint_in_the_image_of_a_wide_camera_is_where_the_pinhole_puts_it(tmp_path):
+    path = tmp_path / "cameras.json"
+    path.write_text(json.dumps({"cameras": [CAMERA | {"focal": [501, 501]}]}))
+    lens = read_cameras(path)["cam0"].intrinsics
+    corner = torch.tensor([[0.998, -0.898, 1.0]])
+    torch.testing.assert_close(project(corner, lens), 501 * corner[:, :2] + lens[2:4])
+
+
+def test_a_folder_whose_cameras_see_nobody_is_an_error(folder):
+    away = CAMERA | {"t_world_mm": [0, 5000, 1000]}
+    (folder / "cameras.json").write_text(json.dumps({"cameras": [away]}))
+    message = r"no camera sees 9 or more joints in any of 60 frames: look at the cameras \(unit, R"
+    for window in (1, 9):
+        with pytest.raises(ValueError, match=message):
+            mocap(folder, window=window)
+    assert len(mocap(folder, views="free")) == 60, "drawn cameras see everybody"
 
 
 def test_a_cameras_file_without_cameras_is_named(tmp_path):

@@ -29,6 +29,15 @@ def test_a_clip_far_from_the_middle_is_kept_too(tmp_path):
     assert np.abs(read(tmp_path / "own.npz")[0].joints - far.joints).max() <= 0.125
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e9])
+def test_joints_that_no_file_can_have_are_refused_by_the_name_of_their_clip(tmp_path, bad):
+    run = clip("run", subject="bob")
+    run.joints[7, 3, 1] = bad
+    with pytest.raises(ValueError, match=r"own\.npz: clip run of bob has joints that are not fin"):
+        write(tmp_path / "own.npz", [clip("walk"), run])
+    assert not list(tmp_path.iterdir())
+
+
 def test_writing_what_was_read_returns_the_published_file(shared, tmp_path):
     original = shared / "data/mocap17/hdm05_11.npz"
     write(tmp_path / "again.npz", read(original))

@@ -276,6 +276,22 @@ def test_of_images_of_one_id_none_is_used_and_of_people_the_first(two):
     assert "annotations[31] (id 30): the same id as annotations[30] (id 30)" in found.unusable[2]
 
 
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("annotations", r"annotations\[\d\] \(id None\): id must be"),
+        ("images", r"images\[\d\]: id must be an integer or a string, got None"),
+    ],
+)
+def test_entries_without_an_id_are_named(two, key, message):
+    if key == "images":
+        two.data["images"].append({**two.data["images"][0], "file_name": "2.png"})
+    for entry in two.data[key]:
+        del entry["id"]
+    with pytest.raises(ValueError, match=message):
+        read(two)
+
+
 def test_an_entry_that_is_no_object_is_left_out(two):
     images, people = many(two)
     images[3], people[20] = None, [1]

@@ -13,6 +13,7 @@ from posediff.pose.skeleton import skeleton
 
 COCO = skeleton("coco17")
 N = 4000
+ASPECT = 0.75  # of the crop
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +37,18 @@ def plain(**only):
 
 
 def test_a_view_is_that_of_the_seed_the_sample_and_the_epoch(person):
-    view = MMPOSE.draw(*person, COCO, keys())
-    again = MMPOSE.draw(*(x[3:5] for x in person), COCO, keys()[3:5])
+    view = MMPOSE.draw(*person, COCO, keys(), ASPECT)
+    again = MMPOSE.draw(*(x[3:5] for x in person), COCO, keys()[3:5], ASPECT)
     for one, other in zip(view[:4], again[:4], strict=True):
         assert torch.equal(one[3:5], other)
     for other in (keys(seed=1), keys(epoch=1)):
-        assert (MMPOSE.draw(*person, COCO, other).rotation != view.rotation).float().mean() > 0.5
+        assert (
+            MMPOSE.draw(*person, COCO, other, ASPECT).rotation != view.rotation
+        ).float().mean() > 0.5
 
 
 def test_hrnet_s_recipe_clips_normal_numbers_as_often_as_it_should(person):
-    view = Augmentation(half_body=0.0).draw(*person, COCO, keys())
+    view = Augmentation(half_body=0.0).draw(*person, COCO, keys(), ASPECT)
     zoom = view.scale[:, 0] / 75
     beyond = 1 - NormalDist().cdf(1)
     assert (zoom - 0.65 < 1e-5).float().mean() == pytest.approx(beyond, abs=0.02)
@@ -63,7 +66,7 @@ def test_hrnet_s_recipe_clips_normal_numbers_as_often_as_it_should(person):
 
 
 def test_mmpose_s_recipe_draws_again_and_shifts(person):
-    view = replace(MMPOSE, half_body=0.0).draw(*person, COCO, keys())
+    view = replace(MMPOSE, half_body=0.0).draw(*person, COCO, keys(), ASPECT)
     zoom = view.scale[:, 0] / 75
     assert zoom.min() < 0.52
     assert zoom.min() > 0.5
@@ -80,16 +83,41 @@ def test_mmpose_s_recipe_draws_again_and_shifts(person):
 
 
 def test_half_a_body_is_the_mean_of_its_joints_and_their_grown_box(person):
-    view = plain(half_body=1.0, upper=1.0).draw(*person, COCO, keys())
+    view = plain(half_body=1.0, upper=1.0).draw(*person, COCO, keys(), ASPECT)
     points = person[2][0, :11]  # all but hips, knees and ankles
     torch.testing.assert_close(view.center[0], points.mean(0))
     high = max(float(points[:, 1].max() - 10), float(points[10, 0] - 40) / 0.75)
     torch.testing.assert_close(view.scale[0], 1.5 * torch.tensor([0.75 * high, high]))
-    low = plain(half_body=1.0, upper=0.0).draw(*person, COCO, keys())
+    low = plain(half_body=1.0, upper=0.0).draw(*person, COCO, keys(), ASPECT)
     torch.testing.assert_close(low.center[0], person[2][0, 11:].mean(0))
-    some = plain(half_body=0.3).draw(*person, COCO, keys())
+    some = plain(half_body=0.3).draw(*person, COCO, keys(), ASPECT)
     assert (some.center[:, 1] != 50).float().mean() == pytest.approx(0.3, abs=0.03)
     assert (some.center[:, 1] < 50).float().mean() == pytest.approx(0.3 * 0.69, abs=0.03)
+
+
+def test_half_a_body_is_the_same_beside_a_person_whose_box_has_another_shape(person):
+    center, scale, *labels = (x[:2] for x in person)
+    scale = scale * torch.tensor([[1.000001, 1.0], [1.0, 1.0]])  # as by rounding
+    draw = plain(half_body=1.0).draw
+    view = draw(center, scale, *labels, COCO, keys(count=2), ASPECT)
+    alone = draw(center[1:], scale[1:], *(x[1:] for x in labels), COCO, keys(count=2)[1:], ASPECT)
+    assert torch.equal(view.scale[1:], alone.scale)
+
+
+@pytest.mark.parametrize(
+    ("name", "lower"),
+    [("mpii16", "pelvis hip knee ankle"), ("mediapipe33", "hip knee ankle heel foot_index")],
+)
+def test_the_lower_half_has_the_pelvis_and_the_feet(name, lower):
+    body, ends = skeleton(name), tuple(lower.split())
+    y = torch.tensor([90.0 if joint.endswith(ends) else 10.0 for joint in body.joints])
+    x = torch.linspace(40, 60, len(y))
+    points, ones = torch.stack([x, y], -1)[None], torch.ones(1, len(y))
+    whole = torch.tensor([[50.0, 50.0]]), torch.tensor([[75.0, 100.0]])
+    for upper, middle in ((1.0, 10.0), (0.0, 90.0)):
+        draw = plain(half_body=1.0, upper=upper).draw
+        view = draw(*whole, points, ones, body, keys(count=1), ASPECT)
+        assert view.center[0, 1] == pytest.approx(middle)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +136,7 @@ def test_a_half_needs_joints(person, labelled, center):
     visible[:, list(labelled)] = 1
     for upper in (0.0, 1.0):
         draw = plain(half_body=1.0, upper=upper).draw
-        view = draw(center_, scale, keypoints, visible, COCO, keys(count=5))
+        view = draw(center_, scale, keypoints, visible, COCO, keys(count=5), ASPECT)
         above = [j for j in labelled if j < 11]
         below = [j for j in labelled if j >= 11]
         half = above if (upper and len(above) > 2) or len(below) <= 2 else below
@@ -119,7 +147,7 @@ def test_a_half_needs_joints(person, labelled, center):
 def test_joints_in_one_point_are_not_halved(person):
     center, scale, keypoints, visible = (x[:5] for x in person)
     view = plain(half_body=1.0).draw(
-        center, scale, torch.full_like(keypoints, 7), visible, COCO, keys(count=5)
+        center, scale, torch.full_like(keypoints, 7), visible, COCO, keys(count=5), ASPECT
     )
     assert torch.equal(view.center, center)
     assert torch.equal(view.scale, scale)
@@ -136,13 +164,13 @@ def test_a_mirrored_matrix_shows_the_mirrored_picture():
 
 
 def test_colours_leave_grey_grey_and_move_by_no_more_than_they_say(person):
-    view = plain(colour=0.3).draw(*person, COCO, keys())
+    view = plain(colour=0.3).draw(*person, COCO, keys(), ASPECT)
     grey = view.colour @ torch.tensor([127.5, 127.5, 127.5, 1.0])
     assert (grey.max(-1).values - grey.min(-1).values).max() < 1e-3
     assert 36 < (grey - 127.5).abs().max() < 0.15 * 255 + 1e-3
     red = view.colour @ torch.tensor([255.0, 0.0, 0.0, 1.0])
     assert red[:, 0].std() > 10
-    two = plain(colour=0.3).draw(*(x[1:3] for x in person), COCO, keys()[1:3])
+    two = plain(colour=0.3).draw(*(x[1:3] for x in person), COCO, keys()[1:3], ASPECT)
     assert torch.equal(two.colour, view.colour[1:3])
 
 

@@ -8,6 +8,7 @@ from scipy.io import savemat
 
 from posediff.data.pictures.lsp import JOINTS, lsp, read
 from posediff.diffusion.aggregate import Poses
+from posediff.doors import limits
 from posediff.metrics.coco import CocoAP
 from posediff.metrics.crowdpose import crowdpose
 from posediff.pose.skeleton import skeleton
@@ -42,7 +43,7 @@ def test_joints_come_in_either_order_of_the_axes_and_go_by_name(tmp_path, points
     third = np.zeros((N, 14))
     third[3, 0] = 1  # an occluded right ankle
     write(tmp_path, third, points, order, 4)
-    people = read(tmp_path / "joints.mat", tmp_path / "images", "im{:04d}.jpg", "occluded")
+    people, _ = read(tmp_path / "joints.mat", tmp_path / "images", "im{:04d}.jpg", "occluded")
     for joint in CROWD.joints:
         assert (by_name(people, joint) == points[:, index(joint)]).all(), joint
     assert people.visible[3, CROWD.joints.index("right_ankle")] == 1
@@ -55,7 +56,7 @@ def test_the_flag_of_the_extension_means_labelled(tmp_path, points):
     third[2, 5] = 0  # no left ankle
     points[2, 5] = (-4, -9)
     write(tmp_path, third, points, (1, 2, 0), 5)
-    people = read(tmp_path / "joints.mat", tmp_path / "images", "im{:05d}.jpg", "labelled")
+    people, _ = read(tmp_path / "joints.mat", tmp_path / "images", "im{:05d}.jpg", "labelled")
     ankle = CROWD.joints.index("left_ankle")
     assert people.visible[2, ankle] == 0
     assert (people.keypoints[2, ankle] == 0).all()
@@ -78,9 +79,24 @@ def test_the_parts_of_the_data_are_those_of_the_benchmark(tmp_path, points):
     assert [p.id for p in lsp(tmp_path, "test", extended=True).annotations.pictures] == [19, 20]
 
 
+def test_who_is_trained_on_does_not_change_where_a_picture_is_left_out(
+    tmp_path, points, monkeypatch
+):
+    monkeypatch.setattr(limits.CURRENT, "left_out", 0.2)
+    write(tmp_path, np.zeros((N, 14)), points, (2, 1, 0), 4)
+    for lost, kept in ((3, range(11, 21)), (20, range(11, 20))):
+        (tmp_path / f"images/im{lost:04d}.jpg").write_bytes(b"no picture")
+        with pytest.warns(UserWarning, match="left out: "):
+            test = lsp(tmp_path, "test").annotations
+        assert [p.id for p in test.pictures] == test.ids.tolist() == [*kept]
+        with pytest.warns(UserWarning, match="left out: "):
+            train = lsp(tmp_path, validation=0).annotations
+        assert train.ids.tolist() == [n for n in range(1, 11) if n != 3]
+
+
 def test_a_person_is_the_extent_of_the_joints_with_a_margin_and_half_of_it(tmp_path, points):
     write(tmp_path, np.zeros((N, 14)), points, (2, 1, 0), 4)
-    people = read(tmp_path / "joints.mat", tmp_path / "images", "im{:04d}.jpg", "occluded")
+    people, _ = read(tmp_path / "joints.mat", tmp_path / "images", "im{:04d}.jpg", "occluded")
     low, size = points.min(1), np.ptp(points, 1)
     margin = 0.12 * size.max(1, keepdims=True)
     np.testing.assert_allclose(people.boxes, np.concatenate([low - margin, size + 2 * margin], 1))

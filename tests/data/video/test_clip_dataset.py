@@ -307,6 +307,16 @@ def test_videos_of_one_film_are_kept_back_together(videos):
     options = {"film": r".*_(cut\d)", "validation": 0.5}
     kept = set(data(videos, "validation", part, **options).footage.video)
     assert kept in [{f"v{n}_cut{n % 2}" for n in range(k, 10, 2)} for k in (0, 1)]
+    options["film"] = r"v\d_cut\d(_part\d)?"  # a group that is in no name
+    assert len(set(data(videos, "validation", part, **options).footage.video)) == 5
+
+
+@pytest.mark.parametrize("film", ["(", r"v\d_.*", 7])
+def test_a_film_that_is_no_regular_expression_with_a_group_is_one_line(walk, film):
+    message = "dataset.film must be a regular expression with a group, got"
+    with pytest.raises(ValueError, match=message) as error:
+        data(walk, "train", {"train": "annotations/train"}, film=film)
+    assert "\n" not in str(error.value)
 
 
 def test_parts_that_cannot_be_had_are_named(walk):
