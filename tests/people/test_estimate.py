@@ -87,9 +87,7 @@ def test_people_of_a_picture_have_shapes_and_units(used):
 
 def test_a_frame_and_the_log_say_what_was_used(models, used, caplog, monkeypatch):
     lifter = posediff.load(models / "posterior")
-    lifter.about |= {
-        "recalibration": {"factors": [2] * 9, "samples": 9, "split": "test"}
-    }
+    lifter.about |= {"recalibration": {"factors": [2] * 9, "samples": 9, "split": "test"}}
     named = {"image2d": str(models / "coarse"), "lift3d": lifter}
     with caplog.at_level("INFO", "posediff"):
         (frame,) = posediff.estimate(photo(), models=named, boxes=TWO, seed=4, hypotheses=3)
