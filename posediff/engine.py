@@ -8,7 +8,7 @@ figures and log of an unbroken one.
 
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, cast
@@ -185,6 +185,10 @@ def scored(training: Training, selection: Selection, outputs: Outputs, stop: Sto
         raise
 
 
+def no_figure(monitor: str, figures: Iterable[str]) -> ValueError:
+    return ValueError(f"eval.monitor={monitor}: no such figure, only {', '.join(figures)}")
+
+
 def end_epoch(
     training: Training, data: Samples, selection: Selection, outputs: Outputs, stop: Stop
 ) -> None:
@@ -196,7 +200,7 @@ def end_epoch(
     figures = {"loss": training.total / steps, **plain}
     if monitor not in figures:
         training.save(outputs)
-        raise ValueError(f"eval.monitor={monitor}: no such figure, only {', '.join(plain)}")
+        raise no_figure(monitor, plain)
     line = {"epoch": training.epoch + 1, **figures}
     outputs.log({**line, "seconds": training.seconds})
     improved = selection.improved(figures, training.best)

@@ -141,6 +141,8 @@ def best_range(cfg: Any, model: Model) -> dict[str, Any]:
     def score(model: Model) -> float:
         metric, rules = metric_of(cfg, truth), {cfg.task.aggregate: model.aggregate}
         figures = engine.evaluate(model, held_out, metric, rules, size, cfg.seed, label="start")
+        if cfg.eval.monitor not in figures:
+            raise engine.no_figure(cfg.eval.monitor, figures)
         return figures[cfg.eval.monitor]
 
     found = start.fit(model, held_out, score, cfg.eval.better)

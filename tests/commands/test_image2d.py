@@ -151,6 +151,7 @@ def test_the_start_is_found_on_validation_data_and_kept_in_the_model_folder(runs
     [
         (("task=image2d", "sampler.end=9"), "eval.match_start chooses sampler.end: leave out one"),
         (("experiment=image2d_coarse",), "eval.match_start: a method without diffusion"),
+        (("task=image2d", "eval.monitor=pckk"), "eval.monitor=pckk: no such figure, only"),
     ],
 )
 def test_a_start_that_cannot_be_found_is_an_error(runs, capsys, options, message):
