@@ -57,7 +57,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
 
 CONF = Path(__file__).parents[1] / "conf"
 PRESETS, TRAINERS = (
-    sorted(x.stem for x in (CONF / kind).iterdir()) for kind in ("preset", "trainer")
+    sorted(x.stem for x in (CONF / kind).glob("*.yaml")) for kind in ("preset", "trainer")
 )
 TASKS = {"sgdd": "image2d", "reconstruction": "video2d", "decoder": "video2d"}  # else lift3d
 REPLACED = [("official_frame", "d3dp"), ("official_frame", "people"), ("official_video", "mixste")]
