@@ -51,7 +51,7 @@ class Subset:
         self.data.set_epoch(epoch)
 
     def summary(self) -> dict[str, Any]:
-        """That of all samples."""
+        """Summary of all samples."""
         return self.data.summary()
 
 

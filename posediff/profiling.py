@@ -43,7 +43,7 @@ class Clock:
 
 
 class Meter:
-    """What a step of a model takes: seconds by part, those of the model's own parts inside of the
+    """Cost of a step of a model: seconds by part, those of the model's own parts inside of the
     forward pass, and the most bytes that such a pass kept for the backward pass."""
 
     def __init__(self, model: Model) -> None:

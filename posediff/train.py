@@ -179,7 +179,7 @@ def selection_of(
 
 
 def some(data: engine.Samples, cfg: Any, key: str) -> engine.Samples:
-    """As many samples as this key of `trainer` says, evenly spaced; all for null."""
+    """Samples, as many as this key of `trainer` says, evenly spaced; all for null."""
     count = cfg.trainer[key]
     if count is None:
         return data
